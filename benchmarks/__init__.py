@@ -1,0 +1,1 @@
+"""The benchmark harness of gnn-explainer-bench, run from a checkout."""

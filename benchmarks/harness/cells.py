@@ -1,0 +1,275 @@
+"""Cells: one JSON file for each thing measured, written whole or not at all.
+
+A cell is one configuration (task, model seed, method, engine, options, device) under one benchmark.
+Its key is a hash of everything that determines its numbers and is also the file's name, so that a
+run that was interrupted can go on (``--resume``) and never takes over a number that is out of date.
+
+The format is plain, strict JSON; see ``results/README.md``. This module imports no torch: a
+published report can be drawn again without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+STATUSES = ("ok", "error", "oom", "unavailable")
+KEY_LENGTH = 16
+ASIDE = "aside"
+
+
+class UnreadableCell(ValueError):
+    """A file that is no cell of this schema: torn, foreign or renamed. The message names it."""
+
+
+@dataclass
+class Cell:
+    """One benchmark cell.
+
+    Attributes:
+        benchmark: The benchmark that made it, for example ``"runtime"``.
+        config: ``task``, ``model_seed``, ``method``, ``engine``, ``options`` (a dict), ``device``.
+        inputs: What else determines the numbers: nodes, checksums, versions, the machine.
+        key: 16 hexadecimal digits, from the three above.
+        status: ``ok``, ``error``, ``oom`` or ``unavailable``.
+        message: Why the status is not ``ok``, or how many values were not finite.
+        runtime: Rows with ``repeat``, ``node``, ``nodes``, ``seconds``, ``peak_bytes``, ``status``.
+        quality: Rows with ``node``, ``metric``, ``level``, ``semantics``, ``value``.
+    """
+
+    benchmark: str
+    config: dict[str, Any]
+    inputs: dict[str, Any] = field(default_factory=dict)
+    key: str = ""
+    status: str = "ok"
+    message: str = ""
+    runtime: list[dict[str, Any]] = field(default_factory=list)
+    quality: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.config, self.inputs = plain(self.config), plain(self.inputs)
+        self.key = self.key or cell_key(self.benchmark, self.config, self.inputs)
+
+    @property
+    def identity(self) -> str:
+        """What the cell is about, whichever versions and nodes it was made with.
+
+        Of two cells with the same identity in one folder, the older is superseded.
+        """
+        return _canonical([self.benchmark, self.config, self.inputs.get("part", {})])
+
+
+def cell_key(benchmark: str, config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of all that determines a cell.
+
+    The order of a mapping's keys does not matter.
+
+    Raises:
+        ValueError: Something in it is neither text, a finite number, a truth value, None nor a
+            list or mapping of these.
+    """
+    text = _canonical([SCHEMA, benchmark, plain(config), plain(inputs)])
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: numpy's numbers become Python's, tuples become lists.
+
+    Raises:
+        ValueError: It holds anything else than text, finite numbers, truth values, None, lists and
+            mappings with text keys. A tensor in a key would hash its printed, shortened form.
+    """
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        if not math.isfinite(value):
+            raise ValueError(f"{value!r} is not a finite number and cannot determine a cell")
+        return float(value)
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+        return [plain(item) for item in value]
+    if getattr(value, "ndim", None) == 0:  # numpy's truth values, a tensor with one number
+        return plain(value.item())
+    raise ValueError(
+        f"cells hold text, numbers, truth values, None, lists and mappings, not {value!r:.80} "
+        f"({type(value).__name__}); convert it first, for example with .tolist()"
+    )
+
+
+def encode(cell: Cell) -> str:
+    """The cell's file content.
+
+    JSON has no NaN and no infinity. In rows such a value becomes null, the row's status becomes
+    ``error`` if it said nothing worse, and the cell's message counts them: one undefined metric
+    does not take the rest of the cell with it, nor does it pass unseen.
+
+    Raises:
+        ValueError: The status is unknown, or something in the cell is not plain data.
+    """
+    if cell.status not in STATUSES:
+        raise ValueError(f"unknown status {cell.status!r}; use one of {', '.join(STATUSES)}")
+    undefined = 0
+    rows: dict[str, list[dict[str, Any]]] = {"runtime": [], "quality": []}
+    for kind, written in rows.items():
+        for row in getattr(cell, kind):
+            finite = {name: None if _not_finite(value) else value for name, value in row.items()}
+            lost = sum(_not_finite(value) for value in row.values())
+            if lost and finite.get("status", "ok") == "ok":
+                finite["status"] = "error"
+            undefined += lost
+            written.append(plain(finite))
+    message = cell.message
+    if undefined:
+        note = f"{undefined} value{'s' if undefined > 1 else ''} not finite, written as null"
+        message = f"{message}; {note}" if message else note
+    document = {
+        "schema": SCHEMA,
+        "benchmark": cell.benchmark,
+        "key": cell.key,
+        "status": cell.status,
+        "message": message,
+        "config": cell.config,
+        "inputs": cell.inputs,
+        **rows,
+    }
+    return json.dumps(document, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+
+
+def write(folder: Path, cell: Cell) -> Path:
+    """Writes ``folder/<key>.json`` atomically; an older file of that name is replaced."""
+    path = folder / f"{cell.key}.json"
+    write_atomically(path, encode(cell))
+    return path
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Puts ``text`` under ``path``: after a crash the file is the old one or the new one, whole.
+
+    The text goes to a temporary file beside it, is forced to the disk, and takes the name then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())  # mkstemp's 0600 would hide results from others
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # elsewhere, folders cannot be opened
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def read(path: Path) -> Cell:
+    """The cell in ``path``.
+
+    Raises:
+        UnreadableCell: The file is torn, is no cell of this schema, or has another cell's name.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (OSError, ValueError) as error:
+        raise UnreadableCell(f"{path.name} is not readable as JSON ({error})") from error
+    problem = _problem(document, path.stem)
+    if problem:
+        raise UnreadableCell(f"{path.name} is no cell of schema {SCHEMA}: {problem}")
+    return Cell(
+        benchmark=document["benchmark"],
+        config=document["config"],
+        inputs=document.get("inputs", {}),
+        key=document["key"],
+        status=document["status"],
+        message=document["message"],
+        runtime=document["runtime"],
+        quality=document["quality"],
+    )
+
+
+def load_all(folder: Path, *, set_aside: bool = False) -> tuple[list[Cell], list[str]]:
+    """All cells of ``folder``, ordered by key, and a message for each file that is none.
+
+    Args:
+        folder: The folder ``cells`` of a run. Temporary files of an interrupted write are not read.
+        set_aside: Whether to move the unreadable files to ``folder/aside`` (and to delete the
+            temporary ones), so that they are out of the way; otherwise nothing is touched.
+    """
+    found: list[Cell] = []
+    problems: list[str] = []
+    for path in sorted(folder.glob("*.json")):
+        if path.name.startswith("."):
+            continue
+        try:
+            found.append(read(path))
+        except UnreadableCell as error:
+            problems.append(f"{error}; {'set aside' if set_aside else 'left out'}")
+            if set_aside:
+                move_aside(path)
+    if set_aside:
+        for path in folder.glob(".*.tmp"):
+            path.unlink()
+    return found, problems
+
+
+def move_aside(path: Path) -> Path:
+    """Moves a cell file to the folder ``aside`` beside it, under a name that is free there."""
+    target = path.parent / ASIDE / path.name
+    target.parent.mkdir(exist_ok=True)
+    number = 1
+    while target.exists():
+        target = target.with_name(f"{path.stem}.{number}{path.suffix}")
+        number += 1
+    return path.replace(target)
+
+
+def _problem(document: object, name: str) -> str | None:
+    if not isinstance(document, dict):
+        return f"it holds a {type(document).__name__}"
+    if document.get("schema") != SCHEMA:
+        return f"its schema is {document.get('schema')!r}"
+    kinds = {"benchmark": str, "key": str, "message": str, "config": dict}
+    for entry, kind in {**kinds, "runtime": list, "quality": list}.items():
+        if not isinstance(document.get(entry), kind):
+            return f"{entry!r} is to be a {kind.__name__}"
+    if document.get("status") not in STATUSES:
+        return f"its status is {document.get('status')!r}"
+    if document["key"] != name:
+        return f"its key is {document['key']!r}"
+    return None
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _not_finite(value: Any) -> bool:
+    return isinstance(value, Real) and not math.isfinite(value)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _umask() -> int:
+    # There is no call that only reads it.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,155 @@
+"""How numbers are taken: the clock, the memory, and what becomes of a failure."""
+
+from __future__ import annotations
+
+import ctypes
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+# Waits for the accelerator, then reads the wall clock, in seconds. `conftest.py` gives this one to
+# pytest-benchmark.
+from torch.utils.benchmark.utils.timer import timer
+
+__all__ = ["Outcome", "attempt", "is_out_of_memory", "memory_limit", "peak_memory", "timer"]
+
+MESSAGE_LENGTH = 500
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",  # torch's CPU allocator
+    "not enough memory",  # the same, on Windows
+    "alloc_failed",  # cuBLAS and cuDNN handles
+)
+
+
+@dataclass
+class Outcome:
+    """How an attempt ended: ``ok``, ``error`` or ``oom``, with one line that says why."""
+
+    status: str = "ok"
+    message: str = ""
+    error: Exception | None = None
+
+
+@contextmanager
+def attempt() -> Iterator[Outcome]:
+    """Runs its body; an exception ends the body and is told in the outcome.
+
+    What is no :class:`Exception` (an interrupt, pytest's own skips) goes on its way.
+
+        with attempt() as outcome:
+            explanations = method.explain(...)
+        if outcome.status == "oom": ...
+    """
+    outcome = Outcome()
+    try:
+        yield outcome
+    except Exception as error:
+        outcome.error = error
+        outcome.status = "oom" if is_out_of_memory(error) else "error"
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        outcome.message = text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"
+        if outcome.status == "oom":
+            # The traceback's frames hold the tensors that filled the memory.
+            traceback.clear_frames(error.__traceback__)
+            if torch.cuda.is_initialized():
+                torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that the memory of the CPU or the GPU did not suffice."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(part in text for part in _OUT_OF_MEMORY)
+
+
+def peak_memory(function: Callable[[], object], device: str | torch.device = "cpu") -> int | None:
+    """Bytes that one call of ``function`` needs beyond what was in use before it, at its peak.
+
+    Call it apart from the timing, after a warm-up.
+
+    On a GPU these are the bytes of tensors, by torch's allocator. On a CPU they are resident
+    memory: free memory is handed back to the system first (else the call would be served from it,
+    unseen), then Linux resets the process's high-water mark. That sees every library's memory and
+    works with all threads; a forked child instead would have to run with one thread, since OpenMP's
+    do not survive a fork. It counts in pages; differences below about 1 MB mean nothing.
+
+    Returns:
+        The bytes, or None where the system cannot tell (on a CPU: anywhere but on Linux).
+    """
+    place = torch.device(device)
+    if place.type == "cuda":
+        torch.cuda.synchronize(place)
+        torch.cuda.reset_peak_memory_stats(place)
+        before = torch.cuda.memory_allocated(place)
+        function()
+        torch.cuda.synchronize(place)
+        return max(0, torch.cuda.max_memory_allocated(place) - before)
+    if not _reset_peak_resident():
+        function()
+        return None
+    before = _status_bytes("VmHWM")
+    function()
+    return max(0, _status_bytes("VmHWM") - before)
+
+
+@contextmanager
+def memory_limit(device: str | torch.device = "cpu", share: float = 0.9) -> Iterator[None]:
+    """Lets an allocation fail inside its body before the system runs out of memory.
+
+    On a CPU, Linux hands out more memory than there is and then kills the process: the run would
+    be lost, not the cell. Inside, the process may take ``share`` of the memory that is available
+    now; what goes beyond raises, and :func:`attempt` calls it ``oom``. Elsewhere it does nothing:
+    a GPU's allocator raises by itself.
+    """
+    status = Path("/proc/self/status")
+    if torch.device(device).type != "cpu" or not status.exists():
+        yield
+        return
+    import resource  # there is none on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = _status_bytes("VmData") + int(share * available_memory())
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        yield  # there is a tighter one already
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def available_memory() -> int:
+    """Bytes that this process could still take, of the machine's or of its container's."""
+    available = int(psutil.virtual_memory().available)
+    group = Path("/sys/fs/cgroup")
+    try:
+        allowed = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+    except (OSError, ValueError):
+        return available
+    return available if allowed == "max" else max(0, min(available, int(allowed) - used))
+
+
+def _reset_peak_resident() -> bool:
+    """Hands free memory back and makes the present resident size the peak; False if it cannot."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+    except (OSError, AttributeError, TypeError):  # no Linux, no glibc, or not allowed
+        return False
+    return True
+
+
+def _status_bytes(name: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status has no {name}")

@@ -1,0 +1,228 @@
+"""What a run was asked for: the options of the command line, checked, and the order of its work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from benchmarks.tasks import Task
+
+DEVICES = ("cpu", "cuda")
+# The variable with which tox's environments choose; `--device` has the last word.
+DEVICE_VARIABLE = "GNN_BENCH_DEVICE"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is measured, unless an option says otherwise.
+
+    Args:
+        nodes: Nodes explained of each task.
+        seeds: Models trained of each task.
+        repeats: Times that every configuration gets its turn in a timing.
+    """
+
+    nodes: int
+    seeds: int
+    repeats: int
+
+
+PROFILES = {
+    "quick": Profile(nodes=10, seeds=1, repeats=3),
+    "full": Profile(nodes=50, seeds=3, repeats=5),
+}
+
+# The real data if they can be had, else a stand-in of the same size; and a task with ground truth.
+PREFERRED, STAND_IN = "twitch-en", "twitch-sim"
+ALWAYS = ("ba-shapes",)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run's options, all of them valid.
+
+    Attributes:
+        profile: ``quick`` or ``full``.
+        tasks: The tasks asked for. Empty means the default choice, which ``Run.choose_tasks``
+            makes before the tests are collected.
+        methods: The methods asked for, or all.
+        device: ``cpu`` or ``cuda``.
+        nodes: Nodes to explain of each task.
+        seeds: Models of each task; their seeds are 0 to ``seeds - 1``.
+        repeats: Turns of every configuration in a timing.
+        data_root: Folder with raw files, or None for the usual places.
+        results: The results folder asked for, or None for a new one.
+        resume: Whether cells that are in the results folder already are kept.
+    """
+
+    profile: str
+    tasks: tuple[str, ...]
+    methods: tuple[str, ...]
+    device: str
+    nodes: int
+    seeds: int
+    repeats: int
+    data_root: Path | None = None
+    results: Path | None = None
+    resume: bool = False
+
+    def pick(self, task: Task) -> list[int]:
+        """The nodes of ``task`` to explain: the first ``nodes`` of its fixed order, or all."""
+        return [int(node) for node in task.nodes[: self.nodes]]
+
+
+PLAN = pytest.StashKey[Plan]()
+
+
+def make_plan(
+    *,
+    profile: str = "quick",
+    tasks: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    device: str | None = None,
+    nodes: int | None = None,
+    seeds: int | None = None,
+    data_root: Path | None = None,
+    results: Path | None = None,
+    resume: bool = False,
+) -> Plan:
+    """Checks the options before any work, the cheap ones first.
+
+    Raises:
+        ValueError: One of them cannot be; the message is one line with the option, its value and
+            what to do.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"--profile {profile}: unknown; use {' or '.join(PROFILES)}")
+    for option, number in (("--nodes", nodes), ("--seeds", seeds)):
+        if number is not None and number < 1:
+            raise ValueError(f"{option} {number}: is to be 1 or more")
+    if data_root is not None and not data_root.is_dir():
+        raise ValueError(
+            f"--data-root {data_root}: there is no such folder; create it and put the raw files "
+            "there, or leave the option out"
+        )
+    _check_results(results, resume)
+
+    import benchmarks.tasks
+    import explainers
+
+    _check_names("--task", tasks, benchmarks.tasks.available())
+    known = explainers.available()
+    _check_names("--method", methods, known)
+    device = device or os.environ.get(DEVICE_VARIABLE) or "cpu"
+    _check_device(device)
+    defaults = PROFILES[profile]
+    return Plan(
+        profile=profile,
+        tasks=tuple(dict.fromkeys(tasks)),
+        methods=tuple(dict.fromkeys(methods or known)),
+        device=device,
+        nodes=nodes or defaults.nodes,
+        seeds=seeds or defaults.seeds,
+        repeats=defaults.repeats,
+        data_root=data_root,
+        results=results,
+        resume=resume,
+    )
+
+
+def plan_of(config: pytest.Config) -> Plan:
+    """The plan of this pytest session; outside of ``--benchmark-only`` a default one.
+
+    While the tests are collected, its tasks are chosen already.
+    """
+    plan = config.stash.get(PLAN, None)
+    if plan is None:  # collected, but not to be run
+        config.stash[PLAN] = plan = make_plan(tasks=(PREFERRED, *ALWAYS))
+    return plan
+
+
+def parametrize(
+    metafunc: pytest.Metafunc,
+    *,
+    repeats: int = 1,
+    variants: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Gives a test its parameters in the order that interleaves the methods.
+
+    From slowest to fastest: ``task_name``, ``model_seed``, ``repeat``, ``variant``, each if the
+    test or one of its fixtures has an argument of that name. Runs of one method in a row would
+    drift with the machine; so the method (the variant) varies fastest, within (task, model,
+    repeat). pytest keeps this order as long as none of the arguments has a wider scope.
+
+    To be called from a test module's ``pytest_generate_tests(metafunc)``, once.
+
+    Args:
+        metafunc: As pytest gives it.
+        repeats: Turns that each variant gets.
+        variants: Plain dicts with ``method``, ``engine`` and ``options``.
+    """
+    plan = plan_of(metafunc.config)
+    axes: dict[str, Sequence[Any]] = {
+        "task_name": plan.tasks,
+        "model_seed": range(plan.seeds),
+        "repeat": range(repeats),
+        "variant": variants,
+    }
+    for name, values in axes.items():
+        if name in metafunc.fixturenames:
+            ids = [variant_id(value) if name == "variant" else f"{value}" for value in values]
+            metafunc.parametrize(name, list(values), ids=ids)
+
+
+def variant_id(variant: Mapping[str, Any]) -> str:
+    """``method-engine-option=value-...``, for test names."""
+    options = (f"{name}={value}" for name, value in sorted(variant.get("options", {}).items()))
+    return "-".join(filter(None, (variant["method"], variant.get("engine"), *options)))
+
+
+def _check_results(results: Path | None, resume: bool) -> None:
+    if resume and results is None:
+        raise ValueError("--resume: needs --results DIR, the folder of the run to go on with")
+    if results is None:
+        return
+    if results.exists() and not results.is_dir():
+        raise ValueError(f"--results {results}: is a file; name a folder")
+    if resume and not results.is_dir():
+        raise ValueError(
+            f"--results {results}: nothing to resume there; check the path, or leave --resume out"
+        )
+    if not resume and results.is_dir() and any(results.iterdir()):
+        raise ValueError(
+            f"--results {results}: the folder is not empty; add --resume to go on with its run, or "
+            "name another folder"
+        )
+
+
+def _check_names(option: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{option} {name}: unknown; available: {', '.join(known)}")
+
+
+def _check_device(device: str) -> None:
+    if device not in DEVICES:
+        raise ValueError(f"--device {device}: unknown; use {' or '.join(DEVICES)}")
+    if device != "cuda":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ValueError(
+            "--device cuda: torch finds no working CUDA device; use --device cpu, or check the "
+            "driver, CUDA_VISIBLE_DEVICES and that this torch is a CUDA build"
+        )
+    try:
+        torch.ones(1, device="cuda").add_(1).cpu()
+    except RuntimeError as error:
+        line = " ".join(str(error).split())
+        raise ValueError(
+            f"--device cuda: the GPU does not work ({line}); use --device cpu"
+        ) from error

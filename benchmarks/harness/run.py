@@ -1,0 +1,265 @@
+"""One run: a results folder that fills with cells while the benchmarks go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks.harness import environment
+from benchmarks.harness.cells import (
+    Cell,
+    UnreadableCell,
+    load_all,
+    move_aside,
+    read,
+    write,
+    write_atomically,
+)
+from benchmarks.harness.plan import ALWAYS, PREFERRED, STAND_IN, Plan
+
+if TYPE_CHECKING:
+    from benchmarks.tasks import Task
+
+# What counts as done when a run is resumed; an error is tried again.
+DONE = ("ok", "oom")
+
+
+class Run:
+    """The results folder of one run, and the tasks that it has loaded.
+
+    Args:
+        plan: What was asked for.
+        folder: The results folder; made when something is written. Cells that are there already
+            are reused if the plan says so.
+        command: The command line, for the manifest.
+    """
+
+    def __init__(self, plan: Plan, folder: Path, command: str = "") -> None:
+        self.plan = plan
+        self.folder = folder
+        self.command = command
+        # Taken now: what the run writes into the checkout is no change of the code.
+        self.git = environment.commit()
+        self.messages: list[str] = []
+        self._tasks: dict[tuple[str, int], Task] = {}
+        self._missing: dict[str, str] = {}
+        self._described: dict[tuple[str, int], dict[str, Any]] = {}
+        self._written: dict[str, str] = {}  # identity -> key
+        if plan.resume:
+            self._take_over()
+
+    @property
+    def cells(self) -> Path:
+        """The folder of the cell files."""
+        return self.folder / "cells"
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """The tasks that could not be had, with the reason."""
+        return dict(self._missing)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether any task could be had."""
+        return bool(self._tasks)
+
+    # ---------------------------------------------------------------------------------- tasks
+
+    def choose_tasks(self) -> tuple[str, ...]:
+        """The tasks asked for; if none were, the real data or their stand-in, and ``ba-shapes``."""
+        import benchmarks.tasks
+
+        if self.plan.tasks:
+            return self.plan.tasks
+        try:
+            self.load_task(PREFERRED, 0)
+        except benchmarks.tasks.Unavailable:
+            return (STAND_IN, *ALWAYS)
+        return (PREFERRED, *ALWAYS)
+
+    def load_task(self, name: str, model_seed: int = 0) -> Task:
+        """The task, loaded once.
+
+        Raises:
+            Unavailable: Its dataset cannot be had; the run has a cell that says so.
+        """
+        import benchmarks.tasks
+
+        if name in self._missing:
+            raise benchmarks.tasks.Unavailable(self._missing[name])
+        key = (name, model_seed)
+        if key not in self._tasks:
+            try:
+                task = benchmarks.tasks.load(
+                    name, root=self.plan.data_root, device=self.plan.device, seed=model_seed
+                )
+            except benchmarks.tasks.Unavailable as error:
+                self._missing[name] = str(error)
+                self.record(self._unavailable_cell(name, str(error)))
+                self.write_manifest()
+                raise
+            print(
+                f"{name}, model seed {model_seed}: accuracy {task.accuracy:.2%}; {task.provenance}"
+            )
+            self._tasks[key] = task
+            self._described[key] = environment.describe(task, model_seed)
+            self._supersede(self._unavailable_cell(name, ""), everything=True)
+            self.write_manifest()
+        return self._tasks[key]
+
+    # ---------------------------------------------------------------------------------- cells
+
+    def config(self, task: Task, model_seed: int, method: Any) -> dict[str, Any]:
+        """A cell's ``config``, of a task and a method made by ``explainers.load``."""
+        return {
+            "task": task.name,
+            "model_seed": model_seed,
+            "method": method.name,
+            "engine": method.engine,
+            "options": dict(method.options),
+            "device": self.plan.device,
+        }
+
+    @contextmanager
+    def cell(
+        self,
+        benchmark: str,
+        config: Mapping[str, Any],
+        *,
+        task: Task,
+        nodes: Sequence[int],
+        part: Mapping[str, Any] | None = None,
+        **inputs: Any,
+    ) -> Iterator[Cell]:
+        """A cell to fill with rows; it is written when the body ends, however it ends.
+
+        A body that raises makes a cell with the rows so far and the status ``error``, and the
+        exception goes on, so that the test fails. Running out of memory is a result: the cell's
+        status is ``oom``, and pytest counts the test as an expected failure. An interrupt writes
+        nothing. If the run is resumed and the cell is there, the test is skipped as ``resumed``.
+
+        Args:
+            benchmark: The benchmark's name.
+            config: See :meth:`config`.
+            task: What is explained.
+            nodes: The nodes whose numbers go into the cell.
+            part: If one configuration's rows are spread over several cells, what tells this one
+                from the others, for example ``{"repeat": 0}``.
+            **inputs: Whatever else determines the numbers: rounds, budgets, seeds; plain values.
+        """
+        from benchmarks.harness.measure import attempt, memory_limit
+
+        cell = Cell(
+            benchmark,
+            dict(config),
+            {
+                "nodes": list(nodes),
+                "dataset_sha256": task.dataset_sha256,
+                "checkpoint_sha256": task.checkpoint_sha256,
+                **self._surroundings,
+                **inputs,
+                **({"part": dict(part)} if part else {}),
+            },
+        )
+        if self.done(cell):
+            pytest.skip(f"resumed: cell {cell.key} is there")
+        with memory_limit(self.plan.device), attempt() as outcome:
+            yield cell
+        if outcome.error is not None:
+            cell.status, cell.message = outcome.status, outcome.message
+        self.record(cell)
+        if outcome.status == "oom":
+            pytest.xfail(f"recorded as oom: {outcome.message}")
+        if outcome.error is not None:
+            raise outcome.error
+
+    def done(self, cell: Cell) -> bool:
+        """Whether a resumed run has this cell already, whole and with a result."""
+        if not self.plan.resume or self._written.get(cell.identity) != cell.key:
+            return False
+        try:
+            return read(self.cells / f"{cell.key}.json").status in DONE
+        except UnreadableCell:
+            return False
+
+    def record(self, cell: Cell) -> Path:
+        """Writes a cell; one that says the same with other versions, nodes, code is set aside."""
+        self._supersede(cell)
+        path = write(self.cells, cell)
+        self._written[cell.identity] = cell.key
+        return path
+
+    # ------------------------------------------------------------------------------- manifest
+
+    def write_manifest(self) -> Path:
+        """Writes ``manifest.json`` with what is known so far."""
+        content = environment.manifest(
+            command=self.command,
+            profile=self.plan.profile,
+            tasks=[self._described[key] for key in sorted(self._described)],
+            unavailable=[
+                {"task": name, "message": message} for name, message in self._missing.items()
+            ],
+            git=self.git,
+        )
+        path = self.folder / "manifest.json"
+        write_atomically(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+        return path
+
+    # ---------------------------------------------------------------------------------- inside
+
+    @cached_property
+    def _surroundings(self) -> dict[str, Any]:
+        return {
+            "source_sha256": environment.source_sha256(),
+            "versions": environment.versions(),
+            "machine": environment.machine(self.plan.device),
+        }
+
+    def _take_over(self) -> None:
+        found, self.messages = load_all(self.cells, set_aside=True)
+        self._written = {cell.identity: cell.key for cell in found}
+        try:
+            manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+            described = {(entry["name"], entry["model_seed"]): entry for entry in manifest["tasks"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # none, or a torn one: it is written anew
+        self._described = described
+
+    def _supersede(self, cell: Cell, *, everything: bool = False) -> None:
+        key = self._written.get(cell.identity)
+        if key is None or (key == cell.key and not everything):
+            return
+        path = self.cells / f"{key}.json"
+        if path.exists():
+            move_aside(path)
+            self.messages.append(f"cell {key} is out of date; set aside")
+        del self._written[cell.identity]
+
+    def _unavailable_cell(self, name: str, message: str) -> Cell:
+        config = {
+            "task": name,
+            "model_seed": 0,
+            "method": "",
+            "engine": "",
+            "options": {},
+            "device": self.plan.device,
+        }
+        return Cell("task", config, status="unavailable", message=message)
+
+
+RUN = pytest.StashKey[Run]()
+
+
+def default_folder(root: Path) -> Path:
+    """``results/local/<UTC time>-<commit>`` under ``root``."""
+    revision, _ = environment.commit()
+    time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return root / "results" / "local" / f"{time}-{(revision or 'nogit')[:8]}"

@@ -1,0 +1,162 @@
+"""What is explained: datasets with a trained model, one task a file.
+
+A task file declares ``TASK``, a :class:`Definition`: a few words, how the model is trained, and a
+function that builds the data. Its name is the file's, with hyphens: ``ba_shapes.py`` is
+``ba-shapes``. Files that start with ``_`` are no tasks. An installed package adds tasks of its own
+with entry points of the group ``gnn_explainer_bench.tasks`` that name such a definition.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import pkgutil
+from importlib.metadata import EntryPoint, entry_points
+
+import numpy as np
+import torch
+from torch_geometric.utils import remove_self_loops
+
+from benchmarks.tasks._data import data_root, tensors_sha256
+from benchmarks.tasks._task import Dataset, Definition, Recipe, Task, Unavailable
+from benchmarks.tasks._training import accuracy, trained
+
+__all__ = [
+    "Dataset",
+    "Definition",
+    "Recipe",
+    "Task",
+    "Unavailable",
+    "available",
+    "definition",
+    "load",
+]
+
+ENTRY_POINT_GROUP = "gnn_explainer_bench.tasks"
+
+
+def available() -> list[str]:
+    """The names of all tasks, sorted. Imports none of them.
+
+    Raises:
+        ValueError: Two tasks have the same name.
+    """
+    return sorted(_discover())
+
+
+def definition(name: str) -> Definition:
+    """The declaration of the task ``name``: title, description, recipe; no data is read.
+
+    Raises:
+        ValueError: There is no such task, its name is taken twice, or it cannot be imported.
+    """
+    found = _discover()
+    if name not in found:
+        close = difflib.get_close_matches(str(name).lower().replace("_", "-"), found, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"unknown task {name!r}; available: {', '.join(sorted(found))}{hint}")
+    try:
+        task = found[name].load()
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"the task {name!r} cannot be imported from {found[name].value!r}: {error}"
+        ) from error
+    if not isinstance(task, Definition):
+        raise ValueError(
+            f"the task {name!r} is to be a Definition, but {found[name].value!r} is a "
+            f"{type(task).__name__}"
+        )
+    return task
+
+
+def load(
+    name: str,
+    root: str | os.PathLike[str] | None = None,
+    device: str | torch.device = "cpu",
+    seed: int = 0,
+) -> Task:
+    """The task ``name`` with its data and trained model.
+
+    The model is trained on the CPU at the first call (seconds to half a minute) and taken from the
+    cache folder afterwards (``$GNN_BENCH_CACHE``, else ``~/.cache/gnn-explainer-bench``).
+
+    Args:
+        name: One of :func:`available`.
+        root: Folder with raw files, only read; else ``$GNN_BENCH_DATA``, else ``data``. What is
+            not there is downloaded into the cache folder.
+        device: Where the data and the model go.
+        seed: Of the model's training. The data and the order of the nodes do not depend on it.
+
+    Raises:
+        Unavailable: The dataset is not here and cannot be downloaded.
+        ValueError: Unknown task, no such folder or device, a bad seed, or malformed raw files.
+    """
+    task = definition(name)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise ValueError(f"seed is to be a whole number from 0 to 2^63 - 1, got {seed!r}")
+    place = _device(device)
+    # Checked for the generated tasks too: a mistyped folder is to be heard of at once.
+    dataset = task.build(None if root is None else data_root(root))
+    data, ground_truth = dataset.data, dataset.ground_truth
+    # If every node has exactly one self loop, GCNConv re-orders the edges and PyG's masks land on
+    # the wrong ones. GCNConv adds its own loops, so the predictions stay as they are.
+    if ground_truth is not None:
+        ground_truth = ground_truth[data.edge_index[0] != data.edge_index[1]]
+    data.edge_index = remove_self_loops(data.edge_index)[0].contiguous()
+
+    dataset_sha256 = dataset.sha256
+    if dataset_sha256 is None:
+        truth = {} if ground_truth is None else {"ground_truth": ground_truth}
+        dataset_sha256 = tensors_sha256({**data.to_dict(), **truth})
+    model = trained(data, task.recipe, seed, name)
+    explainable = torch.zeros(data.y.numel(), dtype=torch.bool)
+    explainable[data.edge_index[1]] = True
+    if dataset.explainable is not None:
+        explainable &= dataset.explainable
+    # RandomState, because its stream is frozen: the same order with every version of numpy.
+    order = np.random.RandomState(0).permutation(data.y.numel())
+    nodes = torch.from_numpy(order)
+    return Task(
+        name=name,
+        data=data.to(place),
+        model=model.to(place),
+        nodes=nodes[explainable[nodes]],
+        ground_truth=None if ground_truth is None else ground_truth.to(place),
+        accuracy=accuracy(model, data),
+        provenance=dataset.provenance,
+        dataset_sha256=dataset_sha256,
+        checkpoint_sha256=tensors_sha256(model.state_dict()),
+        stand_in=task.stand_in,
+        title=task.title,
+        description=task.description,
+    )
+
+
+def _device(device: str | torch.device) -> torch.device:
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"unknown device {device!r}; try 'cpu' or 'cuda'") from error
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {str(device)!r}: torch finds no such GPU here; try 'cpu'")
+    return place
+
+
+def _discover() -> dict[str, EntryPoint]:
+    """Every task's name and where its definition is."""
+    # The task files of this folder get entry points too: one way to load them all.
+    points = [
+        EntryPoint(module.name, f"{__name__}.{module.name}:TASK", ENTRY_POINT_GROUP)
+        for module in pkgutil.iter_modules(__path__)
+        if not module.name.startswith("_")
+    ]
+    found: dict[str, EntryPoint] = {}
+    for point in [*points, *entry_points(group=ENTRY_POINT_GROUP)]:
+        name = point.name.replace("_", "-")
+        if name in found:
+            raise ValueError(
+                f"two tasks are called {name!r}: {found[name].value} and {point.value}; "
+                "rename one of them"
+            )
+        found[name] = point
+    return found

@@ -1,0 +1,191 @@
+"""Where raw files are found, how they are fetched, and what their content is called.
+
+A folder that the user gave is only read. What is downloaded or computed goes to the cache folder:
+``$GNN_BENCH_CACHE``, else ``gnn-explainer-bench`` under ``$XDG_CACHE_HOME`` or ``~/.cache``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import random
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data, InMemoryDataset
+
+from benchmarks.tasks._task import Unavailable
+
+ROOT_VARIABLE = "GNN_BENCH_DATA"
+CACHE_VARIABLE = "GNN_BENCH_CACHE"
+
+# Seconds without an answer after which a download counts as failed: behind a firewall that drops
+# packets, PyG's downloader would wait for ever.
+DOWNLOAD_TIMEOUT = 20.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """The raw files of one PyG dataset, in the layout ``ROOT/<class>/<name>/raw/<file>``.
+
+    Args:
+        dataset: The PyG class that downloads them; called as ``dataset(root, name)``.
+        name: The dataset's name for that class.
+        files: Each file wanted with its SHA-256, or None where any content is welcome. Pin what is
+            a pickle: opening an unknown one runs its code.
+        read: Makes the graph from the folder of the files, writing nothing; ValueError if they are
+            malformed.
+    """
+
+    dataset: type[InMemoryDataset]
+    name: str
+    files: Mapping[str, str | None]
+    read: Callable[[Path], Data]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the files, relative to a data root."""
+        return Path(self.dataset.__name__, self.name, "raw")
+
+
+def data_root(root: str | os.PathLike[str] | None) -> Path:
+    """The folder to look for raw files in: ``root``, else ``$GNN_BENCH_DATA``, else ``data``.
+
+    Raises:
+        ValueError: ``root`` was given and is not a folder.
+    """
+    if root is None:
+        return Path(os.environ.get(ROOT_VARIABLE) or "data").expanduser()
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        raise ValueError(
+            f"data root {str(root)!r} is not a folder; create it, or leave it out to use "
+            f"${ROOT_VARIABLE} or data/"
+        )
+    return folder
+
+
+def cache_dir() -> Path:
+    """The folder for downloads and checkpoints; it may not exist yet."""
+    if folder := os.environ.get(CACHE_VARIABLE):
+        return Path(folder).expanduser()
+    # The XDG specification has relative paths ignored.
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "gnn-explainer-bench"
+
+
+def read_raw(source: Source, root: Path | None) -> tuple[Data, dict[str, str]]:
+    """The graph of ``source`` and each file's SHA-256.
+
+    The files are looked for in the data root, then in the cache; else they are downloaded.
+
+    Raises:
+        Unavailable: The files are not there and cannot be downloaded.
+        ValueError: The files are there but malformed, or not the pinned ones.
+    """
+    wanted = data_root(root) / source.folder
+    cached = cache_dir() / "datasets" / source.folder
+    for folder in (wanted, cached):
+        if not _missing(source, folder):
+            return _read(source, folder)
+    try:
+        return _download(source, cached)
+    # Whatever went wrong (no route, a timeout, a proxy's error page, a full disk), the answer is
+    # the same: this task cannot run here, the others can.
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise Unavailable(
+            f"the dataset {source.dataset.__name__} {source.name} is not here and cannot be "
+            f"downloaded ({reason}); put {', '.join(_missing(source, wanted))} into the folder "
+            f"{wanted}, or name another data root with --data-root or ${ROOT_VARIABLE}"
+        ) from error
+
+
+def _missing(source: Source, folder: Path) -> list[str]:
+    return [name for name in source.files if not (folder / name).is_file()]
+
+
+def _read(source: Source, folder: Path) -> tuple[Data, dict[str, str]]:
+    """Reads files that are all there; see :func:`read_raw`."""
+    hashes = {name: file_sha256(folder / name) for name in source.files}
+    for name, pinned in source.files.items():
+        if pinned is not None and hashes[name] != pinned:
+            raise ValueError(
+                f"{folder / name} is not opened: opening a pickle can run code, and this one's "
+                f"SHA-256 is {hashes[name]}, not the known {pinned}; replace it with the original"
+            )
+    return source.read(folder), hashes
+
+
+def _download(source: Source, folder: Path) -> tuple[Data, dict[str, str]]:
+    """Fetches the files of ``source`` into ``folder``, and reads them."""
+    # PyG's classes process in their constructors, which would unpickle what has just come from the
+    # network, unverified; only the download is wanted.
+    raw_only = type(
+        "RawOnly",
+        (source.dataset,),
+        {"_process": lambda self: None, "load": lambda self, path: None},
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    # Beside the final place and moved there only after they have been read: a broken or
+    # interrupted download leaves nothing that could be taken for the dataset.
+    with tempfile.TemporaryDirectory(prefix="download-", dir=folder.parent) as temporary:
+        timeout = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
+        try:
+            raw_only(temporary, source.name)
+        finally:
+            socket.setdefaulttimeout(timeout)
+        fetched = Path(temporary, source.name, "raw")
+        if missing := _missing(source, fetched):
+            raise OSError(f"the download brought no {', '.join(missing)}")
+        result = _read(source, fetched)
+        for name in source.files:
+            (fetched / name).replace(folder / name)
+    return result
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values; the order of the names does not matter.
+
+    Unlike that of a file written by ``torch.save``, it does not depend on torch's file format.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Runs its body with every global CPU generator seeded, then restores their states.
+
+    For code that draws from the global generators of torch, numpy and Python, such as PyG's. The
+    GPUs' generators are not touched (``torch.manual_seed`` would reset them).
+    """
+    # NPY002 advises against numpy's global generator, which is exactly what is to be tamed here.
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])

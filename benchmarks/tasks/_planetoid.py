@@ -1,0 +1,63 @@
+"""What the citation networks have in common."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch_geometric.data import Data
+from torch_geometric.datasets import Planetoid
+from torch_geometric.io import read_planetoid_data
+from torch_geometric.transforms import NormalizeFeatures
+
+from benchmarks.tasks._data import Source, read_raw
+from benchmarks.tasks._task import Dataset, Definition, Recipe
+
+
+def planetoid(name: str, title: str, description: str, pins: Mapping[str, str]) -> Definition:
+    """The task of a citation network: rows of ``x`` sum to 1, public split, accuracy on its test.
+
+    Yang et al., "Revisiting Semi-Supervised Learning with Graph Embeddings", arXiv:1603.08861.
+
+    Args:
+        name: As PyG's ``Planetoid`` calls it.
+        title: See :class:`Definition`.
+        description: See :class:`Definition`.
+        pins: SHA-256 of each raw file, by the end of its name (``x``, ``tx``, ...). All but
+            ``test.index`` are pickles.
+    """
+    files = {f"ind.{name.lower()}.{end}": sha256 for end, sha256 in pins.items()}
+    return Definition(
+        title=title,
+        description=description,
+        recipe=Recipe(
+            hidden=(16,),
+            epochs=200,
+            lr=0.01,
+            weight_decay=5e-4,
+            dropout=0.5,
+            source="PyG, Introduction by Example, after Kipf and Welling, arXiv:1609.02907",
+        ),
+        build=functools.partial(
+            _build, Source(Planetoid, name, files, functools.partial(_read, name))
+        ),
+    )
+
+
+def _build(source: Source, root: Path | None) -> Dataset:
+    data, hashes = read_raw(source, root)
+    listing = "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes))
+    return Dataset(
+        NormalizeFeatures()(data),
+        provenance="real graph, features and labels, public split (Planetoid's original files)",
+        sha256=hashlib.sha256(listing.encode()).hexdigest(),
+    )
+
+
+def _read(name: str, folder: Path) -> Data:
+    with warnings.catch_warnings():  # numpy and scipy on the age of the pickles
+        warnings.simplefilter("ignore")
+        return read_planetoid_data(str(folder), name.lower())

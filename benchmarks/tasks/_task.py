@@ -1,0 +1,134 @@
+"""What a task is: its declaration in a task file, the data it builds, and the finished task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+
+class Unavailable(RuntimeError):
+    """A dataset that cannot be had here; the message names it, the file wanted and its folder."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the explained GCN is trained: Adam, full batch, negative log-likelihood.
+
+    Args:
+        hidden: Widths of the hidden layers; ``(64,)`` means two GCNConv layers.
+        epochs: Full-batch steps of Adam.
+        lr: Adam's learning rate.
+        weight_decay: Adam's L2 penalty, on every parameter.
+        dropout: Probability to drop a hidden unit, after each ReLU.
+        source: Where the recipe comes from; for the reader, without effect on the training.
+    """
+
+    hidden: tuple[int, ...]
+    epochs: int
+    lr: float
+    weight_decay: float
+    dropout: float
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """What a task file builds, on the CPU.
+
+    Args:
+        data: ``x`` float32 [N, F], ``edge_index`` int64 [2, E], ``y`` int64 [N] and the masks
+            ``train_mask`` and ``test_mask``, bool [N]: the nodes that the model is trained on and
+            the ones its accuracy is taken on.
+        provenance: One sentence for reports: where the data come from.
+        sha256: SHA-256 of the raw content; None for that of the tensors built here.
+        ground_truth: The edges that a right explanation finds, bool [E], or None.
+        explainable: The nodes worth explaining, bool [N]; None means all of them.
+
+    Raises:
+        ValueError: A tensor is missing or has another type or shape.
+    """
+
+    data: Data
+    provenance: str
+    sha256: str | None = None
+    ground_truth: Tensor | None = None
+    explainable: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        n, e = int(self.data.num_nodes or 0), int(self.data.num_edges)
+        wanted: dict[str, tuple[Tensor | None, torch.dtype, tuple[int, ...]]] = {
+            "data.x": (self.data.get("x"), torch.float32, (n, int(self.data.num_features))),
+            "data.edge_index": (self.data.get("edge_index"), torch.int64, (2, e)),
+            "data.y": (self.data.get("y"), torch.int64, (n,)),
+            "data.train_mask": (self.data.get("train_mask"), torch.bool, (n,)),
+            "data.test_mask": (self.data.get("test_mask"), torch.bool, (n,)),
+        }
+        if self.ground_truth is not None:
+            wanted["ground_truth"] = (self.ground_truth, torch.bool, (e,))
+        if self.explainable is not None:
+            wanted["explainable"] = (self.explainable, torch.bool, (n,))
+        for name, (tensor, dtype, shape) in wanted.items():
+            if tensor is None or tensor.dtype != dtype or tuple(tensor.shape) != shape:
+                got = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
+                raise ValueError(f"a task's {name} is to be {dtype} {list(shape)}, but is {got}")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """The declaration in a task file (its ``TASK``), and what a third party's entry point names.
+
+    Args:
+        title: A few words for headings.
+        description: One or two sentences for listings.
+        recipe: How the model is trained.
+        build: Gives the dataset. Its argument is the data root that the user named, or None. It
+            may raise :class:`Unavailable`, and must not depend on the model's seed.
+        stand_in: Whether the data are generated to stand in for real ones.
+    """
+
+    title: str
+    description: str
+    recipe: Recipe
+    build: Callable[[Path | None], Dataset]
+    stand_in: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A dataset and a trained model, whose predictions are to be explained.
+
+    Attributes:
+        name: The task's name, for example ``twitch-en``.
+        data: ``x`` float32 [N, F], ``edge_index`` int64 [2, E] without self loops, ``y`` int64 [N],
+            ``train_mask`` and ``test_mask`` bool [N]; on the device asked for.
+        model: The trained network, ``model(x, edge_index)`` -> log-probabilities [N, C]; in eval
+            mode, no parameter requires a gradient; on the same device.
+        nodes: The nodes to explain, int64 on the CPU, in a fixed order that depends on the task
+            only. Every one has at least one incoming edge: without, there is no edge to score.
+        ground_truth: The edges that a right explanation finds, bool [E] on the device, or None.
+        accuracy: Share of the nodes in ``test_mask`` that the model predicts right, in [0, 1].
+        provenance: One sentence for reports: where the data come from.
+        dataset_sha256: Of the raw files or, for generated data, of the tensors.
+        checkpoint_sha256: Of the model's weights.
+        stand_in: Whether the data are generated to stand in for real ones.
+        title: A few words for headings.
+        description: One or two sentences for listings.
+    """
+
+    name: str
+    data: Data
+    model: nn.Module
+    nodes: Tensor
+    ground_truth: Tensor | None
+    accuracy: float
+    provenance: str
+    dataset_sha256: str
+    checkpoint_sha256: str
+    stand_in: bool
+    title: str
+    description: str

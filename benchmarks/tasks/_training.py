@@ -1,0 +1,145 @@
+"""Trains the explained model, or takes the same model from an earlier run out of the cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+import torch_geometric
+from torch import Tensor
+from torch_geometric.data import Data
+from tqdm import tqdm
+
+from benchmarks.tasks._data import cache_dir, seeded, tensors_sha256
+from benchmarks.tasks._models import GCN
+from benchmarks.tasks._task import Recipe
+
+
+def trained(data: Data, recipe: Recipe, seed: int, name: str) -> GCN:
+    """The model of ``recipe`` trained on ``data`` with ``seed``; in eval mode and frozen.
+
+    It is trained on the CPU, whatever device explains it later, so that a CPU run and a GPU run
+    explain the same weights. The global random generators are as before afterwards.
+
+    Args:
+        data: As in :class:`benchmarks.tasks._task.Dataset`, on the CPU.
+        recipe: Widths, optimiser and length of the training.
+        seed: Of the initial weights and of dropout.
+        name: The task's name, for the messages and the checkpoint's file name.
+    """
+    dims = [data.num_features, *recipe.hidden, int(data.y.max()) + 1]
+    path = cache_dir() / "checkpoints" / f"{name}-{_key(data, recipe, seed, dims)[:16]}.pt"
+    with seeded(seed):
+        model = GCN(dims, recipe.dropout)
+        if not _restore(model, path):
+            start = time.perf_counter()
+            label = f"{name}: training GCN {'-'.join(map(str, dims))}, seed {seed}"
+            _fit(model, data, recipe, _progress(recipe.epochs, label))
+            _say(f"{name}: trained in {time.perf_counter() - start:.1f} s")
+            _store(model, path)
+    return model.eval().requires_grad_(False)
+
+
+def accuracy(model: GCN, data: Data) -> float:
+    """Share of the nodes in ``data.test_mask`` that ``model`` predicts right, in [0, 1]."""
+    with torch.no_grad():
+        right = model(data.x, data.edge_index).argmax(dim=-1) == data.y
+    return float(right[data.test_mask].double().mean())
+
+
+def _fit(model: GCN, data: Data, recipe: Recipe, epochs: Iterable[int]) -> None:
+    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    model.train()
+    with torch.enable_grad():
+        for _ in epochs:
+            optimizer.zero_grad()
+            out = model(data.x, data.edge_index)
+            F.nll_loss(out[data.train_mask], data.y[data.train_mask]).backward()
+            optimizer.step()
+
+
+def _key(data: Data, recipe: Recipe, seed: int, dims: list[int]) -> str:
+    """SHA-256 of everything that determines the weights, the code that makes them included."""
+    options = dataclasses.asdict(recipe)
+    del options["source"]
+    made_from = {
+        "recipe": options,
+        "seed": seed,
+        "dims": dims,
+        "data": tensors_sha256({k: data[k] for k in ("x", "edge_index", "y", "train_mask")}),
+        "code": [inspect.getsource(GCN), inspect.getsource(_fit)],
+        "versions": [torch.__version__, torch_geometric.__version__],
+    }
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+
+
+def _restore(model: GCN, path: Path) -> bool:
+    """Loads the weights at ``path`` into ``model``; False if there are none or broken ones."""
+    if not path.is_file():
+        return False
+    try:
+        # weights_only: a checkpoint is data, and must not be able to run code.
+        kept = torch.load(path, map_location="cpu", weights_only=True)
+        weights = kept["weights"]
+        # torch.load does not notice a flipped bit, and load_state_dict would leave a model behind
+        # that is half overwritten.
+        if tensors_sha256(weights) != kept["sha256"] or _shapes(weights) != _shapes(
+            model.state_dict()
+        ):
+            raise ValueError("not the weights of this model")
+        model.load_state_dict(weights)
+    # A damaged file fails in many ways (zip, pickle, missing keys); none is worth stopping for.
+    except Exception as error:
+        warnings.warn(
+            f"the checkpoint {path} is damaged ({type(error).__name__}); training again",
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in weights.items()}
+
+
+def _store(model: GCN, path: Path) -> None:
+    """Writes the weights to ``path`` in one step: a reader sees a whole file or none."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False) as file:
+            try:
+                weights = model.state_dict()
+                torch.save({"weights": weights, "sha256": tensors_sha256(weights)}, file)
+                file.close()
+                Path(file.name).replace(path)
+            except BaseException:
+                Path(file.name).unlink()
+                raise
+    # torch.save turns a full disk into a RuntimeError.
+    except (OSError, RuntimeError) as error:
+        warnings.warn(f"the checkpoint {path} cannot be kept ({error})", stacklevel=2)
+
+
+def _progress(epochs: int, label: str) -> Iterable[int]:
+    """The epochs: a bar on a terminal, one line in a log file."""
+    if sys.stderr.isatty():
+        return tqdm(range(epochs), desc=label, unit="epoch", leave=False)
+    _say(f"{label}, {epochs} epochs")
+    return range(epochs)
+
+
+def _say(message: str) -> None:
+    # tqdm's own switch silences these lines too.
+    if not os.environ.get("TQDM_DISABLE"):
+        print(message, file=sys.stderr)

@@ -1,0 +1,290 @@
+"""Cell files: keys, strict JSON, and that a crash at any moment leaves whole files only."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.harness.cells import (
+    Cell,
+    UnreadableCell,
+    cell_key,
+    encode,
+    load_all,
+    move_aside,
+    plain,
+    read,
+    write,
+    write_atomically,
+)
+
+CONFIG = {
+    "task": "ba-shapes",
+    "model_seed": 0,
+    "method": "integrated_gradients",
+    "engine": "batched",
+    "options": {"n_steps": 50, "internal_batch_size": 10},
+    "device": "cpu",
+}
+INPUTS = {
+    "nodes": [3, 1],
+    "dataset_sha256": "d",
+    "checkpoint_sha256": "c",
+    "source_sha256": "s",
+    "versions": {"torch": "2.13.0"},
+    "machine": {"cpu": "x", "threads": 2, "gpu": None},
+}
+
+
+def make_cell(**changes):
+    arguments = {"benchmark": "runtime", "config": CONFIG, "inputs": INPUTS}
+    return Cell(**{**arguments, **changes})
+
+
+def test_round_trip(tmp_path):
+    cell = make_cell(
+        runtime=[{"repeat": 0, "node": 3, "nodes": 1, "seconds": 0.5, "peak_bytes": None}],
+        quality=[{"node": 3, "metric": "gini", "level": "", "semantics": "", "value": 0.1 + 0.2}],
+    )
+    path = write(tmp_path / "cells", cell)
+    assert path.name == f"{cell.key}.json"
+    assert read(path) == cell
+    document = json.loads(path.read_text())
+    assert list(document) == [
+        "schema",
+        "benchmark",
+        "key",
+        "status",
+        "message",
+        "config",
+        "inputs",
+        "runtime",
+        "quality",
+    ]
+    assert document["schema"] == 1
+    assert load_all(tmp_path / "cells") == ([cell], [])
+    assert [entry.name for entry in (tmp_path / "cells").iterdir()] == [path.name]
+
+
+def test_results_are_readable_by_others(tmp_path):
+    mask = os.umask(0o022)
+    try:
+        path = write(tmp_path, make_cell())
+    finally:
+        os.umask(mask)
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def changed(where, name, value):
+    config, inputs = {**CONFIG}, {**INPUTS}
+    {"config": config, "inputs": inputs}[where][name] = value
+    return cell_key("runtime", config, inputs)
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "value"),
+    [
+        ("config", "task", "karate"),
+        ("config", "model_seed", 1),
+        ("config", "method", "saliency"),
+        ("config", "engine", "stock"),
+        ("config", "options", {"n_steps": 50, "internal_batch_size": "all"}),
+        ("config", "device", "cuda"),
+        ("inputs", "nodes", [1, 3]),
+        ("inputs", "nodes", [3]),
+        ("inputs", "dataset_sha256", "e"),
+        ("inputs", "checkpoint_sha256", "e"),
+        ("inputs", "source_sha256", "e"),
+        ("inputs", "versions", {"torch": "2.14.0"}),
+        ("inputs", "machine", {"cpu": "x", "threads": 1, "gpu": None}),
+        ("inputs", "part", {"repeat": 1}),
+        ("inputs", "rounds", 5),
+    ],
+)
+def test_key_changes_with_each_determinant(where, name, value):
+    assert changed(where, name, value) != cell_key("runtime", CONFIG, INPUTS)
+
+
+def test_key_changes_with_the_benchmark():
+    assert cell_key("quality", CONFIG, INPUTS) != cell_key("runtime", CONFIG, INPUTS)
+
+
+def test_key_is_stable():
+    key = cell_key("runtime", CONFIG, INPUTS)
+    assert len(key) == 16
+    assert int(key, 16) >= 0
+    backwards = dict(reversed(CONFIG.items()))
+    assert cell_key("runtime", backwards, {**INPUTS, "nodes": (3, 1)}) == key
+    # Pinned: a change of the canonical form would orphan every published cell.
+    assert cell_key("runtime", {"task": "karate"}, {"nodes": [1]}) == "a024ec3032c0802e"
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.text()
+        | st.floats(allow_nan=False).filter(lambda value: abs(value) != float("inf")),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=10,
+    )
+)
+def test_plain_data_survive_json(value):
+    assert json.loads(json.dumps(plain(value))) == value
+
+
+def test_numbers_of_numpy_and_torch_become_plain():
+    values = [np.float32(0.5), np.int64(3), np.bool_(True), torch.tensor(2), (1, 2)]
+    converted = plain(values)
+    assert converted == [0.5, 3, True, 2, [1, 2]]
+    assert [type(value) for value in converted] == [float, int, bool, int, list]
+
+
+@pytest.mark.parametrize(
+    "value", [torch.ones(2), np.ones(2), object(), {1: 2}, float("nan"), b"bytes", {3}]
+)
+def test_what_is_not_plain_is_refused(value):
+    with pytest.raises(ValueError, match=r"cells hold text|not a finite number"):
+        Cell("runtime", {"options": value})
+
+
+def test_values_that_are_not_finite_become_null_and_are_told():
+    cell = make_cell(
+        runtime=[{"seconds": float("inf"), "status": "ok"}, {"seconds": 1.0, "status": "ok"}],
+        quality=[{"metric": "a", "value": np.float32("nan")}, {"metric": "b", "value": 0.5}],
+    )
+    document = json.loads(encode(cell), parse_constant=pytest.fail)
+    assert document["runtime"][0] == {"seconds": None, "status": "error"}
+    assert document["runtime"][1]["status"] == "ok"
+    assert document["quality"] == [
+        {"metric": "a", "value": None, "status": "error"},
+        {"metric": "b", "value": 0.5},
+    ]
+    assert document["status"] == "ok"
+    assert document["message"] == "2 values not finite, written as null"
+
+
+def test_unknown_status():
+    with pytest.raises(ValueError, match="unknown status 'fine'; use one of ok"):
+        encode(make_cell(status="fine"))
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"schema": 1, "ben', "\0\0\0", "[]", "null"])
+def test_torn_files(tmp_path, content):
+    good = write(tmp_path, make_cell())
+    torn = tmp_path / "0123456789abcdef.json"
+    torn.write_text(content)
+    with pytest.raises(UnreadableCell, match=r"0123456789abcdef\.json is no"):
+        read(torn)
+
+    found, problems = load_all(tmp_path)
+    assert [cell.key for cell in found] == [good.stem]
+    assert len(problems) == 1
+    assert torn.name in problems[0]
+    assert torn.exists()  # reading touches nothing
+
+    found, problems = load_all(tmp_path, set_aside=True)
+    assert [cell.key for cell in found] == [good.stem]
+    assert problems[0].endswith("set aside")
+    assert not torn.exists()
+    assert (tmp_path / "aside" / torn.name).read_text() == content
+    assert load_all(tmp_path) == (found, [])
+
+
+def test_every_cut_of_a_file_is_noticed(tmp_path):
+    path = write(tmp_path, make_cell())
+    content = path.read_bytes().rstrip()
+    for length in range(0, len(content), 7):
+        path.write_bytes(content[:length])
+        with pytest.raises(UnreadableCell):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": 2}, "its schema is 2"),
+        ({"status": "fine"}, "its status is 'fine'"),
+        ({"runtime": {}}, "'runtime' is to be a list"),
+        ({"config": None}, "'config' is to be a dict"),
+        ({"key": "f" * 16}, "its key is 'ffff"),
+    ],
+)
+def test_foreign_files(tmp_path, change, message):
+    path = write(tmp_path, make_cell())
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(UnreadableCell, match=message):
+        read(path)
+
+
+def test_nan_in_a_file_is_refused(tmp_path):
+    path = write(tmp_path, make_cell(quality=[{"value": 0.25}]))
+    path.write_text(path.read_text().replace("0.25", "NaN"))
+    with pytest.raises(UnreadableCell, match="NaN is not JSON"):
+        read(path)
+
+
+def test_aside_keeps_every_version(tmp_path):
+    for number in range(3):
+        path = tmp_path / "a.json"
+        path.write_text(str(number))
+        move_aside(path)
+    assert {file.read_text() for file in (tmp_path / "aside").iterdir()} == {"0", "1", "2"}
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "os.replace"])
+def test_failure_before_the_rename_leaves_the_old_file(tmp_path, monkeypatch, call):
+    path = tmp_path / "cell.json"
+    path.write_text("old")
+
+    def fail(*_arguments):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(call, fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process with a POSIX signal")
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_kill_before_the_rename_leaves_the_old_file(tmp_path, call):
+    path = tmp_path / "cells" / "cell.json"
+    path.parent.mkdir()
+    path.write_text("old")
+    program = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from benchmarks.harness import cells\n"
+        f"os.{call} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "cells.write_atomically(Path(sys.argv[1]), 'new' * 10000)\n"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", program, str(path)], cwd=root, check=False)
+    assert done.returncode == -9
+    assert path.read_text() == "old"
+
+    left = [file for file in path.parent.iterdir() if file != path]
+    assert [file.suffix for file in left] == [".tmp"]
+    path.unlink()
+    assert load_all(path.parent) == ([], [])  # it is no cell
+    load_all(path.parent, set_aside=True)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_reading_cells_needs_no_torch():
+    program = "import sys; import benchmarks.harness.cells; print('torch' in sys.modules)"
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,177 @@
+"""Clock, memory and failures."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.harness import measure
+from benchmarks.harness.measure import attempt, is_out_of_memory, memory_limit, peak_memory, timer
+
+MIB = 2**20
+linux = pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+
+
+def test_timer_is_a_clock_in_seconds():
+    before = timer()
+    torch.ones(10).sum()
+    assert 0 < timer() - before < 10
+
+
+@linux
+@pytest.mark.parametrize("size", [16, 64])
+def test_peak_memory_of_tensors(size):
+    def work():
+        first = torch.ones(size * MIB // 4)
+        second = first + 1
+        return float(second[0])
+
+    work()
+    assert peak_memory(work) == pytest.approx(2 * size * MIB, abs=2 * MIB)
+    # What the first call freed is not what the second one is served from.
+    assert peak_memory(work) == pytest.approx(2 * size * MIB, abs=2 * MIB)
+
+
+@linux
+def test_peak_memory_sees_more_than_torch():
+    assert peak_memory(lambda: np.ones(32 * MIB // 8)) == pytest.approx(32 * MIB, abs=2 * MIB)
+
+
+@linux
+def test_peak_memory_of_a_backward_pass_with_all_threads():
+    x = torch.randn(4000, 256, requires_grad=True)
+    weight = torch.randn(256, 256)
+
+    def work():
+        torch.autograd.grad((x @ weight).relu().sum(), x)
+
+    work()
+    assert peak_memory(work) >= 2 * 4000 * 256 * 4  # the product and its ReLU, at least
+
+
+@linux
+def test_peak_memory_of_nothing():
+    assert peak_memory(lambda: None) < MIB
+
+
+def test_peak_memory_where_the_system_cannot_tell(monkeypatch):
+    monkeypatch.setattr(measure, "_reset_peak_resident", lambda: False)
+    calls = []
+    assert peak_memory(lambda: calls.append(1)) is None
+    assert calls == [1]
+
+
+@pytest.mark.cuda
+def test_peak_memory_on_a_gpu():
+    kept = torch.ones(MIB, device="cuda")
+
+    def work():
+        return float((torch.ones(8 * MIB, device="cuda") + 1).sum())
+
+    work()
+    assert peak_memory(work, "cuda") == pytest.approx(64 * MIB, abs=2 * MIB)
+    del kept
+
+
+def test_peak_memory_lets_errors_through():
+    with pytest.raises(ZeroDivisionError):
+        peak_memory(lambda: 1 / 0)
+
+
+def test_attempt_that_succeeds():
+    with attempt() as outcome:
+        pass
+    assert (outcome.status, outcome.message, outcome.error) == ("ok", "", None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_attempt_that_runs_out_of_memory(error):
+    with attempt() as outcome:
+        raise error
+    assert outcome.status == "oom"
+    assert outcome.message.startswith(type(error).__name__)
+    assert outcome.error is error
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("out of memory"), RuntimeError("shapes differ"), KeyError("x")]
+)
+def test_attempt_that_fails(error):
+    with attempt() as outcome:
+        raise error
+    assert outcome.status == "error"
+    assert not is_out_of_memory(error)
+
+
+def test_message_is_one_short_line():
+    with attempt() as outcome:
+        raise ValueError("first\n  second " + "x" * 1000)
+    assert outcome.message.startswith("ValueError: first second x")
+    assert len(outcome.message) == measure.MESSAGE_LENGTH
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), pytest.skip.Exception("s")])
+def test_attempt_never_swallows_an_interrupt(error):
+    with pytest.raises(type(error)), attempt():
+        raise error
+
+
+@linux
+def test_running_out_of_memory_lets_go_of_it():
+    class Big:
+        pass
+
+    import weakref
+
+    def work():
+        big = Big()
+        references.append(weakref.ref(big))
+        raise MemoryError
+
+    references = []
+    with attempt() as outcome:
+        work()
+    assert outcome.error is not None
+    assert references[0]() is None
+
+
+@linux
+def test_memory_limit_turns_the_kill_into_a_result(monkeypatch):
+    monkeypatch.setattr(measure, "available_memory", lambda: 64 * MIB)
+    with memory_limit("cpu"), attempt() as outcome:
+        torch.ones(256 * MIB)
+    assert outcome.status == "oom"
+    assert "can't allocate memory" in outcome.message
+    with memory_limit("cpu"), attempt() as outcome:
+        np.ones(128 * MIB)
+    assert outcome.status == "oom"
+    torch.ones(64 * MIB)  # lifted again
+
+
+@linux
+def test_memory_limit_does_not_loosen_a_tighter_one(monkeypatch):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    monkeypatch.setattr(measure, "available_memory", lambda: 64 * MIB)
+    with memory_limit("cpu"):
+        tight = resource.getrlimit(resource.RLIMIT_DATA)
+        monkeypatch.setattr(measure, "available_memory", lambda: 640 * MIB)
+        with memory_limit("cpu"):
+            assert resource.getrlimit(resource.RLIMIT_DATA) == tight
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+def test_available_memory_is_what_there_is():
+    assert 0 < measure.available_memory() < 2**50

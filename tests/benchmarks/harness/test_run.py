@@ -1,0 +1,261 @@
+"""A results folder: cells as they come, resumed runs, tasks that cannot be had."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import benchmarks.tasks
+from benchmarks.harness import environment
+from benchmarks.harness.cells import load_all
+from benchmarks.harness.plan import Plan
+from benchmarks.harness.run import Run, default_folder
+
+PLAN = Plan("quick", (), ("random",), "cpu", nodes=2, seeds=1, repeats=1)
+
+
+def make_task(name):
+    data = SimpleNamespace(
+        x=torch.ones(4, 3), edge_index=torch.zeros(2, 5, dtype=torch.long), y=torch.arange(4) % 2
+    )
+    return SimpleNamespace(
+        name=name,
+        data=data,
+        nodes=torch.tensor([2, 0, 1]),
+        accuracy=0.75,
+        provenance="made up",
+        dataset_sha256="d",
+        checkpoint_sha256="c",
+        stand_in=False,
+    )
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """The calls of ``tasks.load``; ``twitch-en`` cannot be had."""
+    calls = []
+
+    def load(name, root=None, device="cpu", seed=0):
+        calls.append((name, seed))
+        if name in missing:
+            raise benchmarks.tasks.Unavailable(f"{name}: put EN.npz into data/")
+        return make_task(name)
+
+    missing = {"twitch-en"}
+    monkeypatch.setattr(benchmarks.tasks, "load", load)
+    return SimpleNamespace(calls=calls, missing=missing)
+
+
+@pytest.fixture
+def run(tmp_path, loads):
+    return Run(PLAN, tmp_path / "results", "pytest benchmarks/")
+
+
+def again(run, **changes):
+    return Run(replace(run.plan, resume=True, **changes), run.folder)
+
+
+def config(method="random"):
+    method = SimpleNamespace(name=method, engine="stock", options={"seed": 0})
+    return Run.config(SimpleNamespace(plan=PLAN), make_task("karate"), 0, method)
+
+
+def fill(run, method="random", *, nodes=(2, 0), error=None, **inputs):
+    task = run.load_task("karate")
+    with run.cell("quality", config(method), task=task, nodes=nodes, **inputs) as cell:
+        cell.quality.append({"node": 2, "metric": "gini", "value": 0.5})
+        if error is not None:
+            raise error
+    return cell
+
+
+def stored(run):
+    found, problems = load_all(run.cells)
+    assert problems == []
+    return found
+
+
+def test_a_cell_is_there_as_soon_as_it_is_filled(run):
+    cell = fill(run)
+    assert stored(run) == [cell]
+    assert cell.config == {
+        "task": "karate",
+        "model_seed": 0,
+        "method": "random",
+        "engine": "stock",
+        "options": {"seed": 0},
+        "device": "cpu",
+    }
+    assert cell.inputs["nodes"] == [2, 0]
+    assert cell.inputs["source_sha256"] == environment.source_sha256()
+
+
+def test_an_error_is_recorded_and_goes_on(run):
+    with pytest.raises(ValueError, match="shapes"):
+        fill(run, error=ValueError("shapes differ"))
+    (cell,) = stored(run)
+    assert (cell.status, cell.message) == ("error", "ValueError: shapes differ")
+    assert len(cell.quality) == 1
+
+
+def test_running_out_of_memory_is_a_result(run):
+    with pytest.raises(pytest.xfail.Exception, match="recorded as oom"):
+        fill(run, error=MemoryError("too much"))
+    (cell,) = stored(run)
+    assert (cell.status, cell.message) == ("oom", "MemoryError: too much")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), pytest.skip.Exception("not here")])
+def test_an_interrupt_writes_nothing(run, error):
+    with pytest.raises(type(error)):
+        fill(run, error=error)
+    assert stored(run) == []
+
+
+def test_resume_skips_what_is_done_and_repeats_what_failed(run):
+    fill(run, "random")
+    with pytest.raises(ValueError):
+        fill(run, "saliency", error=ValueError("x"))
+    with pytest.raises(pytest.xfail.Exception):
+        fill(run, "lime", error=MemoryError())
+    resumed = again(run)
+    for method in ("random", "lime"):
+        with pytest.raises(pytest.skip.Exception, match="resumed"):
+            fill(resumed, method)
+    assert fill(resumed, "saliency").status == "ok"
+    assert len(stored(run)) == 3
+
+
+def test_without_resume_nothing_is_skipped(run):
+    fill(run)
+    fill(run)
+    assert len(stored(run)) == 1
+
+
+def test_a_torn_cell_is_measured_again(run):
+    cell = fill(run)
+    path = run.cells / f"{cell.key}.json"
+    path.write_text(path.read_text()[:50])
+    resumed = again(run)
+    assert "set aside" in resumed.messages[0]
+    fill(resumed)
+    assert [found.key for found in stored(run)] == [cell.key]
+
+
+def test_a_cell_out_of_date_is_replaced(run):
+    fill(run, nodes=[2])
+    resumed = again(run)
+    fill(resumed, nodes=[2, 0])
+    (cell,) = stored(run)
+    assert cell.inputs["nodes"] == [2, 0]
+    assert len(list((run.cells / "aside").iterdir())) == 1
+
+
+def test_a_change_of_the_code_makes_cells_out_of_date(run, monkeypatch):
+    fill(run)
+    monkeypatch.setattr(environment, "source_sha256", lambda: "other")
+    assert fill(again(run)).inputs["source_sha256"] == "other"
+    assert len(stored(run)) == 1
+
+
+def test_parts_of_one_configuration_stand_side_by_side(run):
+    for repeat in range(2):
+        fill(run, part={"repeat": repeat})
+    assert len(stored(run)) == 2
+    with pytest.raises(pytest.skip.Exception):
+        fill(again(run), part={"repeat": 1})
+
+
+def test_default_tasks_without_the_real_data(run, loads):
+    assert run.choose_tasks() == ("twitch-sim", "ba-shapes")
+    assert run.unavailable == {"twitch-en": "twitch-en: put EN.npz into data/"}
+    (cell,) = stored(run)
+    assert cell.status == "unavailable"
+    assert cell.message == "twitch-en: put EN.npz into data/"
+    assert (cell.config["task"], cell.config["method"], cell.config["engine"]) == (
+        "twitch-en",
+        "",
+        "",
+    )
+    assert (cell.runtime, cell.quality) == ([], [])
+    with pytest.raises(benchmarks.tasks.Unavailable):
+        run.load_task("twitch-en", 1)
+    assert loads.calls == [("twitch-en", 0)]  # asked for once
+    assert not run.loaded
+
+
+def test_default_tasks_with_the_real_data(run, loads):
+    loads.missing.clear()
+    assert run.choose_tasks() == ("twitch-en", "ba-shapes")
+    assert run.load_task("twitch-en", 0) is run.load_task("twitch-en", 0)
+    assert loads.calls == [("twitch-en", 0)]
+
+
+def test_the_accuracy_is_told(run, capsys):
+    run.load_task("karate", 1)
+    run.load_task("karate", 1)
+    assert capsys.readouterr().out == "karate, model seed 1: accuracy 75.00%; made up\n"
+
+
+def test_tasks_asked_for_are_taken_as_they_are(run):
+    chosen = Run(replace(PLAN, tasks=("twitch-en",)), run.folder)
+    assert chosen.choose_tasks() == ("twitch-en",)
+
+
+def test_data_that_came_later(run, loads):
+    run.choose_tasks()
+    loads.missing.clear()
+    resumed = again(run)
+    resumed.choose_tasks()
+    assert [cell.status for cell in stored(run)] == []
+    manifest = json.loads((run.folder / "manifest.json").read_text())
+    assert manifest["unavailable"] == []
+    assert [task["name"] for task in manifest["tasks"]] == ["twitch-en"]
+
+
+def test_manifest_knows_the_tasks(run):
+    run.choose_tasks()
+    run.load_task("karate", 1)
+    run.load_task("karate", 0)
+    manifest = json.loads(run.write_manifest().read_text())
+    assert [(task["name"], task["model_seed"]) for task in manifest["tasks"]] == [
+        ("karate", 0),
+        ("karate", 1),
+    ]
+    assert manifest["tasks"][0] == {
+        "name": "karate",
+        "model_seed": 0,
+        "accuracy": 0.75,
+        "provenance": "made up",
+        "dataset_sha256": "d",
+        "checkpoint_sha256": "c",
+        "stand_in": False,
+        "nodes": 4,
+        "edges": 5,
+        "features": 3,
+        "classes": 2,
+    }
+    assert manifest["unavailable"] == [
+        {"task": "twitch-en", "message": "twitch-en: put EN.npz into data/"}
+    ]
+    assert manifest["command"] == "pytest benchmarks/"
+
+
+def test_a_resumed_manifest_keeps_the_tasks_of_before(run):
+    run.load_task("karate")
+    resumed = again(run)
+    resumed.load_task("cora")
+    manifest = json.loads((run.folder / "manifest.json").read_text())
+    assert [task["name"] for task in manifest["tasks"]] == ["cora", "karate"]
+
+
+def test_nodes_come_from_the_task_in_its_order():
+    assert PLAN.pick(make_task("karate")) == [2, 0]
+    assert replace(PLAN, nodes=9).pick(make_task("karate")) == [2, 0, 1]
+
+
+def test_default_folder(tmp_path):
+    folder = default_folder(tmp_path)
+    assert folder.parent == tmp_path / "results" / "local"

@@ -1,0 +1,297 @@
+"""Discovery of the tasks, and what every one of them promises."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from benchmarks import tasks
+from benchmarks.tasks import Dataset, Definition, Recipe, Task, Unavailable
+from benchmarks.tasks import _data as task_data
+
+RECIPE = Recipe(hidden=(4,), epochs=3, lr=0.01, weight_decay=0.0, dropout=0.5, source="this test")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own, and no network."""
+
+    def no_network(*_: object) -> None:
+        raise OSError("no network in the tests")
+
+    monkeypatch.setenv("GNN_BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(task_data, "_download", no_network)
+    return tmp_path / "cache"
+
+
+def graph() -> Data:
+    """Self loops at 1 and 3; node 0 has no incoming edge, node 4 only its self loop."""
+    return Data(
+        x=torch.arange(10.0).view(5, 2),
+        edge_index=torch.tensor([[0, 1, 1, 4, 2, 3], [1, 1, 2, 4, 3, 2]]),
+        y=torch.tensor([0, 1, 2, 0, 1]),
+        train_mask=torch.ones(5, dtype=torch.bool),
+        test_mask=torch.ones(5, dtype=torch.bool),
+    )
+
+
+def add(monkeypatch: pytest.MonkeyPatch, name: str, **changes: object) -> None:
+    """Installs a third-party task."""
+    fields = {"title": "t", "description": "d", "recipe": RECIPE}
+    task = Definition(**{**fields, "build": lambda root: Dataset(graph(), "made here"), **changes})
+
+    class Point:
+        value = "some_package:TASK"
+
+        def load(self) -> Definition:
+            return task
+
+    point = Point()
+    point.name = name  # type: ignore[attr-defined]
+    monkeypatch.setattr(tasks, "entry_points", lambda group: [point])
+
+
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shortens every task's training."""
+    definition = tasks.definition
+
+    def shortened(name: str) -> Definition:
+        task = definition(name)
+        return dataclasses.replace(task, recipe=dataclasses.replace(task.recipe, epochs=2))
+
+    monkeypatch.setattr(tasks, "definition", shortened)
+
+
+# ------------------------------------------------------------------------------------ discovery
+
+
+def test_the_tasks_of_this_checkout() -> None:
+    built_in = {"ba-shapes", "citeseer", "cora", "karate", "twitch-en", "twitch-sim"}
+    assert built_in <= set(tasks.available())
+    assert tasks.available() == sorted(tasks.available())
+    assert not [name for name in tasks.available() if name.startswith(("_", "-"))]
+
+
+def test_a_new_file_is_a_new_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Path(tasks.__path__[0], "karate.py").read_text(encoding="utf-8")
+    (tmp_path / "my_club.py").write_text(text, encoding="utf-8")
+    (tmp_path / "_helper.py").write_text("raise AssertionError", encoding="utf-8")
+    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(tmp_path)])
+    assert set(tasks.available()) >= {"my-club", "karate"}
+    assert "-helper" not in tasks.available()
+    assert tasks.definition("my-club").title == "Karate club"
+
+
+def test_a_task_from_an_installed_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    add(monkeypatch, "their_task")
+    assert "their-task" in tasks.available()
+    assert tasks.load("their-task").provenance == "made here"
+
+
+def test_two_tasks_of_one_name_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    add(monkeypatch, "ba_shapes")
+    with pytest.raises(ValueError, match=r"ba-shapes.*ba_shapes:TASK and some_package:TASK"):
+        tasks.available()
+
+
+def test_an_unknown_task_is_named_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"'ba_shape'; available: .*karate.*mean 'ba-shapes'"):
+        tasks.load("ba_shape")
+    with pytest.raises(ValueError, match=r"unknown task 'zzz'; available: .*twitch-sim$"):
+        tasks.load("zzz")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("no_such_package:TASK", "cannot be imported from 'no_such_package:TASK'"),
+        ("benchmarks.tasks.karate:NOTHING", "cannot be imported"),
+        ("benchmarks.tasks.karate:build", "is to be a Definition, but .* is a function"),
+    ],
+)
+def test_a_broken_entry_point_harms_only_its_own_task(
+    value: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = EntryPoint("broken", value, tasks.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(tasks, "entry_points", lambda group: [point])
+    assert tasks.definition("karate").title == "Karate club"
+    with pytest.raises(ValueError, match=message):
+        tasks.definition("broken")
+
+
+# ------------------------------------------------------------------------------------- contract
+
+
+@pytest.mark.parametrize("name", tasks.available())
+def test_contract(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
+    try:
+        task = tasks.load(name)
+    except Unavailable as error:
+        pytest.skip(f"set GNN_BENCH_DATA: {error}")
+    check_contract(task, name)
+
+
+def check_contract(task: Task, name: str) -> None:
+    data, (n, e) = task.data, (task.data.num_nodes, task.data.num_edges)
+    assert (task.name, task.title != "", task.description != "") == (name, True, True)
+    assert task.provenance
+    assert "\n" not in task.provenance
+    assert (data.x.dtype, data.x.dim()) == (torch.float32, 2)
+    assert (data.edge_index.dtype, data.edge_index.shape) == (torch.int64, (2, e))
+    assert not (data.edge_index[0] == data.edge_index[1]).any()
+    assert data.y.shape == data.train_mask.shape == data.test_mask.shape == (n,)
+
+    assert not task.model.training
+    assert not any(p.requires_grad for p in task.model.parameters())
+    out = task.model(data.x, data.edge_index)
+    assert out.shape == (n, int(data.y.max()) + 1)
+    torch.testing.assert_close(out.exp().sum(dim=1), torch.ones(n))
+    right = out.argmax(dim=1) == data.y
+    assert task.accuracy == pytest.approx(float(right[data.test_mask].float().mean()))
+
+    assert task.nodes.dtype == torch.int64
+    assert len(task.nodes) == len(task.nodes.unique()) > 0
+    assert torch.isin(task.nodes, data.edge_index[1]).all()
+    assert task.nodes.tolist() != sorted(task.nodes.tolist())
+    if task.ground_truth is not None:
+        assert (task.ground_truth.dtype, task.ground_truth.shape) == (torch.bool, (e,))
+        assert 0 < int(task.ground_truth.sum()) < e
+    assert len(task.dataset_sha256) == len(task.checkpoint_sha256) == 64
+
+
+@pytest.mark.cuda
+def test_contract_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
+    gpu, cpu = tasks.load("ba-shapes", device="cuda"), tasks.load("ba-shapes")
+    assert gpu.data.x.device.type == gpu.data.edge_index.device.type == "cuda"
+    assert next(gpu.model.parameters()).device.type == "cuda"
+    assert gpu.ground_truth is not None
+    assert gpu.ground_truth.device.type == "cuda"
+    assert (gpu.checkpoint_sha256, gpu.dataset_sha256) == (
+        cpu.checkpoint_sha256,
+        cpu.dataset_sha256,
+    )
+    assert gpu.nodes.tolist() == cpu.nodes.tolist()
+
+
+def test_self_loops_are_dropped_and_the_ground_truth_stays_aligned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    truth = torch.tensor([True, True, False, True, False, True])
+    add(
+        monkeypatch,
+        "loops",
+        build=lambda root: Dataset(graph(), "made here", ground_truth=truth),
+    )
+    task = tasks.load("loops")
+    assert task.data.edge_index.tolist() == [[0, 1, 2, 3], [1, 2, 3, 2]]
+    assert task.ground_truth is not None
+    assert task.ground_truth.tolist() == [True, False, False, True]
+
+
+def test_only_nodes_with_an_incoming_edge_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    add(monkeypatch, "all")
+    assert sorted(tasks.load("all").nodes.tolist()) == [1, 2, 3]
+    some = torch.tensor([True, True, True, False, True])
+    build = lambda root: Dataset(graph(), "made here", explainable=some)  # noqa: E731
+    add(monkeypatch, "some", build=build)
+    assert sorted(tasks.load("some").nodes.tolist()) == [1, 2]
+
+
+def test_the_model_seed_changes_the_weights_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quick(monkeypatch)
+    first, second = tasks.load("ba-shapes", seed=0), tasks.load("ba-shapes", seed=1)
+    assert first.checkpoint_sha256 != second.checkpoint_sha256
+    assert first.dataset_sha256 == second.dataset_sha256
+    assert torch.equal(first.nodes, second.nodes)
+    assert torch.equal(first.data.edge_index, second.data.edge_index)
+    assert torch.equal(first.data.train_mask, second.data.train_mask)
+
+
+@pytest.mark.parametrize("name", ["ba-shapes", "karate", "twitch-sim"])
+def test_the_global_generators_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
+
+    def draw() -> list[float]:
+        return [random.random(), float(np.random.rand()), float(torch.rand(1))]  # noqa: NPY002
+
+    def seed() -> None:
+        random.seed(7)
+        np.random.seed(7)  # noqa: NPY002
+        torch.manual_seed(7)
+
+    seed()
+    expected = draw()
+    for _ in range(2):  # trained, then from the cache
+        seed()
+        task = tasks.load(name)
+        assert draw() == expected
+        assert task.checkpoint_sha256 == tasks.load(name).checkpoint_sha256
+
+
+def test_the_state_of_the_global_generators_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(monkeypatch)
+    found = set()
+    for seed in (1, 2):
+        monkeypatch.setenv("GNN_BENCH_CACHE", str(tmp_path / f"cache{seed}"))
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        task = tasks.load("ba-shapes")
+        found.add((task.dataset_sha256, task.checkpoint_sha256, *task.nodes.tolist()))
+    assert len(found) == 1
+
+
+# --------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "cpu cuda"])
+def test_a_device_that_is_not_there(device: str) -> None:
+    with pytest.raises(ValueError, match=rf"device '{device}'"):
+        tasks.load("karate", device=device)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True, "0"])
+def test_a_bad_seed(seed: object) -> None:
+    with pytest.raises(ValueError, match=f"seed .* got {seed!r}"):
+        tasks.load("karate", seed=seed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["karate", "twitch-en"])
+def test_a_data_root_that_is_not_there(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"data root '.*typo' is not a folder"):
+        tasks.load(name, root=tmp_path / "typo")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": torch.zeros(5, 2, dtype=torch.float64)}, r"data.x .*float32 .* is torch.float64"),
+        ({"y": torch.zeros(5)}, "data.y .*int64"),
+        ({"test_mask": None}, "data.test_mask .* is missing"),
+        ({"train_mask": torch.ones(4, dtype=torch.bool)}, r"data.train_mask .*\[5\].*\[4\]"),
+        ({"edge_index": torch.zeros(2, 3, dtype=torch.int32)}, "data.edge_index .*int64"),
+    ],
+)
+def test_a_dataset_that_is_no_dataset(change: dict[str, object], message: str) -> None:
+    data = graph()
+    for key, value in change.items():
+        data[key] = value
+    with pytest.raises(ValueError, match=message):
+        Dataset(data, "made here")
+
+
+def test_a_ground_truth_of_another_length() -> None:
+    with pytest.raises(ValueError, match=r"ground_truth .*bool \[6\], but is torch.bool \[5\]"):
+        Dataset(graph(), "made here", ground_truth=torch.ones(5, dtype=torch.bool))

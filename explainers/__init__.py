@@ -1,0 +1,20 @@
+"""Explanations of graph neural networks: every method behind one interface, on fast engines.
+
+    method = explainers.load("integrated_gradients", n_steps=50)
+    explanations = method.explain(model, data, nodes=[0, 101])
+
+Each is a ``torch_geometric.explain.Explanation`` of one node's receptive field.
+"""
+
+from __future__ import annotations
+
+from explainers._discovery import discover
+from explainers._pyg import as_algorithm, to_full
+from explainers.methods import load
+
+__all__ = ["as_algorithm", "available", "load", "to_full"]
+
+
+def available() -> list[str]:
+    """The names of all methods, sorted."""
+    return list(discover("methods", "METHOD"))

@@ -1,0 +1,162 @@
+"""Receptive fields instead of the whole graph, and many of them side by side in one pass.
+
+Any homogeneous message-passing model. The fields of R nodes, and B variants of each, are one
+block-diagonal graph; whatever the layers compute, blocks do not touch. Two things keep a cut graph
+equal to the whole one: every node that is not on the border has all its incoming edges, and a
+GCNConv, whose normalisation needs the degrees of the border too, is given that of the whole graph.
+Whether it is equal for a given model is checked once, on a few nodes.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from explainers.engines.fields import Fields, cut
+from explainers.engines.network import Network, is_normalised, owns_loops
+from explainers.engines.problem import Attribution, Problem, groups
+
+
+class BatchedProblem(Problem):
+    """R receptive fields, of which B variants go through the model at once; see :class:`Problem`."""
+
+    def __init__(
+        self,
+        network: Network,
+        fields: Fields,
+        nodes: Tensor,
+        targets: Tensor,
+        memory_budget: int,
+    ) -> None:
+        super().__init__(network, fields, nodes, targets, memory_budget)
+        self.x = network.x[fields.n_id]
+        self.edge_mask = self.x.new_ones(len(fields.e_id))
+        self._blocks: dict[int, _Blocks] = {}
+
+    def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
+        count = len(x)
+        if count not in self._blocks:
+            self._blocks[count] = _Blocks(self.network, self.fields, count)
+        output = self._blocks[count].run(x.flatten(0, 1), edge_mask.flatten())
+        return output.view(count, len(self.x), -1)[:, self.fields.roots]
+
+    @property
+    def copies(self) -> int:
+        needed = float(self.network.field_bytes[self.nodes.cpu()].sum())
+        return max(1, int(self.memory_budget / needed))
+
+    @property
+    def node_field(self) -> Tensor:
+        return self.fields.node_field
+
+    @property
+    def edge_field(self) -> Tensor:
+        return self.fields.edge_field
+
+    def in_fields(self, attribution: Attribution) -> Attribution:
+        return attribution
+
+
+class _Blocks:
+    """``count`` variants of some fields as one graph, and the model on it."""
+
+    def __init__(self, network: Network, fields: Fields, count: int) -> None:
+        self.network = network
+        n, e = len(fields.n_id), len(fields.e_id)
+        shift = torch.arange(count, device=fields.n_id.device) * n
+        edge_index = (fields.edge_index[:, None] + shift[:, None]).reshape(2, count * e)
+        self.edge_index = edge_index
+        self.inputs = {
+            name: value[fields.e_id].repeat(count, *[1] * (value.dim() - 1))
+            for name, value in network.inputs.items()
+        }
+        self.own_loops = network.x.new_ones(count * n)
+        loops = torch.arange(count * n, device=edge_index.device).expand(2, -1)
+        with_loops = torch.cat([edge_index, loops], dim=1)
+        # What GCNConv takes for its own cached normalisation, self loops last.
+        self.norms = {}
+        for layer in filter(is_normalised, network.layers):
+            edges, own = network.norm(layer)
+            norm = edges[fields.e_id].repeat(count)
+            if layer.add_self_loops:
+                norm = torch.cat([norm, own[fields.n_id].repeat(count)])
+            self.norms[layer] = with_loops if layer.add_self_loops else edge_index, norm
+
+    def run(self, x: Tensor, edge_mask: Tensor | None) -> Tensor:
+        """The output [count * n, C] for features [count * n, F] and mask [count * e] or None."""
+        for layer, norm in self.norms.items():
+            layer._cached_edge_index = norm
+        if edge_mask is not None:
+            with_loops = torch.cat([edge_mask, self.own_loops])
+            for layer in self.network.layers:
+                if layer.explain is False:  # the model's author exempts it, as in PyG
+                    continue
+                layer.explain = True
+                layer._apply_sigmoid = False
+                layer._edge_mask = with_loops if owns_loops(layer) else edge_mask
+        try:
+            return self.network.model(x, self.edge_index, **self.inputs)
+        finally:
+            for layer in self.network.layers:
+                layer._edge_mask = None
+                layer.explain = layer.explain and None
+            for layer in self.norms:
+                layer._cached_edge_index = None
+
+
+def problems(
+    network: Network,
+    nodes: Tensor,
+    targets: Tensor,
+    memory_budget: int,
+    copies: int = 1,
+    most: int | None = None,
+) -> Iterator[BatchedProblem]:
+    """Problems of as many nodes as fit into the budget ``copies`` times, and at most ``most``."""
+    costs = network.field_bytes[nodes.cpu()] * copies
+    for group in groups(costs, memory_budget, most):
+        fields = cut(network.index, nodes[group], network.hops)
+        yield BatchedProblem(network, fields, nodes[group], targets[group], memory_budget)
+
+
+_REFUSALS: weakref.WeakKeyDictionary[Network, str | None] = weakref.WeakKeyDictionary()
+CHECKED_NODES = 8
+
+
+def refusal(network: Network) -> str | None:
+    """Why the engine cannot explain this model on this graph, or None if it can.
+
+    A layer that looks beyond the messages it gets (normalisation over all nodes, degrees, global
+    pooling) would compute something else on a cut graph. So predictions on fields are compared with
+    those on the whole graph, for nodes from small fields to large ones; once.
+    """
+    if network not in _REFUSALS:
+        _REFUSALS[network] = _check(network)
+    return _REFUSALS[network]
+
+
+def _check(network: Network) -> str | None:
+    # Up to the 90th percentile: hubs would make the check dear, and show nothing that others don't.
+    order = network.field_bytes.argsort()
+    chosen = torch.linspace(0, 0.9 * (len(order) - 1), min(CHECKED_NODES, len(order))).long()
+    nodes = order[chosen].unique().to(network.x.device)
+    fields = cut(network.index, nodes, network.hops)
+    problem = BatchedProblem(network, fields, nodes, torch.zeros_like(nodes), memory_budget=1)
+    try:
+        with torch.no_grad(), torch.inference_mode(False):
+            output = problem.predict(problem.x.expand(2, -1, -1), problem.edge_mask.expand(2, -1))
+    except Exception as error:
+        return f"its layers fail on a cut graph ({type(error).__name__}: {error})"
+    expected = network.output[nodes]
+    tolerance = 1e-9 if expected.dtype == torch.float64 else 1e-4
+    scale = max(1.0, float(expected.abs().max()))
+    error = float((output - expected).abs().max()) / scale
+    if not error <= tolerance:
+        return (
+            "its predictions on receptive fields differ from those on the whole graph by "
+            f"{error:.1e}: some layer depends on more than the messages into each node"
+        )
+    return None

@@ -1,0 +1,334 @@
+"""A model and a graph, checked once and made ready to be explained many times.
+
+Everything is done on private copies of the model that share its weights: whatever an explainer sets
+on the layers, the user's model never sees it (PyG issue 9653: after ``GNNExplainer``, a registered
+``_edge_mask`` makes Captum fail on the same model).
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import weakref
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.explain.config import ModelReturnType
+from torch_geometric.nn import GCNConv, MessagePassing
+from torch_geometric.nn.conv.gcn_conv import gcn_norm
+
+from explainers.engines.fields import InEdges
+
+# Edge-level inputs: passed on by keyword if the data have them and the model takes them.
+EDGE_INPUTS = ("edge_weight", "edge_attr")
+
+
+class Network:
+    """A model on a graph; made by :func:`prepare`.
+
+    Self loops. PyG multiplies an edge mask onto the messages by position, and layers such as
+    GCNConv put self loops of their own behind the edges: with loops in ``edge_index`` the mask may
+    land on the wrong edges. If every layer adds its own loops, those of the graph are taken out
+    (they are never explained; GCNConv's normalisation still counts them). If no layer does, they
+    are edges like any other.
+
+    Attributes:
+        model: A private copy, in eval mode; its parameters require no gradient.
+        layers: Its message-passing layers.
+        x: Node features [N, F].
+        edge_index: The edges that are explained, [2, E'].
+        e_id: Their ids in the graph as given [E'], or None if nothing was taken out.
+        inputs: Edge-level inputs by keyword, each [E', ...].
+        hops: Message-passing steps of one forward pass: the radius of a receptive field.
+        output: The model's output [N, C] on the whole graph.
+        return_type: Whether that is log-probabilities, probabilities or raw scores.
+
+    Raises:
+        ValueError: The model, the data or the two together cannot be explained; says why.
+    """
+
+    def __init__(self, model: nn.Module, data: Data) -> None:
+        _check_data(data)
+        name = type(model).__name__
+        self.x: Tensor = data.x.detach()
+        self.edge_index: Tensor = data.edge_index
+        self.inputs = _edge_inputs(model, data)
+        self.model = private_copy(model)
+        self.layers = message_passing(self.model)
+        if not self.layers:
+            raise ValueError(
+                f"model {name} has no torch_geometric MessagePassing layer: there is no edge to "
+                "explain; build it from PyG's layers"
+            )
+        for layer in self.layers:
+            if layer.flow != "source_to_target":
+                raise ValueError(
+                    f"layer {type(layer).__name__} of model {name} has flow={layer.flow!r}; only "
+                    "'source_to_target' can be explained: turn edge_index around instead"
+                )
+        self.e_id: Tensor | None = None
+        self._norms: dict[tuple[bool, bool], tuple[Tensor, Tensor]] = {}
+        self._take_out_self_loops()
+        self.output, self.hops = self._probe(name)
+        self.return_type = return_type(self.output)
+
+    @property
+    def num_nodes(self) -> int:
+        """N."""
+        return self.x.size(0)
+
+    @cached_property
+    def index(self) -> InEdges:
+        """The edges by destination; built once a graph."""
+        return InEdges(self.edge_index, self.num_nodes)
+
+    @cached_property
+    def field_bytes(self) -> Tensor:
+        """Roughly what one pass forwards and backwards over each node's field takes, [N] bytes."""
+        widths = [max(p.shape) for p in self.model.parameters() if p.dim() == 2]
+        per_edge = 4 * (self.x.size(1) + 2 * sum(widths)) * self.x.element_size()
+        return (self.index.size_bound(self.hops) + 1).cpu() * per_edge
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """The model's class probabilities on the whole graph, float64 [N, C]."""
+        return to_probabilities(self.output, self.return_type)
+
+    def norm(self, layer: GCNConv) -> tuple[Tensor, Tensor]:
+        """A GCNConv's normalisation on the whole graph: of the edges [E'], of its own loops [N].
+
+        Kipf and Welling, arXiv:1609.02907, eq. 2. The second is empty if it adds no loops.
+        """
+        key = (layer.improved, layer.add_self_loops)
+        if key not in self._norms:
+            weight = self.inputs.get("edge_weight")
+            norm = gcn_norm(
+                self.edge_index, weight, self.num_nodes, *key, "source_to_target", self.x.dtype
+            )[1]
+            assert norm is not None
+            edges = self.edge_index.size(1)
+            self._norms[key] = norm[:edges], norm[edges:]
+        return self._norms[key]
+
+    def whole(self) -> nn.Module:
+        """Another private copy that computes on the whole graph ``(x, edge_index, **inputs)``."""
+        model = private_copy(self.model)
+        if self.e_id is None:
+            return model
+        loops = torch.arange(self.num_nodes, device=self.x.device).expand(2, -1)
+        for layer in filter(is_normalised, message_passing(model)):
+            edges, own = self.norm(layer)
+            # Without the graph's own loops GCNConv would not know their weights.
+            layer._cached_edge_index = (
+                torch.cat([self.edge_index, loops], dim=1),
+                torch.cat([edges, own]),
+            )
+        return model
+
+    def _take_out_self_loops(self) -> None:
+        own = [owns_loops(layer) for layer in self.layers]
+        loops = self.edge_index[0] == self.edge_index[1]
+        if not any(own) or not bool(loops.any()):
+            return
+        if not all(own):
+            raise ValueError(
+                f"edge_index has {int(loops.sum())} self loops, which some of the model's layers "
+                "replace by their own (add_self_loops=True) and others do not: a mask over the "
+                "edges would mean different edges in different layers; remove the loops with "
+                "torch_geometric.utils.remove_self_loops"
+            )
+        # With the loops still there: those that have a weight keep it.
+        weight = self.inputs.get("edge_weight")
+        self.e_id = (~loops).nonzero().view(-1)
+        for layer in filter(is_normalised, self.layers):
+            key = (layer.improved, layer.add_self_loops)
+            norm = gcn_norm(
+                self.edge_index, weight, self.num_nodes, *key, "source_to_target", self.x.dtype
+            )[1]
+            assert norm is not None
+            self._norms[key] = norm[: len(self.e_id)], norm[len(self.e_id) :]
+        self.edge_index = self.edge_index[:, self.e_id].contiguous()
+        self.inputs = {name: value[self.e_id] for name, value in self.inputs.items()}
+
+    def _probe(self, name: str) -> tuple[Tensor, int]:
+        """The output on the whole graph, and how many message-passing steps lead to it."""
+        steps = []
+        model = self.whole()
+        for layer in message_passing(model):
+            layer.register_propagate_forward_pre_hook(lambda *_: steps.append(1))
+        with torch.no_grad():
+            try:
+                output = model(self.x, self.edge_index, **self.inputs)
+            except Exception as error:
+                raise ValueError(
+                    f"model {name} fails when called as model(x, edge_index"
+                    f"{''.join(f', {key}=...' for key in self.inputs)}) with x "
+                    f"{list(self.x.shape)} and edge_index {list(self.edge_index.shape)}: {error}"
+                ) from error
+        if not isinstance(output, Tensor) or output.shape[:-1] != (self.num_nodes,):
+            shape = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise ValueError(
+                f"model {name} returned {shape}; a node-level explanation needs an output [N, C] "
+                f"with N = {self.num_nodes}"
+            )
+        if not bool(output.isfinite().all()):
+            raise ValueError(f"model {name} returned NaN or infinite outputs; check its weights")
+        return output, len(steps)
+
+
+GRAPHS_KEPT = 4  # for each model
+_PREPARED: weakref.WeakKeyDictionary[nn.Module, dict[int, tuple[Any, list[Tensor], Network]]]
+_PREPARED = weakref.WeakKeyDictionary()
+
+
+def prepare(model: nn.Module, data: Data) -> Network:
+    """The :class:`Network` of a model and a graph; made once, until either changes.
+
+    A change is noticed in the model's weights and buffers, and in the tensors of ``data`` (replaced
+    or written to). Whoever changes anything else about a model, such as a layer's options, gives a
+    new model object.
+
+    Raises:
+        ValueError: As :class:`Network`.
+    """
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model is to be a torch.nn.Module, got {type(model).__name__}")
+    if not isinstance(data, Data):
+        raise ValueError(f"data is to be a torch_geometric.data.Data, got {type(data).__name__}")
+    given = [data.get(name) for name in ("x", "edge_index", *EDGE_INPUTS)]
+    tensors = [tensor for tensor in given if isinstance(tensor, Tensor)]
+    tensors += [*model.parameters(), *model.buffers()]
+    state = tuple((id(t), t.data_ptr(), _version(t), t.shape) for t in tensors)
+    prepared = _PREPARED.setdefault(model, {})
+    known = prepared.pop(id(data), None)
+    if known is None or known[0] != state:
+        with torch.inference_mode(False):
+            # The tensors are kept, so that no other can get their addresses.
+            known = state, tensors, Network(model, data)
+    prepared[id(data)] = known
+    if len(prepared) > GRAPHS_KEPT:
+        del prepared[next(iter(prepared))]
+    return known[2]
+
+
+def private_copy(model: nn.Module) -> nn.Module:
+    """A copy that shares the weights, in eval mode, without caches and explainers' remains.
+
+    Raises:
+        ValueError: The model cannot be copied.
+    """
+    memo: dict[int, Any] = {}
+    for parameter in model.parameters():
+        memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)
+    for buffer in model.buffers():
+        memo[id(buffer)] = buffer
+    try:
+        copied = copy.deepcopy(model, memo).eval()
+    except Exception as error:
+        raise ValueError(
+            f"model {type(model).__name__} cannot be copied with copy.deepcopy, which keeps "
+            f"explainers from changing it: {error}"
+        ) from error
+    for layer in message_passing(copied):
+        if getattr(layer, "cached", False):  # it would ignore a changed edge_index
+            layer.cached = False
+        for name in ("_cached_edge_index", "_cached_adj_t", "_cached_x", "_cached_h"):
+            if getattr(layer, name, None) is not None:
+                setattr(layer, name, None)
+        layer._parameters.pop("_edge_mask", None)
+        layer._edge_mask = None
+        if layer.explain:
+            layer.explain = None
+    return copied
+
+
+def message_passing(model: nn.Module) -> list[MessagePassing]:
+    """The message-passing layers of a model."""
+    return [part for part in model.modules() if isinstance(part, MessagePassing)]
+
+
+def owns_loops(layer: MessagePassing) -> bool:
+    """Whether the layer puts self loops of its own behind the edges."""
+    return bool(getattr(layer, "add_self_loops", False))
+
+
+def is_normalised(layer: MessagePassing) -> bool:
+    """Whether the layer weighs edges by degrees, which a cut graph would get wrong."""
+    return isinstance(layer, GCNConv) and layer.normalize
+
+
+def return_type(output: Tensor) -> ModelReturnType:
+    """What the numbers are, from the numbers: [N, C] that sum to one in each row, or whose exp do.
+
+    A single column has no probabilities: it counts as raw.
+    """
+    output = output.double()
+    tolerance = 1e-4
+    if output.size(-1) > 1 and output.numel():
+        if bool((output <= tolerance).all()) and _close_to_one(output.exp().sum(-1), tolerance):
+            return ModelReturnType.log_probs
+        if bool((output >= 0).all()) and _close_to_one(output.sum(-1), tolerance):
+            return ModelReturnType.probs
+    return ModelReturnType.raw
+
+
+def to_probabilities(output: Tensor, kind: ModelReturnType) -> Tensor:
+    """Class probabilities, float64, of a model's output [..., C]."""
+    output = output.double()
+    if kind == ModelReturnType.probs:
+        return output
+    return output.exp() if kind == ModelReturnType.log_probs else output.softmax(-1)
+
+
+def _close_to_one(sums: Tensor, tolerance: float) -> bool:
+    return bool(((sums - 1).abs() < tolerance).all())
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def _edge_inputs(model: nn.Module, data: Data) -> dict[str, Tensor]:
+    taken = inspect.signature(model.forward).parameters
+    edges = data.edge_index.size(1)
+    inputs = {}
+    for name in EDGE_INPUTS:
+        value = data.get(name)
+        if value is None or name not in taken:
+            continue
+        if not isinstance(value, Tensor) or value.size(0) != edges:
+            raise ValueError(f"data.{name} is to have one row for each of the {edges} edges")
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise ValueError(f"data.{name} has NaN or infinite values; clean it first")
+        inputs[name] = value.detach()
+    return inputs
+
+
+def _check_data(data: Data) -> None:
+    x, edge_index = data.get("x"), data.get("edge_index")
+    if not isinstance(x, Tensor) or x.dim() != 2 or not x.is_floating_point() or not x.numel():
+        got = f"{x.dtype} {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"data.x is to be floating-point node features [N, F], got {got}")
+    if not bool(x.isfinite().all()):
+        bad = int((~x.isfinite()).any(dim=1).nonzero()[0])
+        raise ValueError(
+            f"data.x has NaN or infinite features (first at node {bad}); replace them before "
+            "explaining, for example with torch.nan_to_num"
+        )
+    if not isinstance(edge_index, Tensor) or edge_index.dim() != 2 or edge_index.size(0) != 2:
+        got = list(edge_index.shape) if isinstance(edge_index, Tensor) else type(edge_index)
+        raise ValueError(f"data.edge_index is to be an int64 tensor [2, E], got {got}")
+    if edge_index.dtype != torch.int64:
+        raise ValueError(f"data.edge_index is to be int64, got {edge_index.dtype}")
+    if edge_index.numel() and not 0 <= int(edge_index.min()) <= int(edge_index.max()) < x.size(0):
+        raise ValueError(
+            f"data.edge_index names nodes {int(edge_index.min())} to {int(edge_index.max())}, but "
+            f"data.x has nodes 0 to {x.size(0) - 1}"
+        )
+    if edge_index.device != x.device:
+        raise ValueError(
+            f"data.x is on {x.device} and data.edge_index on {edge_index.device}; put both on one"
+        )

@@ -1,0 +1,136 @@
+"""What a method is given: fields to explain, and the model on them as a function of its inputs.
+
+A method asks for outputs at chosen node features and edge masks; how they are computed is the
+engine's business. So every method is written once and runs on every engine.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from torch import Tensor
+from torch_geometric.explain import Explanation
+
+from explainers.engines.fields import Fields
+from explainers.engines.network import Network
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What a method gives for the R nodes of a problem.
+
+    Attributes:
+        node_mask: [n, F], scores of the node features.
+        edge_mask: [e], scores of the edges.
+        extra: More per node, each [R].
+    """
+
+    node_mask: Tensor
+    edge_mask: Tensor
+    extra: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Problem(ABC):
+    """R nodes to explain, independent of each other.
+
+    Attributes:
+        network: Model and graph.
+        fields: The receptive fields of the nodes.
+        nodes: [R], ids of the nodes.
+        targets: [R], the class to explain for each.
+        memory_budget: Bytes that one pass may take, roughly.
+        x: [n, F] node features at which the model is explained.
+        edge_mask: [e] ones: every message as it is.
+    """
+
+    x: Tensor
+    edge_mask: Tensor
+
+    def __init__(
+        self, network: Network, fields: Fields, nodes: Tensor, targets: Tensor, memory_budget: int
+    ) -> None:
+        self.network, self.fields = network, fields
+        self.nodes, self.targets = nodes, targets
+        self.memory_budget = memory_budget
+
+    @abstractmethod
+    def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
+        """The model's outputs for the explained nodes, [B, R, C].
+
+        ``x`` [B, n, F] and ``edge_mask`` [B, e] are B variants of the inputs; the mask is
+        multiplied onto the messages of every layer.
+        """
+
+    @property
+    @abstractmethod
+    def node_field(self) -> Tensor:
+        """The field to which each row of ``x`` counts, [n]."""
+
+    @property
+    @abstractmethod
+    def edge_field(self) -> Tensor:
+        """The field to which each entry of ``edge_mask`` counts, [e]."""
+
+    @property
+    @abstractmethod
+    def copies(self) -> int:
+        """How many variants one pass may take within the memory budget, at least 1."""
+
+    @abstractmethod
+    def in_fields(self, attribution: Attribution) -> Attribution:
+        """The attribution's rows that belong to the fields, in their order."""
+
+    def __call__(self, x: Tensor, edge_mask: Tensor) -> Tensor:
+        """The explained outputs, summed over the nodes, [B]: what Captum differentiates.
+
+        Fields share nothing: the gradient of the sum holds the gradient of each.
+        """
+        return self.outputs(x, edge_mask).sum(dim=1)
+
+    def outputs(self, x: Tensor, edge_mask: Tensor) -> Tensor:
+        """The output of each node's target class, [B, R]."""
+        predicted = self.predict(x, edge_mask)
+        return predicted.gather(2, self.targets.expand(len(x), -1)[..., None]).squeeze(2)
+
+    def total(self, attribution: Attribution) -> Tensor:
+        """The sum of each node's scores, over features and edges, [R]."""
+        total = self.x.new_zeros(len(self.fields))
+        total.index_add_(0, self.node_field, attribution.node_mask.sum(dim=1))
+        total.index_add_(0, self.edge_field, attribution.edge_mask)
+        return total
+
+    def explanations(self, attribution: Attribution) -> Iterator[Explanation]:
+        """One PyG explanation for each node, of its own receptive field."""
+        part, fields, network = self.in_fields(attribution), self.fields, self.network
+        e_id = fields.e_id if network.e_id is None else network.e_id[fields.e_id]
+        nodes, edges = fields.node_counts, fields.edge_counts
+        shift = fields.n_ptr[:-1]
+        rows = zip(
+            fields.n_id.split(nodes),
+            e_id.split(edges),
+            (fields.edge_index - shift[fields.edge_field]).split(edges, dim=1),
+            part.node_mask.detach().split(nodes),
+            part.edge_mask.detach().split(edges),
+            (fields.roots - shift).unbind(),
+            self.targets.unbind(),
+            network.output[self.nodes].unbind(),
+            strict=True,
+        )
+        names = ("n_id", "e_id", "edge_index", "node_mask", "edge_mask", "index", "target")
+        for r, row in enumerate(rows):
+            extra = {name: values[r] for name, values in part.extra.items()}
+            yield Explanation(**dict(zip((*names, "prediction"), row, strict=True)), **extra)
+
+
+def groups(costs: Tensor, budget: float, most: int | None = None) -> Iterator[slice]:
+    """Cuts a list into runs that cost at most ``budget`` and have 1 to ``most`` entries."""
+    start, total = 0, 0.0
+    for i, cost in enumerate(costs.tolist()):
+        if i > start and (total + cost > budget or i - start == most):
+            yield slice(start, i)
+            start, total = i, 0.0
+        total += cost
+    if start < len(costs):
+        yield slice(start, len(costs))

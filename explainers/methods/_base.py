@@ -1,0 +1,218 @@
+"""What all methods share: options, input checks, the choice of an engine, the way through it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.explain import Explanation
+
+from explainers.engines.network import Network, prepare
+from explainers.engines.problem import Attribution, Problem
+
+
+@dataclass(kw_only=True)
+class Method(ABC):
+    """A method that scores the edges and node features behind a node's prediction.
+
+    A subclass is a dataclass whose fields are its options, states the class variables below, and
+    writes :meth:`attribute`. Its module says ``METHOD = <the class>``.
+
+    Args:
+        engine: The engine that has to run, or None for the fastest that supports the model.
+        memory_budget: Bytes that one pass through the model may take, roughly; sets how many
+            nodes and variants share a pass.
+
+    Attributes:
+        name: The method's name.
+        engines: The engines it runs on, the fastest first.
+        signed: Whether a negative score means evidence against the target.
+        deterministic: Whether the result depends on no seed.
+        citation: Where the method is defined.
+    """
+
+    name: ClassVar[str] | str = ""
+    engines: ClassVar[tuple[str, ...]] = ("batched", "stock")
+    signed: ClassVar[bool] = True
+    deterministic: ClassVar[bool] = True
+    citation: ClassVar[str] = ""
+
+    engine: str | None = None
+    memory_budget: int = 256 * 2**20
+
+    def __post_init__(self) -> None:
+        if self.engine is not None and self.engine not in self.engines:
+            raise ValueError(
+                f"{type(self).__name__} has no engine {self.engine!r}; it has: "
+                f"{', '.join(self.engines)}"
+            )
+        self._fixed = self.engine is not None
+        self.engine = self.engine or self.engines[0]
+        self.at_least("memory_budget", 1)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The method's options and their values, the engine not among them."""
+        names = [field.name for field in dataclasses.fields(self) if field.name != "engine"]
+        return {name: getattr(self, name) for name in names}
+
+    @abstractmethod
+    def attribute(self, problem: Problem) -> Attribution:
+        """Scores for the nodes of a problem, detached from the graph of the gradients."""
+
+    def explain(
+        self,
+        model: nn.Module,
+        data: Data,
+        nodes: int | Sequence[int] | Tensor,
+        target: int | Sequence[int] | Tensor | None = None,
+    ) -> list[Explanation]:
+        """Explains the model's output for each of ``nodes``.
+
+        Args:
+            model: Called as ``model(x, edge_index)``, with ``edge_weight`` or ``edge_attr`` by
+                keyword if ``data`` has it and the model takes it; returns [N, C]. It is explained
+                in eval mode and is not changed.
+            data: ``x`` [N, F] and ``edge_index`` [2, E].
+            nodes: One node or several; every one gets an explanation of its own.
+            target: The class to explain for each node; None for the class that the model predicts
+                (PyG's "model" explanations), ``data.y[nodes]`` for "phenomenon" explanations.
+
+        Returns:
+            One explanation for each node, of its receptive field: ``n_id`` [n] and ``e_id`` [e]
+            (ids in ``data``), ``edge_index`` [2, e] (positions in ``n_id``), ``node_mask`` [n, F],
+            ``edge_mask`` [e], ``index`` (position of the node in ``n_id``), ``target`` and
+            ``prediction`` [C] (the model's output for the node).
+
+        Raises:
+            ValueError: An argument is malformed, or the engine asked for cannot explain the model;
+                raised before any work.
+        """
+        return list(self.stream(model, data, nodes, target))
+
+    def stream(
+        self,
+        model: nn.Module,
+        data: Data,
+        nodes: int | Sequence[int] | Tensor,
+        target: int | Sequence[int] | Tensor | None = None,
+    ) -> Iterator[Explanation]:
+        """:meth:`explain`, one explanation after the other, in bounded memory.
+
+        The arguments are checked at the call, before the first explanation is asked for.
+        """
+        network = prepare(model, data)
+        chosen = _nodes(nodes, network)
+        targets = _targets(target, chosen, network)
+        self._choose(network, warn=True)
+        return self._stream(network, chosen, targets)
+
+    def supports(self, model: nn.Module, data: Data) -> bool:
+        """Whether :meth:`explain` takes this model and graph; sets :attr:`engine` as it would."""
+        try:
+            self._choose(prepare(model, data), warn=False)
+        except ValueError:
+            return False
+        return True
+
+    def at_least(self, option: str, least: int) -> None:
+        """Checks that an option is a whole number and not below ``least``."""
+        value = getattr(self, option)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{option} is to be a whole number, {least} or more, got {value!r}")
+
+    def share(self) -> tuple[int, int | None]:
+        """Variants of a field that a pass takes, and how many nodes may share it (None: any)."""
+        return 1, None
+
+    def _stream(self, network: Network, nodes: Tensor, targets: Tensor) -> Iterator[Explanation]:
+        module = _module(self.engine)
+        with torch.inference_mode(False):
+            problems = module.problems(network, nodes, targets, self.memory_budget, *self.share())
+        for problem in problems:
+            # Not around the loop: a generator would leave the mode to its caller between turns.
+            with torch.inference_mode(False), torch.enable_grad():
+                attribution = self.attribute(problem)
+            yield from problem.explanations(attribution)
+
+    def _choose(self, network: Network, *, warn: bool) -> None:
+        """Sets :attr:`engine`."""
+        if self._fixed:
+            assert self.engine is not None
+            if reason := _module(self.engine).refusal(network):
+                raise ValueError(
+                    f"engine {self.engine!r} does not support {_model_name(network)}: {reason}; "
+                    f"use engine={self.engines[-1]!r}"
+                )
+            return
+        for engine in self.engines:
+            reason = _module(engine).refusal(network)
+            if reason is None:
+                break
+            # That a special engine is only for some models is no news; the general one's refusal is.
+            if warn and engine == "batched":
+                warnings.warn(
+                    f"engine {engine!r} does not support {_model_name(network)}: {reason}; "
+                    "explaining with the slower engine 'stock'",
+                    stacklevel=4,
+                )
+        self.engine = engine
+
+
+def _module(engine: str | None) -> Any:
+    return importlib.import_module(f"explainers.engines.{engine}")
+
+
+def _model_name(network: Network) -> str:
+    return f"model {type(network.model).__name__}"
+
+
+def _nodes(nodes: int | Sequence[int] | Tensor, network: Network) -> Tensor:
+    chosen = _whole_numbers("nodes", nodes)
+    for node in chosen.tolist():
+        if not 0 <= node < network.num_nodes:
+            raise ValueError(
+                f"node {node} is out of range: the graph has nodes 0 to {network.num_nodes - 1}"
+            )
+    return chosen.to(network.x.device)
+
+
+def _targets(
+    target: int | Sequence[int] | Tensor | None, nodes: Tensor, network: Network
+) -> Tensor:
+    if target is None:
+        return network.output[nodes].argmax(dim=-1)
+    targets = _whole_numbers("target", target)
+    if len(targets) != len(nodes):
+        raise ValueError(
+            f"target has {len(targets)} classes for {len(nodes)} nodes; give one for each node"
+        )
+    classes = network.output.size(1)
+    for value in targets.tolist():
+        if not 0 <= value < classes:
+            raise ValueError(f"target {value} is out of range: classes are 0 to {classes - 1}")
+    return targets.to(network.x.device)
+
+
+def _whole_numbers(name: str, values: int | Sequence[int] | Tensor) -> Tensor:
+    """``values`` as an int64 tensor [R] on the CPU."""
+    try:
+        tensor = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        tensor = torch.empty(0, 0)
+    if not tensor.numel() and tensor.dim() == 1:
+        return tensor.long().cpu()
+    kind = tensor.dtype
+    if tensor.dim() > 1 or kind == torch.bool or kind.is_floating_point or kind.is_complex:
+        raise ValueError(
+            f"{name} is to be a whole number, a list of them or a LongTensor [R], got {values!r:.80}"
+        )
+    return tensor.detach().long().cpu().view(-1)

@@ -1,0 +1,181 @@
+"""GNNExplainer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch_geometric.explain import GNNExplainer as PyGGNNExplainer
+from torch_geometric.explain.config import ExplainerConfig, ModelConfig, ModelReturnType
+
+from explainers.engines.problem import Attribution, Problem
+from explainers.engines.stock import StockProblem
+from explainers.methods._base import Method
+from explainers.methods._seeded import generators
+
+
+@dataclass(kw_only=True)
+class GNNExplainer(Method):
+    """Learns masks over edges and node features under which the prediction stays likely.
+
+    Ying et al., arXiv:1903.03894, eq. 5 and 6, as PyG defines it: its loss with its coefficients,
+    a mask entry for each edge and each feature of each node, entries without a gradient in the
+    first epoch scored 0. The initial masks have PyG's distribution and are drawn for each node by
+    itself, so that an explanation depends neither on the engine nor on the other nodes.
+
+    Args:
+        epochs: Steps of Adam.
+        lr: Adam's learning rate.
+        seed: Of the initial masks.
+    """
+
+    signed: ClassVar[bool] = False
+    deterministic: ClassVar[bool] = False
+    citation: ClassVar[str] = "Ying et al. 2019, arXiv:1903.03894"
+
+    epochs: int = 200
+    lr: float = 0.01
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.at_least("epochs", 1)
+        self.at_least("seed", 0)
+        if not self.lr > 0:
+            raise ValueError(f"lr is to be above 0, got {self.lr!r}")
+
+    def attribute(self, problem: Problem) -> Attribution:
+        """The learned masks, in [0, 1]."""
+        if isinstance(problem, StockProblem):
+            return self._with_pyg(problem)
+        start = initial_masks(problem, self.seed)
+        masks = tuple(mask.requires_grad_() for mask in start)
+        coefficients = PyGGNNExplainer.default_coeffs
+        optimizer = torch.optim.Adam(masks, lr=self.lr)
+        fields = (problem.node_field, problem.edge_field)
+        hard: list[Tensor] = []
+        penalties: list[_Penalty] = []
+        for _ in range(self.epochs):
+            optimizer.zero_grad()
+            kept = [mask.sigmoid() for mask in masks]
+            output = problem.predict((problem.x * kept[0])[None], kept[1][None])[0]
+            loss = _likelihood_loss(output, problem)
+            for mask, penalty in zip(kept, penalties, strict=False):
+                loss = loss + penalty(mask)
+            loss.backward()
+            if not hard:
+                # Features and messages that do not reach the prediction at all.
+                hard = [_gradient(mask) != 0 for mask in masks]
+                penalties = [
+                    _Penalty(hard[0], fields[0], len(problem.fields), "node_feat", coefficients),
+                    _Penalty(hard[1], fields[1], len(problem.fields), "edge", coefficients),
+                ]
+            optimizer.step()
+        with torch.no_grad():
+            scores = [mask.sigmoid() * used for mask, used in zip(masks, hard, strict=True)]
+        return Attribution(*scores)
+
+    def _with_pyg(self, problem: StockProblem) -> Attribution:
+        network = problem.network
+        algorithm = _SeededGNNExplainer(problem, self.seed, epochs=self.epochs, lr=self.lr)
+        algorithm.connect(
+            ExplainerConfig(
+                explanation_type="phenomenon",  # the target is given, whatever the model predicts
+                node_mask_type="attributes",
+                edge_mask_type="object",
+            ),
+            ModelConfig(
+                mode="multiclass_classification",
+                task_level="node",
+                return_type=network.return_type,
+            ),
+        )
+        targets = torch.zeros(network.num_nodes, dtype=torch.long, device=network.x.device)
+        targets[problem.nodes] = problem.targets
+        explanation = algorithm(
+            network.whole(),
+            network.x,
+            network.edge_index,
+            target=targets,
+            index=problem.nodes,
+            **network.inputs,
+        )
+        return Attribution(explanation.node_mask, explanation.edge_mask)
+
+
+class _SeededGNNExplainer(PyGGNNExplainer):
+    """PyG's GNNExplainer with initial masks that belong to the node.
+
+    Only those inside the receptive field matter: outside, no gradient ever moves them.
+    """
+
+    def __init__(self, problem: StockProblem, seed: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._problem, self._seed = problem, seed
+
+    def _initialize_masks(self, x: Tensor, edge_index: Tensor) -> None:
+        node_mask, edge_mask = initial_masks(self._problem, self._seed)
+        fields = self._problem.fields
+        nodes, edges = torch.zeros_like(x), x.new_zeros(edge_index.size(1))
+        nodes[fields.n_id], edges[fields.e_id] = node_mask, edge_mask
+        self.node_mask, self.edge_mask = torch.nn.Parameter(nodes), torch.nn.Parameter(edges)
+
+
+class _Penalty:
+    """The size and entropy terms of one mask, summed over the fields.
+
+    PyG's ``GNNExplainer._add_mask_regularization``: over the entries in use, ``size`` times their
+    sum (edges) or mean (features), plus ``ent`` times the mean of their binary entropies.
+    """
+
+    def __init__(
+        self, hard: Tensor, field: Tensor, count: int, kind: str, coefficients: dict[str, Any]
+    ) -> None:
+        used = hard.double().view(len(hard), -1).sum(dim=1)
+        per_field = used.new_zeros(count).index_add_(0, field, used)
+        # A mask of which nothing is in use has no mean; its entries count nothing.
+        mean = (1 / per_field.clamp(min=1))[field].view(-1, *[1] * (hard.dim() - 1)) * hard
+        size = mean if coefficients[f"{kind}_reduction"] == "mean" else hard
+        self.eps = coefficients["EPS"]
+        self.size = coefficients[f"{kind}_size"] * size
+        self.entropy = coefficients[f"{kind}_ent"] * mean
+
+    def __call__(self, mask: Tensor) -> Tensor:
+        entropy = -mask * torch.log(mask + self.eps) - (1 - mask) * torch.log(1 - mask + self.eps)
+        return (self.size.to(mask) * mask + self.entropy.to(mask) * entropy).sum()
+
+
+def initial_masks(problem: Problem, seed: int) -> tuple[Tensor, Tensor]:
+    """Initial logits of the masks in the fields, [n, F] and [e]; PyG's normal distributions."""
+    fields, features = problem.fields, problem.x.size(1)
+    # PyG scales by the number of nodes of the whole graph.
+    edge_std = torch.nn.init.calculate_gain("relu") * math.sqrt(1 / problem.network.num_nodes)
+    nodes, edges = [], []
+    counts = zip(fields.node_counts, fields.edge_counts, strict=True)
+    for generator, (n, e) in zip(generators(seed, problem.nodes), counts, strict=True):
+        nodes.append(torch.from_numpy(generator.standard_normal((n, features))))
+        edges.append(torch.from_numpy(generator.standard_normal(e)))
+    return (torch.cat(nodes) * 0.1).to(problem.x), (torch.cat(edges) * edge_std).to(problem.x)
+
+
+def _likelihood_loss(output: Tensor, problem: Problem) -> Tensor:
+    """PyG's ``_loss_multiclass_classification`` of each node, summed over the nodes."""
+    kind = problem.network.return_type
+    if kind == ModelReturnType.raw:
+        return F.cross_entropy(output, problem.targets, reduction="sum")
+    if kind == ModelReturnType.probs:
+        output = output.log()
+    return F.nll_loss(output, problem.targets, reduction="sum")
+
+
+def _gradient(mask: Tensor) -> Tensor:
+    if mask.grad is None:
+        raise ValueError("the model does not use what is masked; GNNExplainer cannot explain it")
+    return mask.grad
+
+
+METHOD = GNNExplainer

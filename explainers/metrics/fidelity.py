@@ -1,0 +1,63 @@
+"""Fidelity: what happens to the prediction without the selected edges, and with them alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from explainers.metrics._case import Case, Floats
+
+NEEDS = "predictions"
+
+
+def fidelity(case: Case) -> dict[str, Floats]:
+    r"""Fidelity+ and fidelity-, in probability and in accuracy, signed.
+
+    With ``p_c`` the probability of the explained class c, ``r`` the class that is right (the
+    model's prediction on G for "model" explanations, the label for "phenomenon" explanations),
+    ``y`` the predicted class, ``1[.]`` the indicator, and S the selected edges::
+
+        fidelity+_prob = p_c(G) - p_c(G \ S)          fidelity-_prob = p_c(G) - p_c(S)
+        fidelity+_acc  = 1[y(G) = r] - 1[y(G \ S) = r]
+        fidelity-_acc  = 1[y(G) = r] - 1[y(S) = r]
+
+    Range: [-1, 1]; for "model" explanations the ``acc`` variants are 0 or 1. Direction: fidelity+
+    (is S necessary?) higher is better, fidelity- (is S sufficient?) lower is better. Negative
+    values mean that taking the edges away helped the class.
+
+    Source: Yuan et al., "Explainability in Graph Neural Networks: A Taxonomic Survey",
+    arXiv:2012.15445, section on evaluation metrics, Fidelity+/- with superscripts acc and prob.
+    The survey averages over the explained nodes; these are the terms of that average.
+
+    Convention that differs elsewhere: ``torch_geometric.explain.metric.fidelity`` is the ``acc``
+    variant, averaged, and takes the absolute value of each node's difference, so that a wrong
+    prediction that is put right counts as much as a right one that is lost.
+
+    Args:
+        case: With predictions.
+
+    Returns:
+        Arrays [K]: ``fidelity+_prob``, ``fidelity-_prob``, ``fidelity+_acc``, ``fidelity-_acc``.
+
+    Raises:
+        ValueError: Some probabilities are NaN or infinite.
+    """
+    for probabilities in (case.full, case.without, case.only):
+        # The arg max would hide it: to NumPy, NaN is the largest number.
+        if not np.isfinite(probabilities).all():
+            raise ValueError("the model's probabilities are NaN or infinite; fidelity needs them")
+
+    right = int(case.full.argmax()) if case.label is None else case.label
+
+    def drop(after: Floats) -> Floats:
+        return case.full[case.target] - after[:, case.target]
+
+    def loss(after: Floats) -> Floats:
+        before = float(case.full.argmax() == right)
+        return before - (after.argmax(axis=1) == right).astype(np.float64)
+
+    return {
+        "fidelity+_prob": drop(case.without),
+        "fidelity-_prob": drop(case.only),
+        "fidelity+_acc": loss(case.without),
+        "fidelity-_acc": loss(case.only),
+    }

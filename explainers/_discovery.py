@@ -12,14 +12,15 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 
-def discover(package: str, attribute: str) -> dict[str, EntryPoint]:
+def discover(package: str, attribute: str | None = None) -> dict[str, EntryPoint]:
     """Names and places of what ``explainers.<package>`` and other distributions offer, sorted.
 
     Others offer theirs by entry points of the group ``gnn_explainer_bench.<package>``.
 
     Args:
         package: ``"methods"`` or ``"metrics"``.
-        attribute: What a module of the package calls the thing it offers.
+        attribute: What a module of the package calls the thing it offers; None if it has the
+            module's own name.
 
     Raises:
         ValueError: Two have the same name.
@@ -27,7 +28,7 @@ def discover(package: str, attribute: str) -> dict[str, EntryPoint]:
     group = f"gnn_explainer_bench.{package}"
     path = importlib.import_module(f"explainers.{package}").__path__
     points = [
-        EntryPoint(module.name, f"explainers.{package}.{module.name}:{attribute}", group)
+        EntryPoint(module.name, f"explainers.{package}.{module.name}:{attribute or module.name}", group)
         for module in pkgutil.iter_modules(path)
         if not module.name.startswith("_")
     ]
@@ -42,7 +43,7 @@ def discover(package: str, attribute: str) -> dict[str, EntryPoint]:
     return found
 
 
-def fetch(package: str, attribute: str, name: str) -> Any:
+def fetch(package: str, name: str, attribute: str | None = None) -> Any:
     """The thing called ``name``.
 
     Raises:

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch_geometric.nn import GCNConv
 
 from explainers.engines.fields import Fields, cut
-from explainers.engines.network import Network, is_normalised, owns_loops
+from explainers.engines.network import Network, is_normalised, normalise, owns_loops
 from explainers.engines.problem import Attribution, Problem, groups
 
 
@@ -39,9 +40,14 @@ class BatchedProblem(Problem):
     def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
         count = len(x)
         if count not in self._blocks:
-            self._blocks[count] = _Blocks(self.network, self.fields, count)
+            self._blocks[count] = _Blocks.copies(self.network, self.fields, count)
         output = self._blocks[count].run(x.flatten(0, 1), edge_mask.flatten())
         return output.view(count, len(self.x), -1)[:, self.fields.roots]
+
+    def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
+        blocks = _Blocks.reduced(self.network, self.fields, kept, alone=alone)
+        output = blocks.run(self.x.repeat(len(kept), 1), None)
+        return output.view(len(kept), len(self.x), -1)[:, self.fields.roots]
 
     @property
     def copies(self) -> int:
@@ -56,41 +62,72 @@ class BatchedProblem(Problem):
     def edge_field(self) -> Tensor:
         return self.fields.edge_field
 
+    def edge_masks(self, kept: Tensor) -> Tensor:
+        return kept.to(self.x)
+
     def in_fields(self, attribution: Attribution) -> Attribution:
         return attribution
 
 
 class _Blocks:
-    """``count`` variants of some fields as one graph, and the model on it."""
+    """Some fields, side by side as often as wanted, as one graph; and the model on it."""
 
-    def __init__(self, network: Network, fields: Fields, count: int) -> None:
-        self.network = network
-        n, e = len(fields.n_id), len(fields.e_id)
-        shift = torch.arange(count, device=fields.n_id.device) * n
-        edge_index = (fields.edge_index[:, None] + shift[:, None]).reshape(2, count * e)
-        self.edge_index = edge_index
-        self.inputs = {
-            name: value[fields.e_id].repeat(count, *[1] * (value.dim() - 1))
-            for name, value in network.inputs.items()
-        }
-        self.own_loops = network.x.new_ones(count * n)
-        loops = torch.arange(count * n, device=edge_index.device).expand(2, -1)
-        with_loops = torch.cat([edge_index, loops], dim=1)
-        # What GCNConv takes for its own cached normalisation, self loops last.
-        self.norms = {}
+    def __init__(self, network: Network, edge_index: Tensor, num_nodes: int) -> None:
+        self.network, self.edge_index = network, edge_index
+        self.ones = network.x.new_ones(num_nodes)
+        loops = torch.arange(num_nodes, device=edge_index.device).expand(2, -1)
+        self.with_loops = torch.cat([edge_index, loops], dim=1)
+        self.inputs: dict[str, Tensor] = {}
+        # What each GCNConv is to take for its own cached normalisation, self loops last.
+        self.norms: dict[GCNConv, tuple[Tensor, Tensor]] = {}
+
+    @classmethod
+    def copies(cls, network: Network, fields: Fields, count: int) -> _Blocks:
+        """The fields ``count`` times."""
+        blocks = cls(network, _repeat(fields, count), count * len(fields.n_id))
+        for name, value in network.inputs.items():
+            blocks.inputs[name] = value[fields.e_id].repeat(count, *[1] * (value.dim() - 1))
         for layer in filter(is_normalised, network.layers):
-            edges, own = network.norm(layer)
-            norm = edges[fields.e_id].repeat(count)
-            if layer.add_self_loops:
-                norm = torch.cat([norm, own[fields.n_id].repeat(count)])
-            self.norms[layer] = with_loops if layer.add_self_loops else edge_index, norm
+            edges, loops = network.norm(layer)
+            loops = loops[fields.n_id] if len(loops) else loops
+            blocks.set_norm(layer, edges[fields.e_id].repeat(count), loops.repeat(count))
+        return blocks
+
+    @classmethod
+    def reduced(cls, network: Network, fields: Fields, kept: Tensor, *, alone: bool) -> _Blocks:
+        """The fields once for each row of ``kept`` [B, e], with these edges; see ``delete``."""
+        count, n = len(kept), len(fields.n_id)
+        flat = kept.flatten()
+        everywhere = _repeat(fields, count)
+        blocks = cls(network, everywhere[:, flat], count * n)
+        for name, value in network.inputs.items():
+            blocks.inputs[name] = value[fields.e_id].repeat(count, *[1] * (value.dim() - 1))[flat]
+        for layer in filter(is_normalised, network.layers):
+            edges, loops = network.weights(layer)
+            weight = edges[fields.e_id].repeat(count)
+            loops = loops[fields.n_id].repeat(count) if len(loops) else loops
+            # Of nodes on the border only the degree is known here, not the edges.
+            if alone:
+                degree = torch.zeros_like(blocks.ones)
+                degree.index_add_(0, everywhere[1, flat], weight[flat])
+                degree = degree + loops if len(loops) else degree
+            else:
+                degree = network.degree(layer)[fields.n_id].repeat(count)
+                degree.index_add_(0, everywhere[1, ~flat], weight[~flat], alpha=-1)
+            blocks.set_norm(layer, *normalise(weight[flat], loops, blocks.edge_index, degree))
+        return blocks
+
+    def set_norm(self, layer: GCNConv, edges: Tensor, loops: Tensor) -> None:
+        """Gives a layer its normalised weights."""
+        edge_index = self.with_loops if len(loops) else self.edge_index
+        self.norms[layer] = edge_index, torch.cat([edges, loops])
 
     def run(self, x: Tensor, edge_mask: Tensor | None) -> Tensor:
-        """The output [count * n, C] for features [count * n, F] and mask [count * e] or None."""
+        """The output [n, C] for features [n, F] and, if not None, a mask over the edges [e]."""
         for layer, norm in self.norms.items():
             layer._cached_edge_index = norm
         if edge_mask is not None:
-            with_loops = torch.cat([edge_mask, self.own_loops])
+            with_loops = torch.cat([edge_mask, self.ones])
             for layer in self.network.layers:
                 if layer.explain is False:  # the model's author exempts it, as in PyG
                     continue
@@ -102,9 +139,15 @@ class _Blocks:
         finally:
             for layer in self.network.layers:
                 layer._edge_mask = None
-                layer.explain = layer.explain and None
+                layer.explain = None if layer.explain else layer.explain
             for layer in self.norms:
                 layer._cached_edge_index = None
+
+
+def _repeat(fields: Fields, count: int) -> Tensor:
+    """The edges of the fields, ``count`` times, each time with nodes of its own."""
+    shift = torch.arange(count, device=fields.n_id.device) * len(fields.n_id)
+    return (fields.edge_index[:, None] + shift[:, None]).flatten(1)
 
 
 def problems(

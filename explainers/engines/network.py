@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.explain.config import ModelReturnType
 from torch_geometric.nn import GCNConv, MessagePassing
-from torch_geometric.nn.conv.gcn_conv import gcn_norm
+from torch_geometric.utils import add_remaining_self_loops
 
 from explainers.engines.fields import InEdges
 
@@ -42,6 +42,7 @@ class Network:
         edge_index: The edges that are explained, [2, E'].
         e_id: Their ids in the graph as given [E'], or None if nothing was taken out.
         inputs: Edge-level inputs by keyword, each [E', ...].
+        given: ``edge_index`` [2, E] and the inputs [E, ...] with nothing taken out.
         hops: Message-passing steps of one forward pass: the radius of a receptive field.
         output: The model's output [N, C] on the whole graph.
         return_type: Whether that is log-probabilities, probabilities or raw scores.
@@ -69,7 +70,9 @@ class Network:
                     f"layer {type(layer).__name__} of model {name} has flow={layer.flow!r}; only "
                     "'source_to_target' can be explained: turn edge_index around instead"
                 )
+        self.given = self.edge_index, self.inputs
         self.e_id: Tensor | None = None
+        self._weights: dict[tuple[bool, bool], tuple[Tensor, Tensor]] = {}
         self._norms: dict[tuple[bool, bool], tuple[Tensor, Tensor]] = {}
         self._take_out_self_loops()
         self.output, self.hops = self._probe(name)
@@ -97,21 +100,27 @@ class Network:
         """The model's class probabilities on the whole graph, float64 [N, C]."""
         return to_probabilities(self.output, self.return_type)
 
-    def norm(self, layer: GCNConv) -> tuple[Tensor, Tensor]:
-        """A GCNConv's normalisation on the whole graph: of the edges [E'], of its own loops [N].
+    def weights(self, layer: GCNConv) -> tuple[Tensor, Tensor]:
+        """What a GCNConv normalises: weights of the edges [E'] and of its self loops, [N] or [0]."""
+        return self._weights[layer.improved, layer.add_self_loops]
 
-        Kipf and Welling, arXiv:1609.02907, eq. 2. The second is empty if it adds no loops.
+    def norm(self, layer: GCNConv) -> tuple[Tensor, Tensor]:
+        """A GCNConv's normalised weights on the whole graph, as :meth:`weights`.
+
+        Kipf and Welling, arXiv:1609.02907, eq. 2.
         """
         key = (layer.improved, layer.add_self_loops)
         if key not in self._norms:
-            weight = self.inputs.get("edge_weight")
-            norm = gcn_norm(
-                self.edge_index, weight, self.num_nodes, *key, "source_to_target", self.x.dtype
-            )[1]
-            assert norm is not None
-            edges = self.edge_index.size(1)
-            self._norms[key] = norm[:edges], norm[edges:]
+            edges, loops = self.weights(layer)
+            degree = self.degree(layer)
+            self._norms[key] = normalise(edges, loops, self.edge_index, degree)
         return self._norms[key]
+
+    def degree(self, layer: GCNConv) -> Tensor:
+        """The weighted in-degrees by which a GCNConv normalises, its self loops included, [N]."""
+        edges, loops = self.weights(layer)
+        degree = edges.new_zeros(self.num_nodes).index_add_(0, self.edge_index[1], edges)
+        return degree + loops if len(loops) else degree
 
     def whole(self) -> nn.Module:
         """Another private copy that computes on the whole graph ``(x, edge_index, **inputs)``."""
@@ -131,27 +140,28 @@ class Network:
     def _take_out_self_loops(self) -> None:
         own = [owns_loops(layer) for layer in self.layers]
         loops = self.edge_index[0] == self.edge_index[1]
-        if not any(own) or not bool(loops.any()):
-            return
-        if not all(own):
+        if any(own) and not all(own) and bool(loops.any()):
             raise ValueError(
                 f"edge_index has {int(loops.sum())} self loops, which some of the model's layers "
                 "replace by their own (add_self_loops=True) and others do not: a mask over the "
                 "edges would mean different edges in different layers; remove the loops with "
                 "torch_geometric.utils.remove_self_loops"
             )
-        # With the loops still there: those that have a weight keep it.
-        weight = self.inputs.get("edge_weight")
-        self.e_id = (~loops).nonzero().view(-1)
+        # With the graph's loops still there: GCNConv lets them keep their weights.
         for layer in filter(is_normalised, self.layers):
-            key = (layer.improved, layer.add_self_loops)
-            norm = gcn_norm(
-                self.edge_index, weight, self.num_nodes, *key, "source_to_target", self.x.dtype
-            )[1]
-            assert norm is not None
-            self._norms[key] = norm[: len(self.e_id)], norm[len(self.e_id) :]
-        self.edge_index = self.edge_index[:, self.e_id].contiguous()
-        self.inputs = {name: value[self.e_id] for name, value in self.inputs.items()}
+            weight = self.inputs.get("edge_weight", self.x.new_ones(self.edge_index.size(1)))
+            own_weights = weight[:0]
+            if layer.add_self_loops:
+                fill = 2.0 if layer.improved else 1.0
+                _, weight = add_remaining_self_loops(
+                    self.edge_index, weight, fill, self.num_nodes
+                )
+                weight, own_weights = weight.tensor_split([-self.num_nodes])
+            self._weights[layer.improved, layer.add_self_loops] = weight, own_weights
+        if any(own) and bool(loops.any()):
+            self.e_id = (~loops).nonzero().view(-1)
+            self.edge_index = self.edge_index[:, self.e_id].contiguous()
+            self.inputs = {name: value[self.e_id] for name, value in self.inputs.items()}
 
     def _probe(self, name: str) -> tuple[Tensor, int]:
         """The output on the whole graph, and how many message-passing steps lead to it."""
@@ -258,6 +268,16 @@ def owns_loops(layer: MessagePassing) -> bool:
 def is_normalised(layer: MessagePassing) -> bool:
     """Whether the layer weighs edges by degrees, which a cut graph would get wrong."""
     return isinstance(layer, GCNConv) and layer.normalize
+
+
+def normalise(
+    edges: Tensor, loops: Tensor, edge_index: Tensor, degree: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Weights of edges [E] and self loops ([N] or [0]), divided by the roots of both degrees [N]."""
+    scale = degree.pow(-0.5)
+    scale = scale.masked_fill(scale.isinf(), 0)
+    edges = scale[edge_index[0]] * edges * scale[edge_index[1]]
+    return edges, loops * scale * scale if len(loops) else loops
 
 
 def return_type(output: Tensor) -> ModelReturnType:

@@ -63,6 +63,14 @@ class Problem(ABC):
         multiplied onto the messages of every layer.
         """
 
+    @abstractmethod
+    def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
+        """The outputs [B, R, C] with edges of the fields deleted, degrees and all.
+
+        ``kept`` [B, e] says which edges of the fields stay; those elsewhere in the graph stay, too,
+        or go if ``alone``. Self loops that the model adds belong to the nodes and stay.
+        """
+
     @property
     @abstractmethod
     def node_field(self) -> Tensor:
@@ -77,6 +85,10 @@ class Problem(ABC):
     @abstractmethod
     def copies(self) -> int:
         """How many variants one pass may take within the memory budget, at least 1."""
+
+    @abstractmethod
+    def edge_masks(self, kept: Tensor) -> Tensor:
+        """For ``kept`` [B, e], edges of the fields, the masks [B, e'] that ``predict`` takes."""
 
     @abstractmethod
     def in_fields(self, attribution: Attribution) -> Attribution:

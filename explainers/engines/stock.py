@@ -12,7 +12,7 @@ from torch import Tensor
 from torch_geometric.explain.algorithm.captum import CaptumModel
 
 from explainers.engines.fields import cut
-from explainers.engines.network import Network
+from explainers.engines.network import Network, private_copy
 from explainers.engines.problem import Attribution, Problem
 
 
@@ -35,6 +35,21 @@ class StockProblem(Problem):
     def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
         return self._captum(x, edge_mask, self.network.edge_index)[None]
 
+    def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
+        network = self.network
+        edge_index, inputs = network.given
+        e_id = self.fields.e_id if network.e_id is None else network.e_id[self.fields.e_id]
+        model = private_copy(network.model)
+        outputs = []
+        for row in kept:
+            edges = edge_index[0] == edge_index[1] if network.e_id is not None else None
+            if edges is None or not alone:
+                edges = torch.full_like(edge_index[0], not alone, dtype=torch.bool)
+            edges[e_id] = row
+            left = {name: value[edges] for name, value in inputs.items()}
+            outputs.append(model(network.x, edge_index[:, edges], **left)[self.nodes])
+        return torch.stack(outputs)
+
     @property
     def node_field(self) -> Tensor:
         return self.x.new_zeros(len(self.x), dtype=torch.long)
@@ -42,6 +57,11 @@ class StockProblem(Problem):
     @property
     def edge_field(self) -> Tensor:
         return self.x.new_zeros(len(self.edge_mask), dtype=torch.long)
+
+    def edge_masks(self, kept: Tensor) -> Tensor:
+        masks = self.edge_mask.repeat(len(kept), 1)
+        masks[:, self.fields.e_id] = kept.to(masks)
+        return masks
 
     def in_fields(self, attribution: Attribution) -> Attribution:
         return Attribution(

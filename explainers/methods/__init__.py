@@ -22,7 +22,7 @@ def load(name: str, **options: Any) -> Method:
     Raises:
         ValueError: Unknown method or option, or a value that cannot be.
     """
-    kind = fetch("methods", "METHOD", name)
+    kind = fetch("methods", name, "METHOD")
     if not (isinstance(kind, type) and issubclass(kind, Method)):
         raise ValueError(f"the method {name!r} is to be a subclass of explainers.methods.Method")
     known = [field.name for field in dataclasses.fields(kind) if field.init]

@@ -1,0 +1,112 @@
+"""Integrated Gradients over n_steps and internal_batch_size: what accuracy costs."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+from torch_geometric.explain import Explanation
+
+import explainers
+from benchmarks.harness.measure import peak_memory
+from benchmarks.harness.plan import Plan, parametrize, plan_of
+from benchmarks.harness.run import Run
+from benchmarks.tasks import Task
+
+METHOD = "integrated_gradients"
+REFERENCE_STEPS = 1000
+GRID = {
+    "quick": ((10, 50, 200), (1, 5, 25, 100)),
+    "full": ((10, 20, 50, 100, 200, 500), (1, 2, 5, 10, 25, 50, 100)),
+}
+
+
+def variants(profile: str) -> list[dict[str, Any]]:
+    """Every pair of the grid; a batch larger than n_steps is the same as one of n_steps."""
+    steps, sizes = GRID[profile]
+    pairs = [(n, size) for n in steps for size in sorted({*sizes, n}) if size <= n]
+    return [
+        {
+            "method": METHOD,
+            "engine": "batched",
+            "options": {"n_steps": n, "internal_batch_size": size},
+        }
+        for n, size in pairs
+    ]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One node a repeat; within it the pairs take turns."""
+    plan = plan_of(metafunc.config)
+    chosen = variants(plan.profile) if METHOD in plan.methods else []
+    parametrize(metafunc, repeats=plan.repeats, variants=chosen)
+
+
+@pytest.fixture(scope="module")
+def references() -> dict[tuple[str, int, int], Explanation]:
+    """Explanations with very many steps, by task, model seed and node; made when first needed."""
+    return {}
+
+
+def test_ig_sweep(
+    run: Run,
+    plan: Plan,
+    device: str,
+    task: Task,
+    model_seed: int,
+    variant: dict[str, Any],
+    repeat: int,
+    references: dict[tuple[str, int, int], Explanation],
+    benchmark: Any,
+) -> None:
+    """Seconds, peak memory, and how far the attributions are from the reference."""
+    method = explainers.load(METHOD, engine=variant["engine"], **variant["options"])
+    nodes = plan.pick(task)
+    node = nodes[repeat % len(nodes)]
+    config = run.config(task, model_seed, method)
+    part = {"repeat": repeat}
+    with run.cell("ig_sweep", config, task=task, nodes=[node], part=part) as cell:
+        key = (task.name, model_seed, node)
+        if key not in references:
+            exact = explainers.load(METHOD, engine="batched", n_steps=REFERENCE_STEPS)
+            (references[key],) = exact.explain(task.model, task.data, node)
+        explain = partial(method.explain, task.model, task.data, node)
+        peak = peak_memory(explain, device) if repeat == 0 else None
+        (explanation,) = benchmark.pedantic(explain, rounds=2, iterations=1, warmup_rounds=1)
+        for seconds in benchmark.stats.stats.data:
+            cell.runtime.append(
+                {"repeat": repeat, "node": node, "nodes": 1, "seconds": seconds, "peak_bytes": peak}
+            )
+        for metric, value in errors(explanation, references[key]).items():
+            cell.quality.append(
+                {"node": node, "metric": metric, "level": "", "semantics": "", "value": value}
+            )
+
+
+def errors(explanation: Explanation, reference: Explanation) -> dict[str, float]:
+    """How far an explanation is from a more exact one of the same node.
+
+    ``convergence_delta``: absolute difference between the sum of the scores and the change of the
+    output. ``relative_error``: Euclidean norm of the difference to the reference, edges and
+    features together, over that of the reference. ``rank_correlation``: Spearman's, of the edges'
+    absolute scores; 1 if there is nothing to rank.
+    """
+    scores, exact = (
+        torch.cat([e.edge_mask, e.node_mask.flatten()]).double().cpu().numpy()
+        for e in (explanation, reference)
+    )
+    size = float(np.linalg.norm(exact))
+    edges = explanation.edge_mask.numel()
+    ranked = [np.abs(values[:edges]) for values in (scores, exact)]
+    alike = 1.0
+    if all(np.ptp(values) > 0 for values in ranked if len(values)) and edges > 1:
+        alike = float(spearmanr(*ranked).statistic)
+    return {
+        "convergence_delta": abs(float(explanation.convergence_delta)),
+        "relative_error": float(np.linalg.norm(scores - exact)) / size if size else 0.0,
+        "rank_correlation": alike,
+    }

@@ -1,0 +1,38 @@
+"""How good the explanations are: every metric, at every level, under both semantics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import explainers
+import explainers.metrics
+from benchmarks.harness.plan import Plan, parametrize, plan_of
+from benchmarks.harness.run import Run
+from benchmarks.tasks import Task
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every method once, with its defaults."""
+    plan = plan_of(metafunc.config)
+    chosen = [{"method": name, "engine": None, "options": {}} for name in plan.methods]
+    parametrize(metafunc, variants=chosen)
+
+
+def test_quality(
+    run: Run, plan: Plan, task: Task, model_seed: int, variant: dict[str, Any], benchmark: Any
+) -> None:
+    """Explains the nodes and scores the explanations; the time is that of the scoring."""
+    method = explainers.load(variant["method"])
+    if not method.supports(task.model, task.data):
+        pytest.skip(f"{method.name} does not support the model")
+    nodes = plan.pick(task)
+    levels = [str(level) for level in explainers.metrics.levels()]
+    config = run.config(task, model_seed, method)
+    with run.cell("quality", config, task=task, nodes=nodes, levels=levels) as cell:
+        explanations = method.explain(task.model, task.data, nodes)
+        # One round: the fixture is what makes this a benchmark to pytest; the rows are the result.
+        cell.quality += benchmark.pedantic(
+            explainers.metrics.evaluate, args=(task.model, task.data, explanations), rounds=1
+        )

@@ -1,0 +1,71 @@
+"""What an explanation costs: every method on every engine, interleaved, on the same nodes."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+import explainers
+from benchmarks.harness.measure import peak_memory
+from benchmarks.harness.plan import Plan, parametrize, plan_of
+from benchmarks.harness.run import Run
+from benchmarks.tasks import Task
+
+# With one node at a time: one variant of its field a pass (all that PyG's recipe can), some, all.
+IG_BATCH_SIZES = (1, 10, 50)
+
+
+def variants(methods: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Every method on each of its engines; Integrated Gradients at several batch sizes."""
+    found = []
+    for name in methods:
+        for engine in reversed(explainers.load(name).engines):
+            options: list[dict[str, Any]] = [{}]
+            if name == "integrated_gradients":
+                sizes = {"stock": (1,), "batched": IG_BATCH_SIZES}.get(engine, (None,))
+                options = [{"n_steps": 50, "internal_batch_size": size} for size in sizes]
+            found += [{"method": name, "engine": engine, "options": entry} for entry in options]
+    return found
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One node a repeat; within it the variants take turns."""
+    plan = plan_of(metafunc.config)
+    parametrize(metafunc, repeats=plan.repeats, variants=variants(plan.methods))
+
+
+def test_runtime(
+    run: Run,
+    plan: Plan,
+    device: str,
+    task: Task,
+    model_seed: int,
+    variant: dict[str, Any],
+    repeat: int,
+    benchmark: Any,
+) -> None:
+    """Seconds for one node's explanation; peak memory in an untimed call, which warms up."""
+    method = explainers.load(variant["method"], engine=variant["engine"], **variant["options"])
+    if not method.supports(task.model, task.data):
+        pytest.skip(f"{method.name} does not support the model with engine {method.engine}")
+    nodes = plan.pick(task)
+    node = nodes[repeat % len(nodes)]
+    rounds = 1 if method.engine == "stock" else 3
+    config = run.config(task, model_seed, method)
+    part = {"repeat": repeat}
+    with run.cell("runtime", config, task=task, nodes=[node], part=part, rounds=rounds) as cell:
+        explain = partial(method.explain, task.model, task.data, node)
+        peak = peak_memory(explain, device) if repeat == 0 else None
+        benchmark.pedantic(explain, rounds=rounds, iterations=1, warmup_rounds=int(rounds > 1))
+        for seconds in benchmark.stats.stats.data:
+            cell.runtime.append(
+                {
+                    "repeat": repeat,
+                    "node": node,
+                    "nodes": 1,
+                    "seconds": seconds,
+                    "peak_bytes": peak,
+                }
+            )

@@ -1,0 +1,207 @@
+"""Metrics, one a module: pure functions of what :class:`Case` holds; and their evaluation.
+
+A metric module ``<name>.py`` has a function ``<name>(case)`` that gives values by metric name, an
+array [K] with one value for each level or a single number, and ``NEEDS``: ``"predictions"`` if it
+looks at them (it is then evaluated under each semantics) or ``"scores"``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.explain import Explanation
+
+from explainers._discovery import discover, fetch
+from explainers.engines import batched, stock
+from explainers.engines.network import Network, prepare, to_probabilities
+from explainers.engines.problem import Problem
+from explainers.metrics._case import Case, Level, levels, ranking, size
+
+__all__ = ["SEMANTICS", "Case", "Level", "available", "evaluate", "levels", "ranking", "size"]
+
+SEMANTICS = ("mask", "delete")
+Row = dict[str, Any]
+
+
+def available() -> list[str]:
+    """The names of all metric modules, sorted."""
+    return list(discover("metrics"))
+
+
+def evaluate(
+    model: nn.Module,
+    data: Data,
+    explanations: Sequence[Explanation],
+    *,
+    at: Sequence[str] | None = None,
+    semantics: Sequence[str] = SEMANTICS,
+    metrics: Sequence[str] | None = None,
+    labels: Sequence[int] | Tensor | None = None,
+    engine: str | None = None,
+    memory_budget: int = 256 * 2**20,
+) -> list[Row]:
+    """Scores explanations: at every level, the model is asked again without and with the selection.
+
+    Args:
+        model: The explained model.
+        data: The graph.
+        explanations: Of this library's methods, for this model and graph.
+        at: Levels, such as ``"k=10"`` or ``"f=20%"``; None for :func:`levels`. A level selects the
+            edges of the receptive field with the largest absolute scores.
+        semantics: ``"mask"`` (a removed edge's messages are zero, degrees stay) or ``"delete"``
+            (degrees follow); both unless said otherwise.
+        metrics: Names of metric modules; None for all.
+        labels: The class that counts as right for each explanation ("phenomenon"), or None for the
+            model's own prediction ("model").
+        engine: ``"batched"`` (many selections and nodes in one pass over receptive fields),
+            ``"stock"`` (one pass over the whole graph for each), or None for the first if it
+            supports the model.
+        memory_budget: Bytes that one pass may take, roughly.
+
+    Returns:
+        One dict for each value: ``node``, ``metric``, ``level`` (empty if the metric has none),
+        ``semantics`` (empty if it asks for no predictions) and ``value``.
+
+    Raises:
+        ValueError: An unknown level, semantics, metric or engine; explanations of another model or
+            graph; NaN among the scores.
+    """
+    wanted = levels() if at is None else tuple(Level(name) for name in at)
+    for name in semantics:
+        if name not in SEMANTICS:
+            raise ValueError(f"unknown semantics {name!r}; use {' or '.join(SEMANTICS)}")
+    names = available() if metrics is None else metrics
+    functions = {name: fetch("metrics", name) for name in names}
+    if labels is not None and len(labels) != len(explanations):
+        raise ValueError(f"{len(labels)} labels for {len(explanations)} explanations; give one each")
+    if engine not in (None, "batched", "stock"):
+        raise ValueError(f"unknown engine {engine!r}; metrics have: batched, stock")
+    network = prepare(model, data)
+    if not explanations:
+        return []
+    nodes = torch.cat([e.n_id[e.index].view(1) for e in explanations]).to(network.x.device)
+    targets = torch.stack([e.target for e in explanations]).to(network.x.device)
+    if engine is None:
+        engine = "batched" if batched.refusal(network) is None else "stock"
+    module = batched if engine == "batched" else stock
+    needs = {name: sys.modules[function.__module__].NEEDS for name, function in functions.items()}
+    asked = tuple(semantics) if "predictions" in needs.values() else ()
+    passes = 2 * len(wanted) if asked else 1
+    rows: list[Row] = []
+    done = 0
+    # Without gradients a pass takes about a third of what problems() reckons with.
+    for problem in module.problems(network, nodes, targets, 3 * memory_budget, passes):
+        group = explanations[done : done + len(problem.fields)]
+        right = None if labels is None else labels[done : done + len(group)]
+        done += len(group)
+        for node, case in _cases(network, problem, group, wanted, asked, right):
+            kind = "predictions" if case.semantics else "scores"
+            for name, function in functions.items():
+                if needs[name] == kind:
+                    rows += _rows(node, case, function, wanted)
+    return rows
+
+
+def _rows(
+    node: int, case: Case, function: Callable[[Case], dict[str, Any]], wanted: Sequence[Level]
+) -> Iterator[Row]:
+    for metric, values in function(case).items():
+        row = {"node": node, "metric": metric, "level": "", "semantics": case.semantics}
+        if np.ndim(values) == 0:
+            yield {**row, "value": float(values)}
+            continue
+        for level, value in zip(wanted, values, strict=True):
+            yield {**row, "level": str(level), "value": float(value)}
+
+
+def _cases(
+    network: Network,
+    problem: Problem,
+    explanations: Sequence[Explanation],
+    wanted: Sequence[Level],
+    semantics: Sequence[str],
+    labels: Sequence[int] | Tensor | None,
+) -> Iterator[tuple[int, Case]]:
+    """For each explanation a case without predictions, and one under each semantics."""
+    fields = problem.fields
+    rank, sizes = [], []
+    for explanation, n, e in zip(
+        explanations, fields.node_counts, fields.edge_counts, strict=True
+    ):
+        node = int(explanation.n_id[explanation.index])
+        if explanation.n_id.numel() != n or explanation.edge_mask.numel() != e:
+            raise ValueError(
+                f"the explanation of node {node} has {explanation.n_id.numel()} nodes and "
+                f"{explanation.edge_mask.numel()} edges, but the node's receptive field has {n} "
+                f"and {e}: it is of another model or graph"
+            )
+        order = ranking(_numpy(explanation.edge_mask))
+        rank.append(np.empty_like(order))
+        rank[-1][order] = np.arange(e)
+        sizes.append([size(level, e) for level in wanted])
+    counts = np.array(sizes)  # [R, K]
+    device = network.x.device
+    ranks = torch.from_numpy(np.concatenate(rank)).to(device)
+    per_edge = torch.from_numpy(counts.T.copy()).to(device)[:, fields.edge_field]
+    selected = ranks < per_edge  # [K, e]
+
+    predicted = {
+        name: [
+            _numpy(_predictions(problem, kept, name, alone=alone))
+            for kept, alone in ((~selected, False), (selected, True))
+        ]
+        for name in semantics
+    }
+    change = _numpy(_output_change(problem))
+    full = _numpy(network.probabilities[problem.nodes])
+    nothing = np.empty((0, full.shape[1]))
+    for r, explanation in enumerate(explanations):
+        # Only a method that says how far it is from adding up claims that it does.
+        claims = "convergence_delta" in explanation
+        for name in ("", *semantics):
+            without, only = predicted[name] if name else (nothing[:, None], nothing[:, None])
+            yield (
+                int(problem.nodes[r]),
+                Case(
+                    scores=_numpy(explanation.edge_mask),
+                    node_scores=_numpy(explanation.node_mask),
+                    target=int(explanation.target),
+                    label=None if labels is None else int(labels[r]),
+                    full=full[r],
+                    sizes=counts[r],
+                    without=without[:, r] if name else nothing,
+                    only=only[:, r] if name else nothing,
+                    semantics=name,
+                    output_change=float(change[r]) if claims else None,
+                ),
+            )
+
+
+@torch.no_grad()
+def _predictions(problem: Problem, kept: Tensor, semantics: str, *, alone: bool) -> Tensor:
+    """Probabilities [K, R, C] of the nodes, given the edges ``kept`` [K, e] of their fields."""
+    outputs = []
+    for part in kept.split(problem.copies):
+        if semantics == "delete":
+            outputs.append(problem.delete(part, alone=alone))
+        else:
+            x = problem.x.expand(len(part), -1, -1)
+            outputs.append(problem.predict(x, problem.edge_masks(part)))
+    return to_probabilities(torch.cat(outputs), problem.network.return_type)
+
+
+@torch.no_grad()
+def _output_change(problem: Problem) -> Tensor:
+    """F(x) - F(0) of each node's target, [R]; 0 is no features and no messages."""
+    inputs = problem.x[None], problem.edge_mask[None]
+    return (problem.outputs(*inputs) - problem.outputs(*map(torch.zeros_like, inputs)))[0]
+
+
+def _numpy(tensor: Tensor) -> Any:
+    return tensor.detach().double().cpu().numpy()

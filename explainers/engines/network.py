@@ -149,15 +149,14 @@ class Network:
             )
         # With the graph's loops still there: GCNConv lets them keep their weights.
         for layer in filter(is_normalised, self.layers):
-            weight = self.inputs.get("edge_weight", self.x.new_ones(self.edge_index.size(1)))
-            own_weights = weight[:0]
+            index, weight = self.edge_index, self.inputs.get("edge_weight")
             if layer.add_self_loops:
                 fill = 2.0 if layer.improved else 1.0
-                _, weight = add_remaining_self_loops(
-                    self.edge_index, weight, fill, self.num_nodes
-                )
-                weight, own_weights = weight.tensor_split([-self.num_nodes])
-            self._weights[layer.improved, layer.add_self_loops] = weight, own_weights
+                index, weight = add_remaining_self_loops(index, weight, fill, self.num_nodes)
+            if weight is None:  # as in gcn_norm: without weights, `improved` changes nothing
+                weight = self.x.new_ones(index.size(1))
+            edges = index.size(1) - layer.add_self_loops * self.num_nodes
+            self._weights[layer.improved, layer.add_self_loops] = weight[:edges], weight[edges:]
         if any(own) and bool(loops.any()):
             self.e_id = (~loops).nonzero().view(-1)
             self.edge_index = self.edge_index[:, self.e_id].contiguous()

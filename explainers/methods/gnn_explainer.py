@@ -135,7 +135,7 @@ class _Penalty:
     def __init__(
         self, hard: Tensor, field: Tensor, count: int, kind: str, coefficients: dict[str, Any]
     ) -> None:
-        used = hard.double().view(len(hard), -1).sum(dim=1)
+        used = hard.double() if hard.dim() == 1 else hard.double().sum(dim=1)
         per_field = used.new_zeros(count).index_add_(0, field, used)
         # A mask of which nothing is in use has no mean; its entries count nothing.
         mean = (1 / per_field.clamp(min=1))[field].view(-1, *[1] * (hard.dim() - 1)) * hard

@@ -1,0 +1,113 @@
+"""Small graphs and models, drawn at random, in float64."""
+
+from __future__ import annotations
+
+import hypothesis
+import pytest
+import torch
+from torch import nn
+from torch_geometric.data import Data
+from torch_geometric.nn import (
+    GATConv,
+    GATv2Conv,
+    GCNConv,
+    GINConv,
+    GraphConv,
+    SAGEConv,
+    TransformerConv,
+)
+
+hypothesis.settings.register_profile("default", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("default")
+
+LOOPS = ("none", "some", "one each")
+
+
+def random_graph(seed, nodes=12, edges=40, features=5, loops="none", weighted=False):
+    """Directed, with duplicate edges, isolated nodes and a hub; shuffled."""
+    generator = torch.Generator().manual_seed(seed)
+    edge_index = torch.randint(nodes, (2, edges), generator=generator)
+    edge_index[1, : edges // 4] = 0  # a hub
+    edge_index = edge_index[:, edge_index[0] != edge_index[1]]
+    if nodes > 3:  # the last one is alone
+        edge_index = edge_index[:, (edge_index != nodes - 1).all(dim=0)]
+    own = torch.arange(nodes).expand(2, -1)
+    if loops == "some":
+        own = own[:, torch.rand(nodes, generator=generator) < 0.5]
+    if loops != "none":
+        edge_index = torch.cat([edge_index, own], dim=1)
+    edge_index = edge_index[:, torch.randperm(edge_index.size(1), generator=generator)]
+    x = torch.randn(nodes, features, generator=generator, dtype=torch.float64)
+    data = Data(x=x, edge_index=edge_index)
+    if weighted:
+        weights = torch.rand(edge_index.size(1), generator=generator, dtype=torch.float64)
+        data.edge_weight = weights + 0.1
+    return data
+
+
+class Stack(nn.Module):
+    """Layers with ReLU between them."""
+
+    def __init__(self, layers, output="log_softmax"):
+        super().__init__()
+        self.layers, self.output = nn.ModuleList(layers), output
+
+    def forward(self, x, edge_index, edge_weight=None):
+        weight = {} if edge_weight is None else {"edge_weight": edge_weight}
+        for i, layer in enumerate(self.layers):
+            x = layer(x.relu() if i else x, edge_index, **weight)
+        if self.output == "softmax":
+            return x.softmax(dim=-1)
+        return x.log_softmax(dim=-1) if self.output == "log_softmax" else x
+
+
+CONVS = {
+    "gcn": GCNConv,
+    "gcn improved": lambda a, b: GCNConv(a, b, improved=True),
+    "gcn no loops": lambda a, b: GCNConv(a, b, add_self_loops=False),
+    "gcn cached": lambda a, b: GCNConv(a, b, cached=True),
+    "gcn no bias": lambda a, b: GCNConv(a, b, bias=False),
+    "graph": GraphConv,
+    "sage": SAGEConv,
+    "gin": lambda a, b: GINConv(nn.Sequential(nn.Linear(a, b), nn.ReLU(), nn.Linear(b, b))),
+    "gat": lambda a, b: GATConv(a, b, heads=2, concat=False),
+    "gatv2": lambda a, b: GATv2Conv(a, b),
+    "transformer": TransformerConv,
+}
+WEIGHTED = [name for name in CONVS if name.startswith("gcn") or name == "graph"]
+
+
+def random_model(seed, conv="gcn", depth=2, features=5, classes=3, output="log_softmax"):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        dims = [features, *[6] * (depth - 1), classes]
+        layers = [CONVS[conv](a, b) for a, b in zip(dims, dims[1:], strict=False)]
+        model = Stack(layers, output).double().eval()
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):  # PyG starts with zeros, which would hide mistakes
+                nn.init.normal_(parameter)
+    return model
+
+
+def difference(one, other):
+    """The largest difference of two explanations' scores, relative to the largest score."""
+    assert torch.equal(one.n_id, other.n_id)
+    assert torch.equal(one.e_id, other.e_id)
+    assert torch.equal(one.edge_index, other.edge_index)
+    worst = 0.0
+    for name in ("node_mask", "edge_mask"):
+        a, b = one[name], other[name]
+        assert a.shape == b.shape
+        if a.numel():
+            worst = max(worst, float((a - b).abs().max() / b.abs().max().clamp(min=1e-6)))
+    return worst
+
+
+@pytest.fixture
+def graph():
+    return random_graph(0)
+
+
+@pytest.fixture
+def model():
+    return random_model(0)

@@ -1,0 +1,159 @@
+"""Every engine against stock: Captum and PyG on the whole graph, in float64."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch_geometric.data import Data
+from torch_geometric.nn import GCNConv, GINConv, PairNorm
+
+import explainers
+
+from ..conftest import CONVS, LOOPS, WEIGHTED, Stack, difference, random_graph, random_model
+
+OPTIONS = {
+    "integrated_gradients": {"n_steps": 7},
+    "gnn_explainer": {"epochs": 6, "lr": 0.1},
+}
+TOLERANCE = {"gnn_explainer": 1e-6}
+PAIRS = [
+    (name, engine)
+    for name in explainers.available()
+    for engine in explainers.load(name).engines
+    if engine != "stock" and "stock" in explainers.load(name).engines
+]
+
+
+def explain(name, engine, model, data, nodes, **options):
+    method = explainers.load(name, engine=engine, **OPTIONS.get(name, {}), **options)
+    return method.explain(model, data, nodes)
+
+
+@pytest.mark.parametrize(("name", "engine"), PAIRS)
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 10_000),
+    nodes=st.sampled_from([1, 2, 6, 12]),
+    conv=st.sampled_from(sorted(CONVS)),
+    depth=st.integers(1, 4),
+    loops=st.sampled_from(LOOPS),
+    weighted=st.booleans(),
+    output=st.sampled_from(["log_softmax", "softmax", "none"]),
+)
+def test_equal_to_stock(name, engine, seed, nodes, conv, depth, loops, weighted, output):
+    weighted = weighted and conv in WEIGHTED
+    data = random_graph(seed, nodes, 4 * nodes, loops=loops, weighted=weighted)
+    model = random_model(seed, conv, depth, output=output)
+    method = explainers.load(name, engine=engine, **OPTIONS.get(name, {}))
+    if not method.supports(model, data):
+        assert engine != "batched"
+        return
+    asked = torch.arange(nodes)[:5]
+    stock = explain(name, "stock", model, data, asked)
+    for one, other in zip(method.explain(model, data, asked), stock, strict=True):
+        assert difference(one, other) < TOLERANCE.get(name, 1e-9)
+
+
+@pytest.mark.parametrize(("name", "engine"), PAIRS)
+@pytest.mark.parametrize("loops", LOOPS)
+def test_order_of_edges_and_nodes_does_not_matter(name, engine, loops):
+    data, model = random_graph(5, loops=loops), random_model(5)
+    order = torch.randperm(data.num_edges, generator=torch.Generator().manual_seed(1))
+    shuffled = Data(x=data.x, edge_index=data.edge_index[:, order])
+    if name == "gnn_explainer":
+        pytest.skip("its initial masks are drawn by position")
+    (one,) = explain(name, engine, model, data, 0)
+    (other,) = explain(name, engine, model, shuffled, 0)
+    nodes, edges = explainers.to_full(one, data)
+    torch.testing.assert_close(explainers.to_full(other, shuffled), (nodes, edges[order]))
+
+    names = torch.randperm(data.num_nodes, generator=torch.Generator().manual_seed(2))
+    x = torch.empty_like(data.x)
+    x[names] = data.x
+    renamed = Data(x=x, edge_index=names[data.edge_index])
+    (other,) = explain(name, engine, model, renamed, int(names[0]))
+    other_nodes, other_edges = explainers.to_full(other, renamed)
+    torch.testing.assert_close(other_edges, edges)
+    torch.testing.assert_close(other_nodes[names], nodes)
+
+
+@pytest.mark.parametrize("name", [name for name, engine in PAIRS if engine == "batched"])
+def test_company_in_a_batch_does_not_matter(name, graph, model):
+    together = explain(name, "batched", model, graph, [3, 0, 7, 0])
+    apart = [explain(name, "batched", model, graph, v, memory_budget=1)[0] for v in (3, 0, 7, 0)]
+    squeezed = explain(name, "batched", model, graph, [3, 0, 7, 0], memory_budget=1)
+    for one, other, third in zip(together, apart, squeezed, strict=True):
+        assert difference(one, other) < 1e-9
+        assert difference(third, other) < 1e-9
+
+
+class _Global(Stack):
+    def forward(self, x, edge_index):
+        return super().forward(x, edge_index) + x.mean()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: _Global(random_model(0).layers, "none"),
+        lambda: torch.nn.ModuleDict({"a": PairNorm()}) and _Normed(),
+    ],
+)
+def test_a_model_that_looks_further_falls_back_to_stock(make, graph):
+    model = make().double().eval()
+    with pytest.raises(ValueError, match=r"does not support .* differ from those on the whole"):
+        explain("saliency", "batched", model, graph, 0)
+    method = explainers.load("saliency")
+    with pytest.warns(UserWarning, match="slower engine 'stock'"):
+        (one,) = method.explain(model, graph, 0)
+    assert method.engine == "stock"
+    (other,) = explain("saliency", "stock", model, graph, 0)
+    assert difference(one, other) == 0
+
+
+class _Normed(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.norm, self.two = GCNConv(5, 4), PairNorm(), GCNConv(4, 3)
+
+    def forward(self, x, edge_index):
+        return self.two(self.norm(self.one(x, edge_index)), edge_index)
+
+
+def test_layer_exempt_from_explanation(graph):
+    model = random_model(0)
+    model.layers[0].explain = False  # PyG: leave this layer's messages alone
+    (stock,) = explain("integrated_gradients", "stock", model, graph, 0)
+    (batched,) = explain("integrated_gradients", "batched", model, graph, 0)
+    assert difference(batched, stock) < 1e-9
+    (all_layers,) = explain("integrated_gradients", "stock", random_model(0), graph, 0)
+    assert difference(all_layers, stock) > 1e-3
+
+
+def test_edge_attributes_are_cut_with_the_edges(graph):
+    class Edges(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            from torch_geometric.nn import GINEConv
+
+            self.conv = GINEConv(torch.nn.Linear(5, 3), edge_dim=2)
+
+        def forward(self, x, edge_index, edge_attr):
+            return self.conv(x, edge_index, edge_attr)
+
+    torch.manual_seed(0)
+    model = Edges().double()
+    graph.edge_attr = torch.randn(graph.num_edges, 2, dtype=torch.float64)
+    (stock,) = explain("integrated_gradients", "stock", model, graph, 0)
+    (batched,) = explain("integrated_gradients", "batched", model, graph, 0)
+    assert difference(batched, stock) < 1e-9
+
+
+def test_gin_with_batch_norm_in_training_mode_is_explained_in_eval_mode(graph):
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.BatchNorm1d(3))
+    model = Stack([GINConv(layers)]).double().train()
+    (stock,) = explain("saliency", "stock", model, graph, 0)
+    (batched,) = explain("saliency", "batched", model, graph, 0)
+    assert difference(batched, stock) < 1e-9
+    assert model.training

@@ -1,0 +1,36 @@
+"""Cases made from the few numbers that a test is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from explainers.metrics._case import Case
+
+
+@pytest.fixture
+def make_case() -> Callable[..., Case]:
+    """Builds a case; what is not given is empty, or as if the model answered the same always."""
+
+    def make(**given) -> Case:
+        scores = np.asarray(given.pop("scores", []), dtype=np.float64)
+        sizes = np.asarray(given.pop("sizes", []), dtype=np.int64)
+        full = np.asarray(given.pop("full", [0.25, 0.75]), dtype=np.float64)
+        same = np.tile(full, (sizes.size, 1))
+        defaults = {
+            "node_scores": np.zeros((1, 0)),
+            "target": 1,
+            "label": None,
+            "without": same,
+            "only": same,
+            "semantics": "mask",
+            "output_change": None,
+        }
+        case = defaults | given
+        for name in ("without", "only", "node_scores"):
+            case[name] = np.asarray(case[name], dtype=np.float64)
+        return Case(scores=scores, sizes=sizes, full=full, **case)
+
+    return make

@@ -1,0 +1,128 @@
+"""Levels and rankings: which edges every metric is about."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from explainers.metrics._case import Level, levels, magnitudes, ranking, size, top_edges
+
+
+def test_default_levels():
+    assert levels() == (
+        *("k=1", "k=2", "k=5", "k=10", "k=20", "k=50"),
+        *("f=5%", "f=10%", "f=20%", "f=30%", "f=40%", "f=50%"),
+        *("f=60%", "f=70%", "f=80%", "f=90%", "f=100%"),
+    )
+    assert all(isinstance(level, Level) for level in levels())
+
+
+@pytest.mark.parametrize("name", ["k=1", "k=10", "k=12345", "f=1%", "f=10%", "f=99%", "f=100%"])
+def test_a_level_is_its_name(name):
+    level = Level(name)
+    assert level == name
+    assert f"{level}" == name
+    assert Level(level) == level
+    assert pickle.loads(pickle.dumps(level)) == level
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "x", "k", "k=", "k=0", "k=-1", "k=01", "k=1.5", "k=5%", "k=٣", " k=5", "k=5\n"),
+        *("f=0%", "f=05%", "f=101%", "f=120%", "f=5", "f=0.5", "f=2.5%", "f=-5%", "F=5%"),
+    ],
+)
+def test_bad_levels(name):
+    with pytest.raises(
+        ValueError, match="use k=N with N a whole number from 1, or f=N% with N"
+    ) as caught:
+        Level(name)
+    assert repr(name) in str(caught.value)
+    with pytest.raises(ValueError, match="use k=N"):
+        size(name, 10)
+
+
+@pytest.mark.parametrize(
+    ("level", "edges", "selected"),
+    [
+        ("k=1", 0, 0),
+        ("k=1", 1, 1),
+        ("k=5", 4, 4),
+        ("k=5", 5, 5),
+        ("k=5", 6, 5),
+        ("f=5%", 0, 0),
+        ("f=100%", 0, 0),
+        ("f=1%", 1, 1),
+        ("f=5%", 19, 1),
+        ("f=5%", 20, 1),
+        ("f=5%", 21, 2),
+        ("f=50%", 3, 2),
+        ("f=90%", 10, 9),
+        ("f=90%", 11, 10),
+        # As floats: 0.07 * 100 = 7.000000000000001, 0.55 * 100 = 55.00000000000001.
+        ("f=7%", 100, 7),
+        ("f=55%", 100, 55),
+        # 2 ** 53 + 1 is no float.
+        ("f=100%", 2**53 + 1, 2**53 + 1),
+    ],
+)
+def test_size(level, edges, selected):
+    assert size(level, edges) == selected
+
+
+def test_sizes_of_the_default_levels():
+    for edges in range(0, 300):
+        sizes = [size(level, edges) for level in levels()]
+        assert all(min(edges, 1) <= count <= edges for count in sizes)
+        assert sizes[-1] == edges
+        assert sizes[:6] == sorted(sizes[:6])
+        assert sizes[6:] == sorted(sizes[6:])
+
+
+def test_size_of_a_negative_number_of_edges():
+    with pytest.raises(ValueError, match="-1 edges: the number of edges cannot be negative"):
+        size("k=1", -1)
+
+
+def test_ranking_is_by_absolute_score_and_ties_stay_in_order():
+    scores = np.array([0.0, -2.0, 1.0, 2.0, -0.0, 3.0, -1.0])
+    assert ranking(scores).tolist() == [5, 1, 3, 2, 6, 0, 4]
+    assert top_edges(scores, 0).tolist() == []
+    assert top_edges(scores, 3).tolist() == [5, 1, 3]
+    assert top_edges(scores, 7).tolist() == ranking(scores).tolist()
+
+
+def test_equal_scores_keep_their_order_at_any_length():
+    # NumPy's default sort is stable for short arrays only. Python's always is.
+    rng = np.random.default_rng(0)
+    for edges in (0, 1, 2, 17, 1000):
+        assert ranking(np.zeros(edges)).tolist() == list(range(edges))
+        scores = rng.integers(-3, 4, edges).astype(np.float64)
+        assert ranking(scores).tolist() == sorted(range(edges), key=lambda i: -abs(scores[i]))
+
+
+def test_ranking_leaves_the_scores_alone():
+    scores = np.array([-1.0, 2.0])
+    ranking(scores)
+    assert scores.tolist() == [-1.0, 2.0]
+    assert magnitudes(scores).tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_no_numbers(bad):
+    scores = np.array([1.0, bad, 0.0, bad])
+    for function in (ranking, magnitudes, lambda scores: top_edges(scores, 1)):
+        with pytest.raises(ValueError, match="2 of 4 edge scores are NaN or infinite"):
+            function(scores)
+
+
+def test_scores_that_are_no_vector():
+    with pytest.raises(ValueError, match=r"edge scores of shape \(2, 1\): need one score per edge"):
+        ranking(np.zeros((2, 1)))
+
+
+@pytest.mark.parametrize("count", [-1, 4])
+def test_selections_that_cannot_be(count):
+    with pytest.raises(ValueError, match=f"cannot select {count} of 3 edges"):
+        top_edges(np.zeros(3), count)

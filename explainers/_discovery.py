@@ -26,9 +26,10 @@ def discover(package: str, attribute: str | None = None) -> dict[str, EntryPoint
         ValueError: Two have the same name.
     """
     group = f"gnn_explainer_bench.{package}"
-    path = importlib.import_module(f"explainers.{package}").__path__
+    home = f"explainers.{package}"
+    path = importlib.import_module(home).__path__
     points = [
-        EntryPoint(module.name, f"explainers.{package}.{module.name}:{attribute or module.name}", group)
+        EntryPoint(module.name, f"{home}.{module.name}:{attribute or module.name}", group)
         for module in pkgutil.iter_modules(path)
         if not module.name.startswith("_")
     ]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.explain import Explanation, ExplainerAlgorithm
+from torch_geometric.explain import ExplainerAlgorithm, Explanation
 from torch_geometric.explain.config import ModelMode, ModelTaskLevel
 
 from explainers.methods import Method, load

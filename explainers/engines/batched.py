@@ -22,7 +22,7 @@ from explainers.engines.problem import Attribution, Problem, groups
 
 
 class BatchedProblem(Problem):
-    """R receptive fields, of which B variants go through the model at once; see :class:`Problem`."""
+    """R receptive fields, of which B variants go through the model at once."""
 
     def __init__(
         self,
@@ -196,10 +196,10 @@ def _check(network: Network) -> str | None:
     expected = network.output[nodes]
     tolerance = 1e-9 if expected.dtype == torch.float64 else 1e-4
     scale = max(1.0, float(expected.abs().max()))
-    error = float((output - expected).abs().max()) / scale
-    if not error <= tolerance:
+    wrong = float((output - expected).abs().max()) / scale
+    if not wrong <= tolerance:
         return (
             "its predictions on receptive fields differ from those on the whole graph by "
-            f"{error:.1e}: some layer depends on more than the messages into each node"
+            f"{wrong:.1e}: some layer depends on more than the messages into each node"
         )
     return None

@@ -54,8 +54,8 @@ class Network:
     def __init__(self, model: nn.Module, data: Data) -> None:
         _check_data(data)
         name = type(model).__name__
-        self.x: Tensor = data.x.detach()
-        self.edge_index: Tensor = data.edge_index
+        self.x = _usable(data.x)
+        self.edge_index = _usable(data.edge_index)
         self.inputs = _edge_inputs(model, data)
         self.model = private_copy(model)
         self.layers = message_passing(self.model)
@@ -101,7 +101,7 @@ class Network:
         return to_probabilities(self.output, self.return_type)
 
     def weights(self, layer: GCNConv) -> tuple[Tensor, Tensor]:
-        """What a GCNConv normalises: weights of the edges [E'] and of its self loops, [N] or [0]."""
+        """What a GCNConv normalises: weights of edges [E'] and of its self loops, [N] or [0]."""
         return self._weights[layer.improved, layer.add_self_loops]
 
     def norm(self, layer: GCNConv) -> tuple[Tensor, Tensor]:
@@ -231,7 +231,7 @@ def private_copy(model: nn.Module) -> nn.Module:
     """
     memo: dict[int, Any] = {}
     for parameter in model.parameters():
-        memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)
+        memo[id(parameter)] = nn.Parameter(_usable(parameter), requires_grad=False)
     for buffer in model.buffers():
         memo[id(buffer)] = buffer
     try:
@@ -272,7 +272,7 @@ def is_normalised(layer: MessagePassing) -> bool:
 def normalise(
     edges: Tensor, loops: Tensor, edge_index: Tensor, degree: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Weights of edges [E] and self loops ([N] or [0]), divided by the roots of both degrees [N]."""
+    """Weights of edges [E] and self loops ([N] or [0]), over the roots of both degrees [N]."""
     scale = degree.pow(-0.5)
     scale = scale.masked_fill(scale.isinf(), 0)
     edges = scale[edge_index[0]] * edges * scale[edge_index[1]]
@@ -306,6 +306,11 @@ def _close_to_one(sums: Tensor, tolerance: float) -> bool:
     return bool(((sums - 1).abs() < tolerance).all())
 
 
+def _usable(tensor: Tensor) -> Tensor:
+    """Detached; and copied if it was made in inference mode, which autograd would refuse."""
+    return tensor.clone() if tensor.is_inference() else tensor.detach()
+
+
 def _version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
@@ -322,7 +327,7 @@ def _edge_inputs(model: nn.Module, data: Data) -> dict[str, Tensor]:
             raise ValueError(f"data.{name} is to have one row for each of the {edges} edges")
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise ValueError(f"data.{name} has NaN or infinite values; clean it first")
-        inputs[name] = value.detach()
+        inputs[name] = _usable(value)
     return inputs
 
 
@@ -338,7 +343,9 @@ def _check_data(data: Data) -> None:
             "explaining, for example with torch.nan_to_num"
         )
     if not isinstance(edge_index, Tensor) or edge_index.dim() != 2 or edge_index.size(0) != 2:
-        got = list(edge_index.shape) if isinstance(edge_index, Tensor) else type(edge_index)
+        got = (
+            f"{list(edge_index.shape)}" if isinstance(edge_index, Tensor) else f"{edge_index!r:.40}"
+        )
         raise ValueError(f"data.edge_index is to be an int64 tensor [2, E], got {got}")
     if edge_index.dtype != torch.int64:
         raise ValueError(f"data.edge_index is to be int64, got {edge_index.dtype}")

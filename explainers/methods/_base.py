@@ -39,7 +39,7 @@ class Method(ABC):
         citation: Where the method is defined.
     """
 
-    name: ClassVar[str] | str = ""
+    name = ""
     engines: ClassVar[tuple[str, ...]] = ("batched", "stock")
     signed: ClassVar[bool] = True
     deterministic: ClassVar[bool] = True
@@ -110,8 +110,9 @@ class Method(ABC):
         The arguments are checked at the call, before the first explanation is asked for.
         """
         network = prepare(model, data)
-        chosen = _nodes(nodes, network)
-        targets = _targets(target, chosen, network)
+        with torch.inference_mode(False):
+            chosen = _nodes(nodes, network)
+            targets = _targets(target, chosen, network)
         self._choose(network, warn=True)
         return self._stream(network, chosen, targets)
 
@@ -135,13 +136,15 @@ class Method(ABC):
 
     def _stream(self, network: Network, nodes: Tensor, targets: Tensor) -> Iterator[Explanation]:
         module = _module(self.engine)
-        with torch.inference_mode(False):
-            problems = module.problems(network, nodes, targets, self.memory_budget, *self.share())
-        for problem in problems:
+        problems = module.problems(network, nodes, targets, self.memory_budget, *self.share())
+        while True:
             # Not around the loop: a generator would leave the mode to its caller between turns.
             with torch.inference_mode(False), torch.enable_grad():
-                attribution = self.attribute(problem)
-            yield from problem.explanations(attribution)
+                problem = next(problems, None)
+                if problem is None:
+                    return
+                explanations = list(problem.explanations(self.attribute(problem)))
+            yield from explanations
 
     def _choose(self, network: Network, *, warn: bool) -> None:
         """Sets :attr:`engine`."""
@@ -157,7 +160,7 @@ class Method(ABC):
             reason = _module(engine).refusal(network)
             if reason is None:
                 break
-            # That a special engine is only for some models is no news; the general one's refusal is.
+            # That a special engine is for some models only is no news; the general one's refusal is.
             if warn and engine == "batched":
                 warnings.warn(
                     f"engine {engine!r} does not support {_model_name(network)}: {reason}; "
@@ -213,6 +216,7 @@ def _whole_numbers(name: str, values: int | Sequence[int] | Tensor) -> Tensor:
     kind = tensor.dtype
     if tensor.dim() > 1 or kind == torch.bool or kind.is_floating_point or kind.is_complex:
         raise ValueError(
-            f"{name} is to be a whole number, a list of them or a LongTensor [R], got {values!r:.80}"
+            f"{name} is to be a whole number, a list of them or a LongTensor [R], "
+            f"got {values!r:.80}"
         )
-    return tensor.detach().long().cpu().view(-1)
+    return tensor.detach().clone().long().cpu().view(-1)

@@ -59,7 +59,7 @@ class IntegratedGradients(Method):
             )
 
     def share(self) -> tuple[int, int | None]:
-        """All steps in one pass; with an ``internal_batch_size``, only as many nodes as it takes."""
+        """All steps in a pass; with an ``internal_batch_size``, only as many nodes as it takes."""
         size = self.internal_batch_size
         return self.n_steps, None if size is None else max(1, size // self.n_steps)
 

@@ -79,7 +79,9 @@ def evaluate(
     names = available() if metrics is None else metrics
     functions = {name: fetch("metrics", name) for name in names}
     if labels is not None and len(labels) != len(explanations):
-        raise ValueError(f"{len(labels)} labels for {len(explanations)} explanations; give one each")
+        raise ValueError(
+            f"{len(labels)} labels for {len(explanations)} explanations; give one each"
+        )
     if engine not in (None, "batched", "stock"):
         raise ValueError(f"unknown engine {engine!r}; metrics have: batched, stock")
     network = prepare(model, data)
@@ -131,9 +133,7 @@ def _cases(
     """For each explanation a case without predictions, and one under each semantics."""
     fields = problem.fields
     rank, sizes = [], []
-    for explanation, n, e in zip(
-        explanations, fields.node_counts, fields.edge_counts, strict=True
-    ):
+    for explanation, n, e in zip(explanations, fields.node_counts, fields.edge_counts, strict=True):
         node = int(explanation.n_id[explanation.index])
         if explanation.n_id.numel() != n or explanation.edge_mask.numel() != e:
             raise ValueError(

@@ -23,8 +23,8 @@ class Case:
     """One explained node (or graph), as the metrics see it.
 
     ``G`` is the whole graph, ``E`` the receptive field's edges, ``S`` the edges that a level
-    selects: the first ``sizes[i]`` of ``ranking(scores)``. ``G - S`` and ``S`` are made from ``G``
-    by taking away edges of the receptive field and nothing else: nodes and features stay.
+    selects: the first ``sizes[i]`` of ``ranking(scores)``. ``G - S`` is the graph without them, and
+    ``S`` the graph with them alone; nodes and features stay.
 
     Attributes:
         scores: [e] Signed attributions of the receptive field's edges.

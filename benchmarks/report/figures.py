@@ -1,0 +1,426 @@
+"""The figures. Each function draws one from a section's tables, or returns None if it lacks data.
+
+A method has the same colour, and an engine the same marker, in all figures of a report.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+from benchmarks.report import statistics, tables
+from benchmarks.report.blocks import seconds, share, size
+from benchmarks.report.metrics import metric
+from benchmarks.report.sections import Section
+
+_COLOURS = sns.color_palette("colorblind")
+_DASHES: Sequence[Any] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+_MARKERS = "osD^vPXph*"
+_STYLE = {
+    **sns.axes_style("whitegrid"),
+    **sns.plotting_context("notebook", font_scale=0.85),
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same on every machine
+    "axes.titlesize": 11,
+    "legend.frameon": False,
+    "svg.hashsalt": "gnn-explainer-bench",
+    "svg.fonttype": "path",
+    "text.parse_math": False,  # a dollar sign in a method's name is one
+    "savefig.dpi": 150,
+}
+_AXES = {
+    "graph_nodes": "nodes in the graph",
+    "degree": "mean degree",
+    "layers": "layers of the network",
+    "n_steps": "integration steps",
+}
+_GREY = "0.35"
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Which colour, dash and marker stand for whom, in all figures of a report.
+
+    Attributes:
+        methods: All methods; the eleventh has the first one's colour, and so on, but dashed lines
+            and hollow markers.
+        engines: All engines.
+    """
+
+    methods: Sequence[str]
+    engines: Sequence[str]
+
+    def colour(self, method: str) -> tuple[float, float, float]:
+        """A method's colour."""
+        return _COLOURS[self.methods.index(method) % len(_COLOURS)]
+
+    def dash(self, method: str) -> Any:
+        """A method's line style."""
+        return _DASHES[self.methods.index(method) // len(_COLOURS) % len(_DASHES)]
+
+    def marks(self, method: str) -> dict[str, Any]:
+        """How a method's markers are filled and framed, whatever their shape."""
+        colour = self.colour(method)
+        hollow = self.methods.index(method) // len(_COLOURS) % 2 == 1
+        return {
+            "color": colour,
+            "markerfacecolor": "white" if hollow else colour,
+            "markeredgecolor": colour if hollow else "black",
+            "markeredgewidth": 2.0 if hollow else 1.0,
+        }
+
+    def marker(self, engine: str) -> str:
+        """An engine's marker."""
+        return _MARKERS[self.engines.index(engine) % len(_MARKERS)]
+
+    def method_handles(self, shown: Iterable[str]) -> list[Line2D]:
+        """The legend's lines for the methods."""
+        shown = set(shown)
+        return [
+            _handle(name, marker="o", linestyle=self.dash(name), **self.marks(name))
+            for name in self.methods
+            if name in shown
+        ]
+
+    def engine_handles(self, shown: Iterable[str]) -> list[Line2D]:
+        """The legend's markers for the engines."""
+        shown = set(shown)
+        return [
+            _handle(f"engine {name}", marker=self.marker(name), color=_GREY, linestyle="none")
+            for name in self.engines
+            if name in shown
+        ]
+
+
+def encode(figure: Figure) -> tuple[str, bytes]:
+    """The figure as SVG and PNG; the same figure gives the same bytes."""
+    with _style():
+        drawn, painted = io.BytesIO(), io.BytesIO()
+        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(painted, format="png", metadata={"Software": None})
+    return drawn.getvalue().decode(), painted.getvalue()
+
+
+def fidelity(section: Section, palette: Palette) -> Figure | None:
+    """Fidelity+ and fidelity- against sparsity, under mask and delete."""
+    names = ("fidelity+_prob", "fidelity-_prob")
+    curves = {
+        (name, semantics): values
+        for name in names
+        for semantics in tables.SEMANTICS
+        if len(values := tables.curve(section, name, semantics))
+    }
+    if not curves:
+        return None
+    rows = [name for name in names if any(name == key[0] for key in curves)]
+    columns = [one for one in tables.SEMANTICS if any(one == key[1] for key in curves)]
+    with _style():
+        figure, axes = _grid(len(rows), len(columns), (5.2, 3.4), sharex=True, sharey="row")
+        for i, name in enumerate(rows):
+            for j, semantics in enumerate(columns):
+                _curves(axes[i, j], curves.get((name, semantics)), palette)
+                axes[i, j].set_title(f"{metric(name).heading}, edges {_done(semantics)}")
+                axes[i, j].set_ylabel("change of probability" if j == 0 else "")
+                if i == len(rows) - 1:
+                    axes[i, j].set_xlabel("sparsity (share of edges not selected)")
+        shown = {str(label) for values in curves.values() for label in values["label"].unique()}
+        _legend(figure, palette.method_handles(shown))
+    return figure
+
+
+def runtime(section: Section, palette: Palette) -> Figure | None:
+    """Seconds of one explanation for each method: every node, and the median."""
+    times = tables.node_seconds(section)
+    if times.empty:
+        return None
+    medians = times.groupby(["label", "engine"])["seconds"].median()
+    order = list(medians.groupby(level="label").min().sort_values(kind="stable").index)
+    with _style():
+        engines = [name for name in palette.engines if name in set(times["engine"])]
+        height = 1.4 + len(order) * max(0.36, 0.2 * len(engines))
+        figure, axes = _grid(1, 1, (8.0, height))
+        axis = axes[0, 0]
+        for (label, engine), rows in times.groupby(["label", "engine"], sort=True)["seconds"]:
+            here = [one for one in engines if (label, one) in medians.index]
+            offset = (here.index(str(engine)) - (len(here) - 1) / 2) * 0.8 / len(engines)
+            place = order.index(label) + offset
+            style: dict[str, Any] = {
+                "marker": palette.marker(str(engine)),
+                "linestyle": "none",
+                **palette.marks(str(label)),
+            }
+            nodes = style | {"markersize": 4, "markeredgewidth": 0.5, "alpha": 0.4}
+            axis.plot(rows, [place] * len(rows), **nodes)
+            axis.plot([rows.median()], [place], markersize=9, **style)
+        axis.set_yticks(range(len(order)), order)
+        axis.set_ylim(len(order) - 0.5, -0.5)
+        axis.grid(axis="y", visible=False)
+        for edge in range(1, len(order)):
+            axis.axhline(edge - 0.5, color="0.9", linewidth=0.8)
+        _log(axis, "x", times["seconds"], seconds)
+        axis.set_xlabel("time of one explanation (small: nodes, large: their median)")
+        _legend(figure, palette.engine_handles(engines))
+    return figure
+
+
+def quality_and_cost(section: Section, palette: Palette) -> Figure | None:
+    """Fidelity+ at ten edges against the time of one explanation, with the Pareto front."""
+    standings = tables.compare(section, "fidelity+_prob", tables.HEADLINE_LEVEL, "mask")
+    points = [
+        (timing, standings[timing.label].mean)
+        for timing in tables.timings(section)
+        if timing.label in standings
+    ]
+    if not points:
+        return None
+    with _style():
+        figure, axes = _grid(1, 1, (8.0, 4.6))
+        axis = axes[0, 0]
+        front = pareto([(timing.seconds, mean.value) for timing, mean in points])
+        axis.step(
+            *zip(*front, strict=True), where="post", color=_GREY, linestyle="--", linewidth=1.2
+        )
+        for timing, mean in points:
+            bounds = None
+            if np.isfinite(mean.low):
+                bounds = [[mean.value - mean.low], [mean.high - mean.value]]
+            axis.errorbar(
+                [timing.seconds],
+                [mean.value],
+                yerr=bounds,
+                marker=palette.marker(timing.engine),
+                markersize=9,
+                elinewidth=1.5,
+                **palette.marks(timing.label),
+            )
+        _log(axis, "x", [timing.seconds for timing, _ in points], seconds)
+        axis.set_xlabel("median time of one explanation")
+        axis.set_ylabel("fidelity+ (prob), 10 edges, masked ↑")
+        _legend(
+            figure,
+            palette.method_handles({timing.label for timing, _ in points})
+            + palette.engine_handles({timing.engine for timing, _ in points})
+            + [_handle("Pareto front", color=_GREY, linestyle="--", linewidth=1.2)],
+        )
+    return figure
+
+
+def sweep(pairs: list[tables.Pair]) -> Figure | None:
+    """Heatmaps over n_steps and internal_batch_size: time, memory, errors; the best is framed."""
+    fastest = min(
+        (pair.values["seconds"] for pair in pairs if pair.status == "ok"), default=float("nan")
+    )
+    panels: list[tuple[str, str, float, Callable[[float], str]]] = [
+        ("seconds", f"time, relative to the fastest ({seconds(fastest)})", fastest, _times),
+        ("peak_bytes", "peak memory", 1.0, size),
+        ("relative_error", "relative error (to 1,000 steps)", 1.0, share),
+        ("convergence_delta", "convergence delta (units of the output)", 1.0, _power),
+    ]
+    known = {name for pair in pairs for name in pair.values}
+    panels = [panel for panel in panels if panel[0] in known]
+    if not panels:
+        return None
+    with _style():
+        columns = min(2, len(panels))
+        lines = -(-len(panels) // columns)
+        figure, axes = _grid(lines, columns, (6.6, 3.6))
+        for axis in axes.flat[len(panels) :]:
+            axis.set_visible(False)
+        for axis, (name, title, unit, text) in zip(axes.flat, panels, strict=False):
+            values, statuses = tables.sweep_grid(pairs, name)
+            _heatmap(axis, values / unit, statuses, text)
+            axis.set_title(title)
+            if (best := tables.cheapest(pairs)) is not None:
+                _frame(axis, values, best)
+    return figure
+
+
+def scaling(section: Section, palette: Palette) -> Figure | None:
+    """Time and memory of one explanation against the size of the problem, log-log."""
+    medians = tables.scaling(section)
+    if medians.empty:
+        return None
+    found = {str(name) for name in medians["varied"]}
+    varied = [name for name in _AXES if name in found] + sorted(found - set(_AXES))
+    measures: list[tuple[str, str, Callable[[float], str]]] = [
+        ("seconds", "time of one explanation", seconds),
+        ("peak_bytes", "peak memory", size),
+    ]
+    measures = [one for one in measures if (medians[one[0]] > 0).any()]
+    with _style():
+        figure, axes = _grid(len(measures), len(varied), (4.2, 3.4), sharex="col", sharey="row")
+        for i, (name, title, text) in enumerate(measures):
+            shown = medians[medians[name] > 0]
+            for j, what in enumerate(varied):
+                axis, rows = axes[i, j], shown[shown["varied"] == what]
+                for (method, engine), line in rows.groupby(["method", "engine"], sort=True):
+                    axis.plot(
+                        line["at"],
+                        line[name],
+                        linestyle=palette.dash(str(method)),
+                        marker=palette.marker(str(engine)),
+                        **palette.marks(str(method)),
+                    )
+                places = sorted(set(medians[medians["varied"] == what]["at"]))
+                _log(axis, "x", places, lambda at: f"{at:,g}")
+                if len(places) <= 6:
+                    axis.xaxis.set_major_locator(FixedLocator(places))
+                if i == len(measures) - 1:
+                    axis.set_xlabel(_AXES.get(what, what))
+            _log(axes[i, 0], "y", shown[name], text)
+            axes[i, 0].set_ylabel(title)
+        _legend(
+            figure,
+            palette.method_handles(str(name) for name in medians["method"])
+            + palette.engine_handles(str(name) for name in medians["engine"]),
+        )
+    return figure
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that no other beats in both cost (lower) and quality (higher), by cost."""
+    front: list[tuple[float, float]] = []
+    for cost, quality in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or quality > front[-1][1]:
+            front.append((cost, quality))
+    return front
+
+
+# ----------------------------------------------------------------------------------------- inside
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    # From matplotlib's own defaults: a reader's settings must not change a report.
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        yield
+
+
+def _grid(
+    rows: int, columns: int, panel: tuple[float, float], **sharing: Any
+) -> tuple[Figure, Any]:
+    # Not pyplot's: it would keep the figures, and ask for a display.
+    figure = Figure(figsize=(panel[0] * columns, panel[1] * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **sharing)
+
+
+def _handle(label: str, **style: Any) -> Line2D:
+    return Line2D([], [], label=label, **style)
+
+
+def _legend(figure: Figure, handles: list[Line2D]) -> None:
+    # Beside the panels they would shrink them; names are long. Wide figures take more columns.
+    columns = min(len(handles), max(1, int(figure.get_figwidth() // 2.6)))
+    lines = -(-len(handles) // columns)
+    figure.set_figheight(figure.get_figheight() + 0.2 + 0.24 * lines)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3.2)
+
+
+def _done(semantics: str) -> str:
+    return {"mask": "masked", "delete": "deleted"}[semantics]
+
+
+def _power(value: float) -> str:
+    return f"{value:.1e}"
+
+
+def _times(value: float) -> str:
+    return f"{value:.2g}" if value < 99.5 else f"{value:,.0f}"
+
+
+def _interval(values: pd.Series) -> tuple[float, float]:
+    estimate = statistics.mean(values.to_numpy())
+    return estimate.low, estimate.high
+
+
+def _curves(axis: Axes, values: pd.DataFrame | None, palette: Palette) -> None:
+    axis.axhline(0, color=_GREY, linewidth=0.8)
+    if values is None:
+        return
+    shown = [name for name in palette.methods if (values["label"] == name).any()]
+    for name in shown:
+        groups = values[values["label"] == name].groupby("sparsity")["value"]
+        middle = groups.mean()
+        bounds = np.array([_interval(group) for _, group in groups])
+        marks = palette.marks(name) | {"marker": "o", "markersize": 4, "markeredgewidth": 0.8}
+        axis.plot(middle.index, middle, linestyle=palette.dash(name), **marks)
+        axis.fill_between(
+            middle.index,
+            bounds[:, 0],
+            bounds[:, 1],
+            color=palette.colour(name),
+            alpha=0.13 if len(shown) <= 6 else 0.05,  # many bands would hide the lines
+            linewidth=0,
+        )
+
+
+def _log(axis: Axes, which: str, values: Iterable[float], text: Callable[[float], str]) -> None:
+    """A logarithmic axis with readable numbers: 1, 2, 5 within few decades, else powers of ten."""
+    found = np.array([value for value in values if value > 0], dtype=float)
+    decades = float(np.log10(found.max() / found.min()))
+    getattr(axis, f"set_{which}scale")("log")
+    one = getattr(axis, f"{which}axis")
+    one.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)))
+    one.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
+    one.set_minor_locator(NullLocator())
+    margin = max(0.08, 0.06 * decades)
+    limits = found.min() / 10**margin, found.max() * 10**margin
+    if decades < 0.3:  # so near to each other that no tick might be between them
+        limits = found.min() / 2.2, found.max() * 2.2
+    getattr(axis, f"set_{which}lim")(*limits)
+
+
+def _heatmap(
+    axis: Axes, values: pd.DataFrame, statuses: pd.DataFrame, text: Callable[[float], str]
+) -> None:
+    found = values.to_numpy()[np.isfinite(values.to_numpy())]
+    positive = found[found > 0]
+    norm: Normalize | None = None
+    shaded = values
+    if len(positive) and positive.min() < positive.max():
+        norm = LogNorm(positive.min(), positive.max())
+        shaded = values.clip(lower=positive.min())  # a zero has no logarithm
+    sns.heatmap(
+        shaded,
+        ax=axis,
+        cmap="crest",
+        norm=norm,
+        annot=values.map(text).to_numpy(),
+        fmt="",
+        annot_kws={"fontsize": 8},
+        cbar=False,
+        linewidths=0.8,
+    )
+    axis.grid(visible=False)
+    for i, row in enumerate(statuses.to_numpy()):
+        for j, status in enumerate(row):
+            if status not in ("", "ok"):
+                axis.add_patch(Rectangle((j, i), 1, 1, facecolor="0.88", edgecolor="white"))
+                axis.text(j + 0.5, i + 0.5, status, ha="center", va="center", fontsize=8)
+    axis.set_xlabel("internal_batch_size")
+    axis.set_ylabel("n_steps")
+    axis.tick_params(axis="both", rotation=0, length=0)
+
+
+def _frame(axis: Axes, values: pd.DataFrame, pair: tables.Pair) -> None:
+    columns = [str(pair.batch), *([tables.ALL] if pair.batch == pair.n_steps else [])]
+    for column in columns:
+        if column in values.columns:
+            corner = list(values.columns).index(column), list(values.index).index(pair.n_steps)
+            axis.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=2.2))

@@ -1,0 +1,140 @@
+"""Cells to two tidy frames, one observation a row: ``quality.csv`` and ``runtime.csv``."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.harness.cells import Cell, load_all
+
+_CONFIG = ("task", "model_seed", "method", "engine", "options", "device")
+QUALITY = (
+    "benchmark",
+    *_CONFIG,
+    *("node", "metric", "level", "semantics", "value", "status", "message"),
+)
+RUNTIME = (
+    "benchmark",
+    *_CONFIG,
+    *("n_steps", "internal_batch_size", "repeat", "node", "nodes", "seconds", "peak_bytes"),
+    *("varied", "at", "status", "message"),
+)
+_WHOLE = ("model_seed", "n_steps", "internal_batch_size", "repeat", "node", "nodes", "peak_bytes")
+_REAL = ("value", "seconds", "at")
+# Rows that agree in all else keep the order in which they were measured.
+_MEASURED = ("value", "seconds", "peak_bytes", "status", "message")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a results folder holds.
+
+    Attributes:
+        manifest: The content of ``manifest.json``; empty if there is none that can be read.
+        quality: The columns ``QUALITY``.
+        runtime: The columns ``RUNTIME``. A cell that failed and whose rows do not say so, for
+            example because it has none, is a row here, whatever its benchmark.
+        problems: One sentence for each file that could not be read.
+    """
+
+    manifest: dict[str, Any]
+    quality: pd.DataFrame
+    runtime: pd.DataFrame
+    problems: list[str]
+
+
+def load(folder: Path) -> Results:
+    """Reads ``folder/cells`` and ``folder/manifest.json``; nothing is changed."""
+    cells, problems = load_all(folder / "cells")
+    manifest: dict[str, Any] = {}
+    try:
+        content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError(f"it holds a {type(content).__name__}")
+        manifest = content
+    except (OSError, ValueError) as error:
+        reason = "there is none" if isinstance(error, FileNotFoundError) else str(error)
+        problems.append(f"manifest.json could not be read: {reason}")
+    return Results(manifest, quality_frame(cells), runtime_frame(cells), problems)
+
+
+def quality_frame(cells: list[Cell]) -> pd.DataFrame:
+    """One row for each value of a metric."""
+    rows = [_row(cell, row) for cell in cells for row in cell.quality]
+    return _frame(rows, QUALITY)
+
+
+def runtime_frame(cells: list[Cell]) -> pd.DataFrame:
+    """One row for each timing, and one for each cell that failed without a row that says so."""
+    rows = []
+    for cell in cells:
+        rows += [_row(cell, row) for row in cell.runtime]
+        told = {row.get("status", cell.status) for row in [*cell.runtime, *cell.quality]}
+        if cell.status != "ok" and cell.status not in told:
+            rows.append(_row(cell, {}))
+    return _frame(rows, RUNTIME)
+
+
+def steps_and_batch(options: Mapping[str, Any]) -> tuple[Any, Any]:
+    """``n_steps`` and ``internal_batch_size`` of a configuration, None where it has none.
+
+    A batch size of ``"all"`` is the number of steps.
+    """
+    steps, batch = options.get("n_steps"), options.get("internal_batch_size")
+    return steps, steps if batch == "all" else batch
+
+
+@functools.cache
+def natural(text: str) -> tuple[Any, ...]:
+    """Sort key that takes the numbers in a text as numbers: ``f=5%`` comes before ``f=10%``."""
+    parts = enumerate(re.split(r"(\d+)", text))
+    return tuple(int(part) if position % 2 else part for position, part in parts)
+
+
+def _row(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
+    config = cell.config
+    options = config.get("options") or {}
+    steps, batch = steps_and_batch(options)
+    status = row.get("status") or cell.status
+    message = row.get("message") or ("" if status == "ok" else cell.message)
+    return {
+        **row,
+        "benchmark": cell.benchmark,
+        **{name: config.get(name) for name in _CONFIG},
+        "options": json.dumps(options, sort_keys=True, ensure_ascii=False),
+        "n_steps": steps,
+        "internal_batch_size": batch,
+        "status": status,
+        "message": message,
+    }
+
+
+def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
+    ordered = [name for name in columns if name not in _MEASURED]
+    rows = sorted(rows, key=lambda row: [_sort_key(row.get(name)) for name in ordered])
+    data: dict[str, Any] = {}
+    for name in columns:
+        values = [row.get(name) for row in rows]
+        if name in _WHOLE or name in _REAL:
+            numbers = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce")
+            numbers = numbers.astype("float64")
+            data[name] = numbers.round().astype("Int64") if name in _WHOLE else numbers
+        else:
+            texts = ["" if value is None else str(value) for value in values]
+            data[name] = pd.Series(texts, dtype=object)
+    return pd.DataFrame(data, columns=list(columns))
+
+
+def _sort_key(value: Any) -> tuple[int, float, tuple[Any, ...]]:
+    if value is None:
+        return (0, 0.0, ())
+    if isinstance(value, (int, float)):
+        return (1, float(value), ())
+    return (2, 0.0, natural(str(value)))

@@ -1,0 +1,169 @@
+"""What the report knows of each metric: its direction, what it says, where it comes from.
+
+A metric that is not here is shown all the same, without a best method.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is shown.
+
+    Attributes:
+        title: Its name in headings and on axes.
+        direction: ``up`` if higher is better, ``down`` if lower is, empty if neither is known.
+        text: One sentence: what it says, its range and direction.
+        source: The paper it is taken from; empty for a metric of this benchmark's own.
+        url: Where that paper is.
+        bounded: Whether its values lie in [-1, 1], and are printed with three decimals.
+    """
+
+    title: str
+    direction: str = ""
+    text: str = ""
+    source: str = ""
+    url: str = ""
+    bounded: bool = False
+
+    @property
+    def heading(self) -> str:
+        """The title with an arrow that points to the better values."""
+        return self.title + {"up": " ↑", "down": " ↓", "": ""}[self.direction]
+
+
+class _Paper(TypedDict):
+    source: str
+    url: str
+
+
+def _paper(authors: str, number: str) -> _Paper:
+    return {"source": f"{authors}, arXiv:{number}", "url": f"https://arxiv.org/abs/{number}"}
+
+
+_FIDELITY = _paper("Yuan et al.", "2012.15445")
+_CHARACTERIZATION = _paper("Amara et al.", "2206.09677")
+_COMPLETENESS = _paper("Sundararajan et al.", "1703.01365")
+
+METRICS = {
+    "fidelity+_prob": Metric(
+        "fidelity+ (prob)",
+        "up",
+        "Drop of the explained class's probability when the selected edges are taken away: "
+        "p(G) - p(G without S), signed, in [-1, 1]; higher means that the edges were needed.",
+        **_FIDELITY,
+        bounded=True,
+    ),
+    "fidelity-_prob": Metric(
+        "fidelity- (prob)",
+        "down",
+        "Drop of the explained class's probability when only the selected edges are kept: "
+        "p(G) - p(S), signed, in [-1, 1]; lower means that the edges suffice, and a negative value "
+        "that the model is surer with them alone.",
+        **_FIDELITY,
+        bounded=True,
+    ),
+    "fidelity+_acc": Metric(
+        "fidelity+ (acc)",
+        "up",
+        "Share of nodes whose predicted class changes when the selected edges are taken away; "
+        "higher is better.",
+        **_FIDELITY,
+        bounded=True,
+    ),
+    "fidelity-_acc": Metric(
+        "fidelity- (acc)",
+        "down",
+        "Share of nodes whose predicted class changes when only the selected edges are kept; "
+        "lower is better.",
+        **_FIDELITY,
+        bounded=True,
+    ),
+    "characterization_prob": Metric(
+        "characterization (prob)",
+        "up",
+        "Harmonic mean of fidelity+ and 1 - fidelity-, both by probability and clipped to [0, 1]: "
+        "high only if the edges are needed and suffice.",
+        **_CHARACTERIZATION,
+        bounded=True,
+    ),
+    "characterization_acc": Metric(
+        "characterization (acc)",
+        "up",
+        "Harmonic mean of fidelity+ and 1 - fidelity-, both by predicted class; higher is better.",
+        **_CHARACTERIZATION,
+        bounded=True,
+    ),
+    "sparsity": Metric(
+        "sparsity",
+        "up",
+        "Share of the receptive field's edges that are not selected, in [0, 1]; given by the "
+        "number of edges selected, so it is the same for every method.",
+        **_FIDELITY,
+        bounded=True,
+    ),
+    "gini": Metric(
+        "Gini index",
+        "up",
+        "Inequality of the absolute scores, in [0, 1]; higher means that fewer edges hold more of "
+        "the score.",
+        **_paper("Chalasani et al.", "1810.06583"),
+        bounded=True,
+    ),
+    "entropy": Metric(
+        "entropy",
+        "down",
+        "Entropy of the absolute scores as shares, over its largest possible value, in [0, 1]; "
+        "lower means more concentrated.",
+        **_paper("Rathee et al. (BAGEL)", "2206.13983"),
+        bounded=True,
+    ),
+    "mass90": Metric(
+        "edges with 90 % of the mass",
+        "down",
+        "Smallest share of the edges that holds 90 % of the absolute score, in [0, 1]; lower means "
+        "more concentrated.",
+        bounded=True,
+    ),
+    "completeness": Metric(
+        "completeness error",
+        "down",
+        "Distance between the sum of all attributions and the change of the output that they "
+        "explain, in the output's units, 0 or more; only for methods that promise equality.",
+        **_COMPLETENESS,
+    ),
+    "convergence_delta": Metric(
+        "convergence delta",
+        "down",
+        "Absolute completeness error that is left by a finite number of integration steps, in the "
+        "output's units; lower is better.",
+        **_COMPLETENESS,
+    ),
+    "relative_error": Metric(
+        "relative error",
+        "down",
+        "Distance of the attributions to those made with 1,000 steps, relative to the latter; "
+        "lower is better.",
+    ),
+    "rank_correlation": Metric(
+        "rank correlation",
+        "up",
+        "Spearman's correlation of the edge scores with those made with 1,000 steps, in [-1, 1]; "
+        "higher is better.",
+        bounded=True,
+    ),
+    "equality_error": Metric(
+        "largest difference to stock",
+        "down",
+        "Largest difference of an engine's attributions to those of the stock engine, relative to "
+        "the latter; an engine is to be equal up to rounding.",
+    ),
+}
+
+
+def metric(name: str) -> Metric:
+    """The metric of that name; one that is unknown has its name for title and no direction."""
+    return METRICS.get(name, Metric(name))

@@ -1,0 +1,427 @@
+"""The whole report: what it says, that it is the same every time, and what it copes with."""
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import benchmarks.report
+from benchmarks.report import blocks, content, figures, html, markdown
+from benchmarks.report.frames import load
+from benchmarks.report.sections import split
+from benchmarks.report.statistics import Estimate
+
+ROOT = Path(__file__).parents[3]
+EVIL = "<script>alert(1)</script>"
+PAGES = ("report.md", "report.html")
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+@pytest.fixture(scope="module")
+def written(full):
+    """The full folder with its report."""
+    benchmarks.report.write(full.path)
+    return full
+
+
+def contents(path):
+    return {
+        file.relative_to(path).as_posix(): file.read_bytes()
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+    }
+
+
+def pages(folder):
+    benchmarks.report.write(folder.path)
+    return [folder.read(name) for name in PAGES]
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its tags, ids, references and visible text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.ids, self.references, self.text, self.open = [], [], [], "", []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attributes:
+            if name == "id":
+                self.ids.append(value)
+            if name in ("href", "xlink:href", "src"):
+                self.references.append(value)
+            self.references += re.findall(r"url\((#[^)]*)\)", value or "")
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+# ------------------------------------------------------------------------------------- the files
+
+
+def test_all_files_are_written(written):
+    names = set(contents(written.path)) - {f"cells/{p.name}" for p in written.path.glob("cells/*")}
+    kinds = ("fidelity", "quality-cost", "runtime", "sweep", "scaling")
+    drawn = {f"figures/{kind}-twitch-sim.{end}" for kind in kinds for end in ("svg", "png")}
+    assert names == {*PAGES, "manifest.json", "quality.csv", "runtime.csv"} | drawn
+
+
+def test_the_same_cells_give_the_same_bytes(written):
+    before = contents(written.path)
+    benchmarks.report.write(written.path)
+    after = contents(written.path)
+    assert before.keys() == after.keys()
+    assert [name for name in before if before[name] != after[name]] == []
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])  # the order of sets must not matter
+def test_another_process_gives_the_same_bytes_without_torch(written, seed):
+    before = contents(written.path)
+    program = f"""
+import importlib.abc, pathlib, sys
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "torch_geometric", "captum"):
+            raise ImportError(name + " is blocked")
+sys.meta_path.insert(0, Refuse())
+import benchmarks.report
+benchmarks.report.write(pathlib.Path({str(written.path)!r}))
+assert "torch" not in sys.modules
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    after = contents(written.path)
+    assert [name for name in before if before[name] != after.get(name)] == []
+
+
+def test_cells_are_only_read(written):
+    cells = {name: data for name, data in contents(written.path).items() if "cells/" in name}
+    benchmarks.report.write(written.path)
+    after = {name: data for name, data in contents(written.path).items() if "cells/" in name}
+    assert cells == after
+
+
+def test_figures_that_are_no_longer_in_the_report_go(folder, settings):
+    folder.quality("a", [0.1, 0.2], level="f=10%")
+    (folder.path / "figures").mkdir()
+    (folder.path / "figures" / "runtime-gone.svg").write_text("old")
+    (folder.path / "figures" / "notes.txt").write_text("not ours")
+    benchmarks.report.write(folder.path)
+    names = {path.name for path in (folder.path / "figures").iterdir()}
+    assert names == {"fidelity-karate.svg", "fidelity-karate.png", "notes.txt"}
+
+
+# -------------------------------------------------------------------------------------- the page
+
+
+def test_the_page_is_whole_and_needs_nothing_else(written):
+    page = Page(written.read("report.html"))
+    assert page.open == []
+    assert not {"script", "link", "img", "iframe"} & set(page.tags)
+    assert page.tags.count("svg") == 5
+    assert len(page.ids) == len(set(page.ids))
+    inside = [link for link in page.references if link.startswith("#")]
+    assert {link[1:] for link in inside} <= set(page.ids)
+    outside = {link for link in page.references if not link.startswith("#")}
+    assert all(link.startswith("https://arxiv.org/abs/") for link in outside)
+    assert "@import" not in written.read("report.html")
+
+
+def test_every_figure_of_the_markdown_exists(written):
+    names = re.findall(r"\]\((figures/[^)]*)\)", written.read("report.md"))
+    assert len(names) == 5
+    for name in names:
+        ElementTree.parse(written.path / name)
+
+
+def test_tables_have_as_many_cells_in_every_row(written):
+    for table in re.findall(r"(?:^\|.*\|\n)+", written.read("report.md"), flags=re.MULTILINE):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(widths) == 1
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_the_report_says(written, page):
+    text = written.read(page)
+    if page == "report.html":
+        text = " ".join(Page(text).text.split())
+    for expected in (
+        "GNN explainer benchmark, 2026-01-02",
+        "0123456789abcdef0123456789abcdef01234567",
+        "no GPU",
+        "Example CPU, 2 threads",
+        "twitch-sim is a stand-in",
+        "twitch-en is unavailable: twitch-en: put EN.npz into data/",
+        "71.0 % [70.0 %, 72.0 %]",
+        "d" * 64,
+        "integrated_gradients has the best fidelity+ (probability, mask) at 10 edges: 0.1",
+        "the floor, random: 0.0",
+        "speed-up over integrated_gradients on stock",
+        "1× (reference)",
+        "The cheapest pair with a median relative error",
+        "n_steps = 50, internal_batch_size = 50",
+        "OutOfMemoryError: out of memory",
+        "largest difference to stock",
+        "arXiv:2012.15445",
+        "python -m benchmarks report FOLDER",
+    ):
+        assert expected in text
+    assert "changed working tree" not in text
+
+
+def test_the_manifest_says_when_not_the_clock(written):
+    created = re.findall(r"\b20\d\d-\d\d-\d\d\b", written.read("report.md"))
+    assert set(created) == {"2026-01-02"}
+
+
+@pytest.mark.parametrize(("dirty", "said"), [(True, "changed"), (None, "not known")])
+def test_a_changed_tree_is_said_first(folder, dirty, said):
+    folder.manifest(dirty=dirty)
+    for page in pages(folder):
+        assert "not for publication" in page
+        assert said in page
+        assert page.index("not for publication") < page.index("Example CPU")
+
+
+def test_the_gpu_is_named(folder, settings):
+    gpu = {"name": "Example GPU", "driver": "570", "cuda": "12.8", "memory_bytes": 80_000_000_000}
+    folder.manifest(gpu=gpu)
+    folder.add("runtime", settings(device="cuda"), runtime=[{"node": 1, "seconds": 1.0}])
+    markdown_page, _ = pages(folder)
+    assert "Example GPU, 80 GB, driver 570, CUDA 12.8" in markdown_page
+    assert "medians on this machine (Example GPU)" in markdown_page
+
+
+def test_best_and_tied_are_marked(folder):
+    folder.quality("best", [0.5, 0.6, 0.5, 0.6, 0.5, 0.6])
+    folder.quality("tied", [0.4, 0.7, 0.4, 0.7, 0.4, 0.68])
+    folder.quality("worse", [0.1, 0.11, 0.12, 0.13, 0.14, 0.15])
+    text, page = pages(folder)
+    assert re.search(r"\| best \| \*\*0\.550 \[0\.5\d\d, 0\.5\d\d\]\*\* \|", text)
+    assert re.search(r"\| tied \| 0\.547 \[0\.4\d\d, 0\.6\d\d\] † \|", text)
+    # Two comparisons, 2 of 2^6 sign patterns: p = 0.0625, which is not below 0.05.
+    assert re.search(r"\| worse \| 0\.125 \[0\.1\d\d, 0\.1\d\d\] † \|", text)
+    assert page.count('class="best') == 1
+    assert page.count("<abbr") == 2
+
+
+def test_unknown_metrics_are_shown_without_a_best(folder):
+    folder.quality("a", [0.7, 0.8], metric="auroc", level="", semantics="")
+    folder.quality("b", [0.5, 0.6], metric="auroc", level="", semantics="")
+    text, _ = pages(folder)
+    assert "| a | 0.75 [0.7, 0.8] |" in text
+    assert "| b | 0.55 [0.5, 0.6] |" in text
+    assert "Not described here" in text
+
+
+# -------------------------------------------------------------------------------------- escaping
+
+
+def test_names_from_data_are_text(folder, settings):
+    task = "a|b</main>"
+    row = {"node": 1, "repeat": 0, "seconds": 1.0}
+    for method in (EVIL, "x-->y", "$\\alpha_$", "[click](javascript:alert)"):
+        rows = [
+            {"node": node, "metric": name, "level": "f=10%", "semantics": "mask", "value": 0.1}
+            for node in (1, 2)
+            for name in ("fidelity+_prob", EVIL)
+        ]
+        folder.add("quality", settings(method, EVIL, task), quality=rows)
+        folder.add("runtime", settings(method, EVIL, task), runtime=[row])
+        folder.add("error", settings(method, EVIL, task), status="error", message=f"{EVIL}\n| x")
+    folder.manifest(command=f"pytest ```{EVIL}", commit=EVIL)
+    text, page = pages(folder)
+    parsed = Page(page)
+    assert "script" not in parsed.tags
+    assert parsed.open == []
+    assert parsed.tags.count("main") == 1
+    assert EVIL in parsed.text
+    assert "<script" not in page
+    outside_code = re.sub(r"(`{3,})sh\n.*?\n\1", "", text, flags=re.DOTALL)
+    assert "<script" not in outside_code
+    assert "](javascript" not in text
+    assert r"a\|b&lt;/main&gt;" in text
+    for table in re.findall(r"(?:^\|.*\|\n)+", text, flags=re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("integrated_gradients", "integrated_gradients"),
+        ("_x_", r"\_x\_"),
+        ("0.1 [0.0, 0.2]", "0.1 [0.0, 0.2]"),
+        ("a|b*c`d", r"a\|b\*c\`d"),
+        ("two\nlines", "two lines"),
+        ("<b> & co", "&lt;b&gt; &amp; co"),
+    ],
+)
+def test_markdown_escapes_what_would_be_markup(text, escaped):
+    assert markdown.escape(text) == escaped
+
+
+def test_ids_of_a_figure_are_its_own():
+    svg = (
+        '<?xml?>\n<!-- <b> -->\n<svg width="10pt" height="5pt"><g id="p"/><a clip="url(#p)"/></svg>'
+    )
+    inlined = html.inline(svg, "one")
+    assert 'id="one-p"' in inlined
+    assert "url(#one-p)" in inlined
+    assert "<b>" not in inlined
+    assert "height=" not in inlined
+
+
+# --------------------------------------------------------------------------------- partial folders
+
+
+def test_an_empty_folder_has_a_report(folder):
+    for page in pages(folder):
+        assert "Nothing was measured." in page
+        assert "There is not one row." in page
+
+
+def test_a_folder_without_manifest_has_a_report(folder):
+    (folder.path / "manifest.json").unlink()
+    folder.quality("a", [0.1])
+    for page in pages(folder):
+        assert "manifest.json could not be read: there is none" in page
+        assert "GNN explainer benchmark" in page
+
+
+def test_only_an_unavailable_task(folder, settings):
+    folder.manifest(tasks=[], unavailable=[])
+    missing = settings("", "", "mutag")
+    folder.add("task", missing, status="unavailable", message="mutag: put MUTAG.zip into data/")
+    for page in pages(folder):
+        assert "mutag is unavailable: mutag: put MUTAG.zip into data/" in page
+    assert folder.read("runtime.csv").count("unavailable") == 1
+
+
+def test_one_node_has_no_interval_and_no_comparison(folder):
+    folder.quality("a", [0.123])
+    folder.quality("b", [0.1])
+    text, _ = pages(folder)
+    assert "| a | **0.123** |" in text
+    assert "one node allows no comparison" in text
+    assert "nan" not in text
+
+
+@pytest.mark.parametrize("kind", ["quality", "runtime", "ig_sweep", "engines", "scaling"])
+def test_one_benchmark_alone_is_enough(full, folder, kind):
+    for cell in full.path.glob("cells/*.json"):
+        text = cell.read_text()
+        if f'"benchmark": "{kind}"' in text:
+            (folder.path / "cells" / cell.name).write_text(text)
+    text, page = pages(folder)
+    assert "## twitch-sim" in text
+    assert page.count("<svg") == {"quality": 1, "engines": 0}.get(kind, 1)
+    assert "nan" not in re.sub(r"[0-9a-z]{4,}", "", text)
+
+
+@pytest.mark.parametrize("kind", ["quality", "runtime", "ig_sweep", "engines", "scaling"])
+def test_failures_alone_are_told(folder, settings, kind):
+    options = {"n_steps": 10, "internal_batch_size": 1} if kind == "ig_sweep" else {}
+    folder.add(kind, settings(**options), status="oom", message="out of memory")
+    for page in pages(folder):
+        assert "oom: 1" in page
+        assert "out of memory" in page
+
+
+def test_equal_methods_have_no_best(folder):
+    for method in ("a", "b"):
+        folder.quality(method, [0.2, 0.2])
+    text, _ = pages(folder)
+    assert "all methods have the same fidelity+ (probability, mask) at 10 edges: 0.200" in text
+    assert "**0.200" not in text
+
+
+# ---------------------------------------------------------------------------------------- figures
+
+
+def test_methods_keep_their_colour_and_differ_beyond_ten():
+    names = [f"m{i:02}" for i in range(14)]
+    palette = figures.Palette(names, ["stock"])
+    styles = {(palette.colour(name), str(palette.dash(name))) for name in names}
+    assert len(styles) == 14
+    assert palette.colour("m00") == palette.colour("m10")
+
+
+def test_the_sweep_says_oom_where_memory_ran_out(full):
+    from benchmarks.report import tables
+
+    (section,) = split(load(full.path))
+    (pairs,) = tables.sweeps(section).values()
+    axis = figures.sweep(pairs).axes[0]
+    texts = {
+        (text.get_position()[0], text.get_position()[1]): text.get_text() for text in axis.texts
+    }
+    assert texts[7.5, 5.5] == "oom"  # 500 steps, all at once
+    assert list(texts.values()).count("oom") == 1
+    assert [label.get_text() for label in axis.get_xticklabels()][-1] == "all"
+
+
+def test_the_front_holds_what_nothing_beats():
+    points = [(1.0, 0.1), (2.0, 0.3), (3.0, 0.2), (4.0, 0.5), (2.0, 0.2), (5.0, 0.5)]
+    assert figures.pareto(points) == [(1.0, 0.1), (2.0, 0.3), (4.0, 0.5)]
+
+
+# ------------------------------------------------------------------------------- numbers as text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (blocks.number(0.12345, bounded=True), "0.123"),
+        (blocks.number(-0.0001, bounded=True), "0.000"),
+        (blocks.number(0.0000123), "1.2e-05"),
+        (blocks.number(12345.6), "12,346"),
+        (blocks.number(float("nan")), "–"),
+        (blocks.number(None), "–"),
+        (blocks.estimate(Estimate(0.5, 0.25, 0.75, 9), bounded=True), "0.500 [0.250, 0.750]"),
+        (blocks.estimate(None), "–"),
+        (blocks.factors(Estimate(12.34, 9.876, 1234.5, 9)), "12.3× [9.88×, 1,234×]"),
+        (blocks.seconds(1.4), "1.4 s"),
+        (blocks.seconds(0.0123), "12.3 ms"),
+        (blocks.seconds(0.9997), "1 s"),
+        (blocks.seconds(2e-4), "200 µs"),
+        (blocks.seconds(1234), "1,234 s"),
+        (blocks.size(40_100_000), "40.1 MB"),
+        (blocks.size(0), "0 B"),
+        (blocks.size(None), "–"),
+        (blocks.share(0.0034), "0.34 %"),
+        (blocks.share(0.01), "1 %"),
+        (blocks.share(1.414), "141.4 %"),
+    ],
+)
+def test_numbers_as_text(text, expected):
+    assert text == expected
+
+
+def test_the_title_has_the_manifests_day(folder):
+    assert content.title(load(folder.path)) == "GNN explainer benchmark, 2026-01-02"

@@ -1,0 +1,153 @@
+"""Cells to tidy frames: columns, order, failures, what is missing."""
+
+import json
+
+import pytest
+
+from benchmarks.report.frames import QUALITY, RUNTIME, load, natural
+from benchmarks.report.sections import split
+
+
+def test_columns_are_the_published_ones(folder):
+    results = load(folder.path)
+    assert list(results.quality.columns) == list(QUALITY)
+    assert ",".join(QUALITY) == (
+        "benchmark,task,model_seed,method,engine,options,device,node,metric,level,semantics,value,"
+        "status,message"
+    )
+    assert list(results.runtime.columns) == list(RUNTIME)
+    assert ",".join(RUNTIME) == (
+        "benchmark,task,model_seed,method,engine,options,device,n_steps,internal_batch_size,repeat,"
+        "node,nodes,seconds,peak_bytes,varied,at,status,message"
+    )
+
+
+def test_a_row_has_its_cell_and_what_is_missing_is_empty(folder, settings):
+    folder.add(
+        "ig_sweep",
+        settings("integrated_gradients", "batched", n_steps=50, internal_batch_size=10),
+        runtime=[{"repeat": 0, "node": 3, "seconds": 0.5}],
+        quality=[{"node": 3, "metric": "gini", "value": 0.25}],
+    )
+    results = load(folder.path)
+    (timing,) = results.runtime.to_dict("records")
+    assert timing["options"] == '{"internal_batch_size": 10, "n_steps": 50}'
+    assert (timing["n_steps"], timing["internal_batch_size"], timing["node"]) == (50, 10, 3)
+    assert (timing["seconds"], timing["varied"], timing["status"]) == (0.5, "", "ok")
+    assert results.runtime["peak_bytes"].isna().all()
+    (score,) = results.quality.to_dict("records")
+    assert (score["metric"], score["level"], score["semantics"]) == ("gini", "", "")
+    assert score["value"] == 0.25
+
+
+def test_all_at_once_is_the_number_of_steps(folder, settings):
+    options = {"n_steps": 20, "internal_batch_size": "all"}
+    folder.add("ig_sweep", settings(**options), runtime=[{"seconds": 1.0}])
+    runtime = load(folder.path).runtime
+    assert list(runtime["internal_batch_size"]) == [20]
+    assert json.loads(runtime["options"][0]) == options
+
+
+@pytest.mark.parametrize("kind", ["runtime", "quality", "ig_sweep"])
+def test_a_failed_cell_without_rows_is_one_row(folder, settings, kind):
+    folder.add(kind, settings(), status="oom", message="no memory left")
+    results = load(folder.path)
+    assert results.quality.empty
+    (row,) = results.runtime.to_dict("records")
+    assert (row["benchmark"], row["status"]) == (kind, "oom")
+    assert row["message"] == "no memory left"
+
+
+def test_a_failed_cell_marks_its_rows(folder, settings):
+    rows = [{"node": 1, "metric": "gini", "value": 0.5}]
+    folder.add("quality", settings(), status="error", message="broke", quality=rows)
+    results = load(folder.path)
+    assert list(results.quality["status"]) == ["error"]
+    assert list(results.quality["message"]) == ["broke"]
+    assert results.runtime.empty
+
+
+def test_a_rows_own_status_wins_and_the_cells_failure_is_still_told(folder, settings):
+    rows = [{"node": 1, "seconds": 0.5, "status": "ok"}]
+    folder.add("runtime", settings(), status="error", message="broke later", runtime=rows)
+    runtime = load(folder.path).runtime
+    assert sorted(runtime["status"]) == ["error", "ok"]
+    assert list(runtime[runtime["status"] == "ok"]["message"]) == [""]
+    assert list(runtime[runtime["status"] == "error"]["message"]) == ["broke later"]
+
+
+def test_a_value_that_is_not_finite_is_a_failed_row(folder):
+    folder.quality("saliency", [0.5, float("nan")])
+    quality = load(folder.path).quality
+    assert list(quality["status"]) == ["ok", "error"]
+    assert list(quality["message"]) == ["", "1 value not finite, written as null"]
+
+
+def test_rows_are_ordered_by_what_they_are_not_by_when_they_came(folder, settings):
+    rows = [
+        {"node": node, "metric": "m", "level": level, "value": 0.0}
+        for node in (10, 9)
+        for level in ("f=100%", "f=5%", "f=10%")
+    ]
+    folder.add("quality", settings("b"), quality=rows)
+    folder.add("quality", settings("a"), quality=rows[::-1])
+    quality = load(folder.path).quality
+    found = list(zip(quality["method"], quality["node"], quality["level"], strict=True))
+    levels = ("f=5%", "f=10%", "f=100%")
+    assert found == [(m, node, level) for m in "ab" for node in (9, 10) for level in levels]
+
+
+def test_rounds_keep_their_order(folder, settings):
+    rows = [{"repeat": 0, "node": 1, "seconds": seconds} for seconds in (3.0, 1.0, 2.0)]
+    folder.add("runtime", settings(), runtime=rows)
+    assert list(load(folder.path).runtime["seconds"]) == [3.0, 1.0, 2.0]
+
+
+def test_numbers_in_names_are_numbers():
+    assert sorted(["k=10", "k=2", "f=5%", "", "10", "x"], key=natural) == [
+        *("", "10", "f=5%", "k=2", "k=10", "x")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [("{", "could not be read"), ("[]", "it holds a list"), (None, "is none")]
+)
+def test_a_manifest_that_cannot_be_read_is_told(folder, text, problem):
+    (folder.path / "manifest.json").unlink()
+    if text is not None:
+        (folder.path / "manifest.json").write_text(text)
+    results = load(folder.path)
+    assert results.manifest == {}
+    assert problem in results.problems[0]
+
+
+def test_a_torn_cell_is_told_and_left_where_it_is(folder):
+    (folder.path / "cells" / "0123456789abcdef.json").write_text("{")
+    (problem,) = load(folder.path).problems
+    assert "0123456789abcdef.json" in problem
+    assert (folder.path / "cells" / "0123456789abcdef.json").exists()
+
+
+def test_variants_of_a_method_are_told_apart_engines_options_are_not(folder, settings):
+    for settings_of in (
+        settings("ig", "stock") | {"options": {"internal_batch_size": 1, "seed": 0}},
+        settings("ig", "stock") | {"options": {"internal_batch_size": 1, "seed": 1}},
+        settings("ig", "batched", internal_batch_size=10),
+        settings("saliency", "stock", absolute=True),
+        settings("saliency", "stock", absolute=False),
+    ):
+        folder.add("runtime", settings_of, runtime=[{"node": 1, "repeat": 0, "seconds": 1.0}])
+    (section,) = split(load(folder.path))
+    assert sorted(section.runtime["label"]) == [
+        *("ig", "ig", "ig"),
+        *("saliency (absolute=False)", "saliency (absolute=True)"),
+    ]
+
+
+def test_devices_are_sections_and_no_two_share_a_slug(folder, settings):
+    row = [{"node": 1, "repeat": 0, "seconds": 1.0}]
+    for task, device in (("a b", "cpu"), ("a-b", "cpu"), ("a-b", "cuda")):
+        folder.add("runtime", settings(task=task, device=device), runtime=row)
+    sections = split(load(folder.path))
+    assert [section.title for section in sections] == ["a b (cpu)", "a-b (cpu)", "a-b (cuda)"]
+    assert [section.slug for section in sections] == ["a-b-cpu", "a-b-cpu-2", "a-b-cuda"]

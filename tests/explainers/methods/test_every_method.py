@@ -1,0 +1,199 @@
+"""The contract that every discovered method keeps."""
+
+import inspect
+
+import pytest
+import torch
+
+import explainers
+from explainers.methods import Method
+
+from ..conftest import difference, random_graph, random_model
+
+NAMES = explainers.available()
+FAST = {
+    "integrated_gradients": {"n_steps": 5},
+    "gnn_explainer": {"epochs": 3},
+}
+
+
+def load(name, **options):
+    return explainers.load(name, **FAST.get(name, {}), **options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_explanations_have_what_is_promised(name, graph, model):
+    method = load(name)
+    nodes = [3, 0, 11]  # 11 has no edges
+    explanations = method.explain(model, graph, nodes)
+    with torch.no_grad():
+        output = model(graph.x, graph.edge_index)
+    assert len(explanations) == 3
+    for node, explanation in zip(nodes, explanations, strict=True):
+        n, e = len(explanation.n_id), len(explanation.e_id)
+        assert explanation.node_mask.shape == (n, 5)
+        assert explanation.edge_mask.shape == (e,)
+        assert explanation.edge_index.shape == (2, e)
+        assert explanation.node_mask.isfinite().all()
+        assert explanation.edge_mask.isfinite().all()
+        assert not explanation.node_mask.requires_grad
+        assert int(explanation.n_id[explanation.index]) == node
+        ends = explanation.n_id[explanation.edge_index]
+        assert torch.equal(ends, graph.edge_index[:, explanation.e_id])
+        assert int(explanation.target) == int(output[node].argmax())
+        torch.testing.assert_close(explanation.prediction, output[node])
+        if not method.signed:
+            assert (explanation.edge_mask >= 0).all()
+    assert len(explanations[2].n_id) == 1
+    assert len(explanations[2].e_id) == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_says_what_it_is(name):
+    method = explainers.load(name)
+    assert isinstance(method, Method)
+    assert method.name == name
+    assert method.engine == method.engines[0]
+    assert method.citation
+    assert inspect.getdoc(method).partition("\n")[0].endswith(".")
+    assert "engine" not in method.options
+    assert isinstance(method.signed, bool)
+    assert explainers.load(name, **method.options).options == method.options
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_again_and_no_trace(name, graph, model):
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    attributes = [dict(vars(layer)) for layer in model.modules()]
+    keys = [set(layer._parameters) for layer in model.modules()]
+    with torch.no_grad():
+        output = model(graph.x, graph.edge_index)
+    model.train()
+    generator = torch.get_rng_state()
+    first = load(name).explain(model, graph, [0, 5])
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert model.training
+    model.eval()
+    second = load(name).explain(model, graph, [0, 5])
+    for one, other in zip(first, second, strict=True):
+        assert torch.equal(one.node_mask, other.node_mask)
+        assert torch.equal(one.edge_mask, other.edge_mask)
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+    assert [set(layer._parameters) for layer in model.modules()] == keys
+    for layer, before in zip(model.modules(), attributes, strict=True):
+        assert vars(layer).keys() == before.keys()
+        assert getattr(layer, "explain", None) is None
+        assert getattr(layer, "_edge_mask", None) is None
+    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+    with torch.no_grad():
+        assert torch.equal(model(graph.x, graph.edge_index), output)
+
+
+@pytest.mark.parametrize("engine", ["stock", None])
+def test_the_order_of_methods_does_not_matter(engine, graph, model):
+    """PyG issue 9653: after GNNExplainer, Captum fails on the same model."""
+    names = [name for name in NAMES if engine in (None, *explainers.load(name).engines)]
+    assert names.index("gnn_explainer") < names.index("integrated_gradients")
+    forwards = {name: load(name, engine=engine).explain(model, graph, 0)[0] for name in names}
+    backwards = {
+        name: load(name, engine=engine).explain(model, graph, 0)[0] for name in reversed(names)
+    }
+    for name in names:
+        assert difference(forwards[name], backwards[name]) == 0
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if not explainers.load(n).deterministic])
+def test_the_seed_decides(name, graph, model):
+    (one,) = load(name, seed=1).explain(model, graph, 0)
+    (other,) = load(name, seed=2).explain(model, graph, 0)
+    assert not torch.equal(one.edge_mask, other.edge_mask)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_explains_without_gradient_mode(name, graph, model):
+    (expected,) = load(name).explain(model, graph, 0)
+    with torch.no_grad():
+        (one,) = load(name).explain(model, graph, 0)
+    with torch.inference_mode():
+        (two,) = load(name).explain(model, graph, 0)
+    assert difference(one, expected) == 0
+    assert difference(two, expected) == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_on_the_device(name, device):
+    model, data = random_model(0).float().to(device), random_graph(0)
+    data.x = data.x.float()
+    data = data.to(device)
+    (explanation,) = load(name).explain(model, data, torch.tensor([0]))
+    assert explanation.edge_mask.device.type == device
+    assert explanation.node_mask.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "random"])
+def test_the_target_is_explained(name, graph, model):
+    (default,) = load(name).explain(model, graph, 0)
+    (same,) = load(name).explain(model, graph, 0, target=[int(default.target)])
+    (other,) = load(name).explain(model, graph, 0, target=[(int(default.target) + 1) % 3])
+    assert difference(same, default) == 0
+    assert difference(other, default) > 0
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        (12, "node 12 is out of range: the graph has nodes 0 to 11"),
+        ([0, -1], "node -1 is out of range"),
+        (0.5, "nodes is to be a whole number"),
+        ("0", "nodes is to be a whole number, .* got '0'"),
+        (torch.ones(12, dtype=torch.bool), "nodes is to be a whole number"),
+        (torch.zeros(2, 2, dtype=torch.long), "nodes is to be a whole number"),
+        (None, "nodes is to be a whole number, .* got None"),
+    ],
+)
+def test_bad_nodes(nodes, message, graph, model):
+    with pytest.raises(ValueError, match=message):
+        explainers.load("saliency").stream(model, graph, nodes)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ([0, 1], "target has 2 classes for 1 nodes"),
+        (3, "target 3 is out of range: classes are 0 to 2"),
+        ([0.5], "target is to be a whole number"),
+    ],
+)
+def test_bad_target(target, message, graph, model):
+    with pytest.raises(ValueError, match=message):
+        explainers.load("saliency").stream(model, graph, 0, target)
+
+
+def test_no_nodes(graph, model):
+    assert explainers.load("saliency").explain(model, graph, []) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("saliancy", {}, "unknown method 'saliancy'; available: .*; did you mean 'saliency'"),
+        ("saliency", {"engine": "warp"}, "Saliency has no engine 'warp'; it has: batched, stock"),
+        ("saliency", {"n_steps": 5}, "saliency has no option 'n_steps'; it has: engine, memory"),
+        ("saliency", {"memory_budget": 0}, "memory_budget is to be a whole number, 1 or more"),
+        ("integrated_gradients", {"n_steps": 0}, "n_steps .* 1 or more, got 0"),
+        ("integrated_gradients", {"n_steps": 2.5}, "n_steps .* got 2.5"),
+        ("integrated_gradients", {"internal_batch_size": 0}, "internal_batch_size .* got 0"),
+        (
+            "integrated_gradients",
+            {"engine": "stock", "internal_batch_size": 2},
+            "internal_batch_size 2: engine 'stock' takes 1 only",
+        ),
+        ("integrated_gradients", {"quadrature": "simpson"}, "unknown quadrature 'simpson'; use"),
+        ("gnn_explainer", {"epochs": 0}, "epochs .* got 0"),
+        ("gnn_explainer", {"lr": 0.0}, "lr is to be above 0, got 0.0"),
+        ("random", {"seed": -1}, "seed .* got -1"),
+    ],
+)
+def test_bad_options(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        explainers.load(name, **options)

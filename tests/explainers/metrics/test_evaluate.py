@@ -1,0 +1,135 @@
+"""The evaluation of metrics against the model asked by hand, on the whole graph."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
+
+import explainers
+from explainers import metrics
+
+from ..conftest import CONVS, LOOPS, WEIGHTED, random_graph, random_model
+
+LEVELS = ("k=1", "k=3", "f=50%", "f=100%")
+
+
+def frame(rows):
+    return pd.DataFrame(rows).set_index(["node", "metric", "level", "semantics"])["value"]
+
+
+def evaluated(model, data, nodes=(0, 4, 11), **options):
+    explanations = explainers.load("saliency").explain(model, data, list(nodes))
+    return frame(metrics.evaluate(model, data, explanations, at=LEVELS, **options)), explanations
+
+
+@pytest.mark.parametrize("conv", sorted(CONVS))
+@pytest.mark.parametrize("loops", LOOPS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_in_bulk_as_one_by_one(conv, loops, weighted):
+    if weighted and conv not in WEIGHTED:
+        pytest.skip("takes no weights")
+    data, model = random_graph(9, loops=loops, weighted=weighted), random_model(9, conv)
+    bulk, _ = evaluated(model, data, engine="batched")
+    single, _ = evaluated(model, data, engine="stock")
+    squeezed, _ = evaluated(model, data, engine="batched", memory_budget=1)
+    pd.testing.assert_series_equal(bulk, single, rtol=1e-9, atol=1e-9)
+    pd.testing.assert_series_equal(bulk, squeezed, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("semantics", metrics.SEMANTICS)
+@pytest.mark.parametrize("engine", ["batched", "stock"])
+def test_fidelity_by_hand(semantics, engine, graph, model):
+    values, explanations = evaluated(model, graph, engine=engine)
+
+    def probability(kept, node, target):
+        with torch.no_grad():
+            if semantics == "delete":
+                out = model(graph.x, graph.edge_index[:, kept])
+            else:
+                set_masks(model, kept.double(), graph.edge_index, apply_sigmoid=False)
+                out = model(graph.x, graph.edge_index)
+                clear_masks(model)
+        return float(out[node, target].exp())
+
+    for node, explanation in zip((0, 4, 11), explanations, strict=True):
+        target = int(explanation.target)
+        everything = torch.ones(graph.num_edges, dtype=torch.bool)
+        full = probability(everything, node, target)
+        order = explanation.edge_mask.abs().sort(descending=True, stable=True).indices
+        for level in LEVELS:
+            chosen = explanation.e_id[order[: metrics.size(level, len(order))]]
+            without, only = everything.clone(), ~everything
+            without[chosen], only[chosen] = False, True
+            plus = full - probability(without, node, target)
+            minus = full - probability(only, node, target)
+            assert values[node, "fidelity+_prob", level, semantics] == pytest.approx(plus)
+            assert values[node, "fidelity-_prob", level, semantics] == pytest.approx(minus)
+
+
+def test_whole_selection_and_no_edges(graph, model):
+    values, _ = evaluated(model, graph)
+    for node in (0, 4):
+        # Deleted, also the edges beyond the field are gone, which counted in its border's degrees.
+        assert values[node, "fidelity-_prob", "f=100%", "mask"] == pytest.approx(0)
+        assert values[node, "sparsity", "f=100%", ""] == 0
+    alone = values[11]  # an isolated node: there is nothing to select
+    fidelity = alone[alone.index.get_level_values("metric").str.startswith("fidelity")]
+    assert (fidelity.abs() < 1e-12).all()
+
+
+def test_rows_are_complete(graph, model):
+    values, _ = evaluated(model, graph, nodes=[0, 4])
+    names = {name for _, name, _, _ in values.index}
+    assert {"fidelity+_prob", "fidelity-_acc", "characterization_prob", "sparsity"} <= names
+    asked = [name for name in names if name.startswith(("fidelity", "characterization"))]
+    assert len(asked) == 6
+    for node in (0, 4):
+        for name in asked:
+            for level in LEVELS:
+                for semantics in metrics.SEMANTICS:
+                    assert np.isfinite(values[node, name, level, semantics])
+    assert not values.index.duplicated().any()
+
+
+def test_completeness_is_asked_of_who_claims_it(graph, model):
+    claims = explainers.load("integrated_gradients", n_steps=7).explain(model, graph, 0)
+    rows = frame(metrics.evaluate(model, graph, claims, metrics=["completeness"]))
+    assert rows[0, "completeness", "", ""] == pytest.approx(abs(float(claims[0].convergence_delta)))
+    others = explainers.load("saliency").explain(model, graph, 0)
+    assert metrics.evaluate(model, graph, others, metrics=["completeness"]) == []
+
+
+def test_labels_make_it_phenomenon(graph, model):
+    explanations = explainers.load("saliency").explain(model, graph, 0)
+    wrong = [(int(explanations[0].target) + 1) % 3]
+    options = {"at": ["k=1"], "metrics": ["fidelity"], "semantics": ["mask"]}
+    rows = frame(metrics.evaluate(model, graph, explanations, labels=wrong, **options))
+    assert rows[0, "fidelity+_acc", "k=1", "mask"] <= 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"at": ["k=0"]}, "level 'k=0'"),
+        ({"semantics": ["cut"]}, "unknown semantics 'cut'; use mask or delete"),
+        ({"metrics": ["fidelty"]}, "unknown metric 'fidelty'; .* did you mean 'fidelity'"),
+        ({"engine": "analytic"}, "unknown engine 'analytic'; metrics have: batched, stock"),
+        ({"labels": [0, 1]}, "2 labels for 1 explanations"),
+    ],
+)
+def test_bad_options(options, message, graph, model):
+    explanations = explainers.load("saliency").explain(model, graph, 0)
+    with pytest.raises(ValueError, match=message):
+        metrics.evaluate(model, graph, explanations, **options)
+
+
+def test_explanation_of_another_graph(graph, model):
+    explanations = explainers.load("saliency").explain(model, graph, 0)
+    other = random_graph(1)
+    with pytest.raises(ValueError, match="is of another model or graph"):
+        metrics.evaluate(model, other, explanations)
+
+
+def test_nothing_to_evaluate(graph, model):
+    assert metrics.evaluate(model, graph, []) == []

@@ -1,0 +1,120 @@
+"""The library's front door: discovery, PyG's Explainer, whole-graph masks."""
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+import torch
+from torch_geometric.explain import Explainer
+
+import explainers
+from explainers import _discovery
+
+from .conftest import random_graph
+
+
+def test_available_is_what_there_is():
+    names = explainers.available()
+    assert names == sorted(names)
+    wanted = {"gnn_explainer", "input_x_gradient", "integrated_gradients", "random", "saliency"}
+    assert wanted <= set(names)
+    assert not any(name.startswith("_") for name in names)
+
+
+def test_the_library_does_not_know_the_harness():
+    code = "import explainers, explainers.metrics, sys; sys.exit('benchmarks' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def explainer(model, algorithm, **changes):
+    settings = {
+        "explanation_type": "model",
+        "node_mask_type": "attributes",
+        "edge_mask_type": "object",
+        "model_config": {
+            "mode": "multiclass_classification",
+            "task_level": "node",
+            "return_type": "log_probs",
+        },
+    }
+    return Explainer(model, algorithm, **(settings | changes))
+
+
+@pytest.mark.parametrize("name", explainers.available())
+def test_as_algorithm_in_pygs_explainer(name, graph, model):
+    explanation = explainer(model, explainers.as_algorithm(name))(
+        graph.x, graph.edge_index, index=3
+    )
+    (ours,) = explainers.load(name).explain(model, graph, 3)
+    node_mask, edge_mask = explainers.to_full(ours, graph)
+    assert torch.equal(explanation.node_mask, node_mask)
+    assert torch.equal(explanation.edge_mask, edge_mask)
+    assert explanation.validate()
+
+
+def test_as_algorithm_with_edge_weights(model):
+    data = random_graph(0, weighted=True)
+    explanation = explainer(model, explainers.as_algorithm("saliency"))(
+        data.x, data.edge_index, index=torch.tensor([3]), edge_weight=data.edge_weight
+    )
+    (ours,) = explainers.load("saliency").explain(model, data, 3)
+    assert torch.equal(explanation.edge_mask, explainers.to_full(ours, data)[1])
+
+
+def test_as_algorithm_says_what_it_cannot(graph, model):
+    algorithm = explainers.as_algorithm("saliency")
+    with pytest.raises(ValueError, match="does not support"):
+        explainer(model, algorithm, node_mask_type="object")
+    with pytest.raises(ValueError, match="index is to name one node, got None"):
+        explainer(model, algorithm)(graph.x, graph.edge_index)
+    with pytest.raises(ValueError, match="call the explainer once for each"):
+        explainer(model, algorithm)(graph.x, graph.edge_index, index=torch.tensor([0, 1]))
+
+
+def test_to_full_is_zero_outside_the_field(graph, model):
+    (explanation,) = explainers.load("saliency").explain(model, graph, 3)
+    nodes, edges = explainers.to_full(explanation, graph)
+    assert nodes.shape == graph.x.shape
+    assert torch.equal(nodes[explanation.n_id], explanation.node_mask)
+    outside = torch.ones(graph.num_edges, dtype=torch.bool)
+    outside[explanation.e_id] = False
+    assert not edges[outside].any()
+
+
+@pytest.fixture
+def plugged_in(monkeypatch):
+    """Pretends that a package with entry points is installed."""
+
+    def plug(*points):
+        real = _discovery.entry_points
+
+        def entry_points(group):
+            return [*real(group=group), *(p for p in points if p.group == group)]
+
+        monkeypatch.setattr(_discovery, "entry_points", entry_points)
+
+    return plug
+
+
+def test_a_third_party_adds_a_method(plugged_in, graph, model):
+    group = "gnn_explainer_bench.methods"
+    plugged_in(EntryPoint("mine", "explainers.methods.random:Random", group))
+    assert "mine" in explainers.available()
+    method = explainers.load("mine")
+    assert method.name == "mine"
+    assert len(method.explain(model, graph, [0])) == 1
+
+
+@pytest.mark.parametrize(
+    ("point", "message"),
+    [
+        (("random", "other.module:X"), r"two methods are called 'random': .* rename one"),
+        (("mine", "no.such.module:X"), r"the method 'mine' cannot be imported from 'no.such"),
+        (("mine", "math:pi"), r"the method 'mine' is to be a subclass"),
+    ],
+)
+def test_bad_third_party(point, message, plugged_in):
+    plugged_in(EntryPoint(*point, "gnn_explainer_bench.methods"))
+    with pytest.raises(ValueError, match=message):
+        explainers.load("mine")

@@ -16,7 +16,9 @@ from benchmarks.tasks import Task
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every method once, with its defaults."""
     plan = plan_of(metafunc.config)
-    chosen = [{"method": name, "engine": None, "options": {}} for name in plan.methods]
+    chosen: list[dict[str, Any]] = [
+        {"method": name, "engine": None, "options": {}} for name in plan.methods
+    ]
     parametrize(metafunc, variants=chosen)
 
 

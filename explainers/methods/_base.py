@@ -160,7 +160,7 @@ class Method(ABC):
             reason = _module(engine).refusal(network)
             if reason is None:
                 break
-            # That a special engine is for some models only is no news; the general one's refusal is.
+            # A special engine is for some models only; that the general one refuses is news.
             if warn and engine == "batched":
                 warnings.warn(
                     f"engine {engine!r} does not support {_model_name(network)}: {reason}; "

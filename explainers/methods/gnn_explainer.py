@@ -76,8 +76,10 @@ class GNNExplainer(Method):
                 ]
             optimizer.step()
         with torch.no_grad():
-            scores = [mask.sigmoid() * used for mask, used in zip(masks, hard, strict=True)]
-        return Attribution(*scores)
+            node_mask, edge_mask = (
+                mask.sigmoid() * used for mask, used in zip(masks, hard, strict=True)
+            )
+        return Attribution(node_mask, edge_mask)
 
     def _with_pyg(self, problem: StockProblem) -> Attribution:
         network = problem.network

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import hypothesis
 import pytest
 import torch
@@ -81,7 +83,7 @@ def random_model(seed, conv="gcn", depth=2, features=5, classes=3, output="log_s
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         dims = [features, *[6] * (depth - 1), classes]
-        layers = [CONVS[conv](a, b) for a, b in zip(dims, dims[1:], strict=False)]
+        layers = [CONVS[conv](a, b) for a, b in itertools.pairwise(dims)]
         model = Stack(layers, output).double().eval()
         for name, parameter in model.named_parameters():
             if name.endswith("bias"):  # PyG starts with zeros, which would hide mistakes

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from captum.attr import IntegratedGradients as CaptumIntegratedGradients
+from captum.attr._utils.approximation_methods import approximation_parameters
 
+from explainers.engines.analytic import AnalyticProblem
 from explainers.engines.problem import Attribution, Problem
 from explainers.methods._base import Method
 
@@ -32,11 +35,13 @@ class IntegratedGradients(Method):
     Args:
         n_steps: Points of the quadrature.
         internal_batch_size: Variants of a node's field that go through the model in one pass, as in
-            Captum; None for as many variants and nodes as the memory budget takes.
+            Captum; None for as many variants and nodes as the memory budget takes, or for none at
+            all (engine ``analytic``, the default for a GCN of two layers).
         quadrature: Captum's ``method``: ``gausslegendre``, or ``riemann_`` and ``left``,
             ``right``, ``middle`` or ``trapezoid``.
     """
 
+    engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
     citation: ClassVar[str] = "Sundararajan et al. 2017, arXiv:1703.01365"
 
     n_steps: int = 50
@@ -44,10 +49,17 @@ class IntegratedGradients(Method):
     quadrature: str = "gausslegendre"
 
     def __post_init__(self) -> None:
+        if self.internal_batch_size is not None and self.engine is None:
+            self.engines = ("batched", "stock")  # those that take steps in batches
         super().__post_init__()
         self.at_least("n_steps", 1)
         if self.internal_batch_size is not None:
             self.at_least("internal_batch_size", 1)
+            if self.engine == "analytic":
+                raise ValueError(
+                    f"internal_batch_size {self.internal_batch_size}: engine 'analytic' has no "
+                    "passes to share; leave it out, or use engine='batched'"
+                )
             if self.engine == "stock" and self._fixed and self.internal_batch_size > 1:
                 raise ValueError(
                     f"internal_batch_size {self.internal_batch_size}: engine 'stock' takes 1 only, "
@@ -65,6 +77,8 @@ class IntegratedGradients(Method):
 
     def attribute(self, problem: Problem) -> Attribution:
         """Captum's attributions, and the completeness that is missing from them."""
+        if isinstance(problem, AnalyticProblem):
+            return problem.integrated_gradients(*quadrature(self.quadrature, self.n_steps))
         inputs = (problem.x[None], problem.edge_mask[None])
         size = problem.copies
         if self.internal_batch_size is not None and self.engine != "stock":
@@ -81,6 +95,13 @@ class IntegratedGradients(Method):
         delta = problem.total(attribution) - change[0]
         attribution.extra["convergence_delta"] = delta
         return attribution
+
+
+@functools.cache
+def quadrature(name: str, n_steps: int) -> tuple[list[float], list[float]]:
+    """Captum's points in [0, 1], ascending, and weights."""
+    sizes, points = approximation_parameters(name)
+    return points(n_steps), sizes(n_steps)
 
 
 METHOD = IntegratedGradients

@@ -1,28 +1,29 @@
 """Integrated Gradients of two GCNConv layers with a ReLU between, by their algebra.
 
-Along the path features and edge mask are both scaled by a, self loops are not masked. With
-``Y = X W1``, the first layer's pre-activation at node u is
+Along the path both x and the edge mask are scaled by a; self loops are not masked. With Y = X W1,
+the first layer's pre-activation at node u is
 
     P_u(a) = a^2 A_u + a S_u + b1,   A_u = sum over edges w -> u of n_wu Y_w,   S_u = n_uu Y_u,
 
-so A and S are computed once, for every step and every explained node. With h = relu(P) and g_v(a) the
-gradient of the explained output by the second layer's result at node v, let ``q_v = W2 g_v`` and
+so A and S are computed once, for every step and every explained node. With h = relu(P) and g_v(a)
+the gradient of the explained output by the second layer's result at node v, let q_v = W2 g_v and
 
     B_k(v, u) = sum over steps of weight * a^k * q_v(a) * [P_u(a) > 0],
     G(v, u) = c_vu B_2 + l_vu B_1,     K(v, u) = c_vu B_1 + l_vu B_0,
 
-where c_vu is the second layer's norm of the edges u -> v and l_vu that of v's self loop if u is v.
-Then in the explanation of v
+where c_vu is the second layer's norm of the edges u -> v, and l_vu that of v's own loop if u is v.
+Then, in the explanation of v,
 
-    edge w -> u:  n_wu <Y_w, G(v, u)>,  and if u is v also  n'_wv * sum of weight * <h_w(a), q_v(a)>,
-    features of w:  x_w * W1 (sum over edges w -> u of n_wu G(v, u) + n_ww K(v, w)).
+    edge w -> u:      n_wu <Y_w, G(v, u)>, and into v also n'_wv sum of weight * <h_w(a), q_v(a)>,
+    features of w:    x_w * W1 (sum over edges w -> u of n_wu G(v, u), and n_ww K(v, w)).
 
-The steps are summed before any edge is touched. P is quadratic in a, so for each hidden unit the steps
-with P > 0 are at most two runs, and B_k is a difference of prefix sums of q_v over the steps: many steps
-cost little more than few. Quadrature points and weights are Captum's; the sums are the same as stock's.
+The steps are summed before any edge is touched. P is quadratic in a, so for each hidden unit the
+steps with P > 0 are at most two runs, and B_k is a difference of prefix sums of q_v over the steps:
+many steps cost little more than few. Points and weights of the quadrature are Captum's; the sums
+are those of the stock engine in another order.
 
-Two layers only: with a third, the second one's gradient depends on v through every node between, and no
-sum over steps can be taken before the edges.
+Two layers only: with a third, the gradient at the first depends on v through every node between,
+and no sum over the steps can be taken before the edges.
 """
 
 from __future__ import annotations
@@ -153,7 +154,8 @@ class AnalyticProblem(BatchedProblem):
         ``extra`` has ``convergence_delta``, as ``IntegratedGradients`` defines it.
         """
         fields, stack, x = self.fields, self.stack, self.x
-        a, weight = (torch.tensor(values, dtype=x.dtype).to(x) for values in (alphas, weights))
+        a = x.new_tensor(alphas)
+        weight = torch.tensor(weights, dtype=torch.float32).to(x)  # rounded, as Captum does
         before = self.hidden(a)
         transformed = before.relu() @ stack.w2.t()
         g = self.gradient(self.result(transformed, a)) * weight[:, None]

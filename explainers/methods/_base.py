@@ -55,6 +55,7 @@ class Method(ABC):
                 f"{', '.join(self.engines)}"
             )
         self._fixed = self.engine is not None
+        self._candidates = self.engines
         self.engine = self.engine or self.engines[0]
         self.at_least("memory_budget", 1)
 
@@ -134,6 +135,11 @@ class Method(ABC):
         """Variants of a field that a pass takes, and how many nodes may share it (None: any)."""
         return 1, None
 
+    def _leave_out(self, engine: str) -> None:
+        """Lets :meth:`explain` choose among the other engines only."""
+        self._candidates = tuple(name for name in self.engines if name != engine)
+        self.engine = self._candidates[0]
+
     def _stream(self, network: Network, nodes: Tensor, targets: Tensor) -> Iterator[Explanation]:
         module = _module(self.engine)
         problems = module.problems(network, nodes, targets, self.memory_budget, *self.share())
@@ -156,7 +162,7 @@ class Method(ABC):
                     f"use engine={self.engines[-1]!r}"
                 )
             return
-        for engine in self.engines:
+        for engine in self._candidates:
             reason = _module(engine).refusal(network)
             if reason is None:
                 break

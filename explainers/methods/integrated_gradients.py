@@ -49,9 +49,9 @@ class IntegratedGradients(Method):
     quadrature: str = "gausslegendre"
 
     def __post_init__(self) -> None:
-        if self.internal_batch_size is not None and self.engine is None:
-            self.engines = ("batched", "stock")  # those that take steps in batches
         super().__post_init__()
+        if self.internal_batch_size is not None and not self._fixed:
+            self._leave_out("analytic")  # it has no passes that take steps in batches
         self.at_least("n_steps", 1)
         if self.internal_batch_size is not None:
             self.at_least("internal_batch_size", 1)

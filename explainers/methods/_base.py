@@ -35,6 +35,7 @@ class Method(ABC):
         name: The method's name.
         engines: The engines it runs on, the fastest first.
         signed: Whether a negative score means evidence against the target.
+        asks_model: Whether the scores depend on the model's outputs at all; a floor's do not.
         deterministic: Whether the result depends on no seed.
         citation: Where the method is defined.
     """
@@ -42,6 +43,7 @@ class Method(ABC):
     name = ""
     engines: ClassVar[tuple[str, ...]] = ("batched", "stock")
     signed: ClassVar[bool] = True
+    asks_model: ClassVar[bool] = True
     deterministic: ClassVar[bool] = True
     citation: ClassVar[str] = ""
 
@@ -154,6 +156,8 @@ class Method(ABC):
 
     def _choose(self, network: Network, *, warn: bool) -> None:
         """Sets :attr:`engine`."""
+        if not self.asks_model:
+            return  # its engine only cuts the fields
         if self._fixed:
             assert self.engine is not None
             if reason := _module(self.engine).refusal(network):

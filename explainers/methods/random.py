@@ -22,6 +22,7 @@ class Random(Method):
 
     engines: ClassVar[tuple[str, ...]] = ("batched",)
     signed: ClassVar[bool] = False
+    asks_model: ClassVar[bool] = False
     deterministic: ClassVar[bool] = False
     citation: ClassVar[str] = "the floor of Amara et al. 2022, arXiv:2206.09677"
 

@@ -1,0 +1,160 @@
+"""Every engine against stock: how much faster, at how equal results; one node and many at once."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch_geometric.explain import Explanation
+
+import explainers
+import explainers.metrics
+from benchmarks.harness.measure import peak_memory
+from benchmarks.harness.plan import Plan, parametrize, plan_of
+from benchmarks.harness.run import Run
+from benchmarks.tasks import Task
+
+# Nodes that are explained one by one, each by every engine.
+REPEATS = {"quick": 2, "full": 30}
+# The many-at-once variants take their turn in so many of the repeats.
+BULK_REPEATS = 3
+BULK = {
+    ("integrated_gradients", "analytic"): "all",
+    ("saliency", "batched"): 1000,
+    ("input_x_gradient", "batched"): 1000,
+    ("gnn_explainer", "batched"): 64,
+}
+CURVE = "fidelity_curve"
+BUDGETS = tuple(f"f={share}%" for share in range(10, 101, 10))
+BULK_CURVES = 100
+
+Explain = Callable[[Sequence[int]], object]
+
+
+def variants(methods: Sequence[str]) -> list[dict[str, Any]]:
+    """Stock first, so that the others can be compared with its result."""
+    found: list[dict[str, Any]] = []
+    for name in methods:
+        engines = explainers.load(name).engines
+        if "stock" not in engines:
+            continue
+        for engine in reversed(engines):
+            found.append({"method": name, "engine": engine, "options": {}})
+            if (name, engine) in BULK:
+                options = {"bulk": BULK[name, engine]}
+                found.append({"method": name, "engine": engine, "options": options})
+    found.append({"method": CURVE, "engine": "stock", "options": {}})
+    found.append({"method": CURVE, "engine": "batched", "options": {}})
+    found.append({"method": CURVE, "engine": "batched", "options": {"bulk": BULK_CURVES}})
+    return found
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One node a repeat; within it the engines take turns."""
+    plan = plan_of(metafunc.config)
+    parametrize(metafunc, repeats=REPEATS[plan.profile], variants=variants(plan.methods))
+
+
+@pytest.fixture(scope="module")
+def stock() -> dict[tuple[str, str, int], Explanation]:
+    """Stock's explanations by task, method and node."""
+    return {}
+
+
+def test_engines(
+    run: Run,
+    plan: Plan,
+    device: str,
+    load_task: Callable[[str, int], Task],
+    task_name: str,
+    repeat: int,
+    variant: dict[str, Any],
+    stock: dict[tuple[str, str, int], Explanation],
+    benchmark: Any,
+) -> None:
+    """Seconds for one node or for many, and the largest relative difference to stock."""
+    task = load_task(task_name, 0)  # an engine's speed does not hang on the training
+    name, engine, bulk = variant["method"], variant["engine"], variant["options"].get("bulk")
+    if bulk and repeat >= BULK_REPEATS:
+        pytest.skip(f"many at once take their turn in {BULK_REPEATS} repeats")
+    node = int(task.nodes[repeat % len(task.nodes)])
+    count = len(task.nodes) if bulk == "all" else min(bulk or 1, len(task.nodes))
+    nodes = task.nodes[:count].tolist() if bulk else [node]
+    if name == CURVE:
+        config = {**_config(run, task, explainers.load("saliency")), "method": CURVE}
+        explain, result = _curve(task, engine, nodes), None
+    else:
+        method = explainers.load(name, engine=engine)
+        if not method.supports(task.model, task.data):
+            pytest.skip(f"{name} does not support the model with engine {engine}")
+        config = _config(run, task, method)
+
+        def explain() -> Explanation:
+            # Kept one at a time, as who streams does.
+            return deque(method.stream(task.model, task.data, nodes), maxlen=1)[0]
+
+    config |= {"engine": engine, "options": config["options"] | variant["options"]}
+    rounds = 1 if engine == "stock" or bulk else 3
+    part = {"repeat": repeat}
+    with run.cell("engines", config, task=task, nodes=[node], part=part, count=count) as cell:
+        peak = peak_memory(explain, device) if repeat == 0 else None
+        result = benchmark.pedantic(
+            explain, rounds=rounds, iterations=1, warmup_rounds=int(rounds > 1)
+        )
+        for seconds in benchmark.stats.stats.data:
+            cell.runtime.append(
+                {
+                    "repeat": repeat,
+                    "node": node,
+                    "nodes": count,
+                    "seconds": seconds,
+                    "peak_bytes": peak,
+                }
+            )
+        if name == CURVE or bulk:
+            return
+        if engine == "stock":
+            stock[task_name, name, node] = result
+        elif (task_name, name, node) in stock:
+            error = difference(result, stock[task_name, name, node])
+            cell.quality.append(
+                {
+                    "node": node,
+                    "metric": "equality_error",
+                    "level": "",
+                    "semantics": "",
+                    "value": error,
+                }
+            )
+
+
+def difference(one: Explanation, other: Explanation) -> float:
+    """The largest difference of two explanations' scores, over the largest score of the second.
+
+    Edges and features each by themselves; the larger of the two.
+    """
+    found = [0.0]
+    for mask in ("edge_mask", "node_mask"):
+        a, b = one[mask].double(), other[mask].double()
+        if b.numel() and bool(b.any()):
+            found.append(float((a - b).abs().max() / b.abs().max()))
+    return max(found)
+
+
+def _config(run: Run, task: Task, method: explainers.methods.Method) -> dict[str, Any]:
+    return run.config(task, 0, method)
+
+
+def _curve(task: Task, engine: str, nodes: Sequence[int]) -> Callable[[], Any]:
+    """Fidelity at ten budgets under both semantics, of explanations that are there already."""
+    explanations = explainers.load("saliency").explain(task.model, task.data, torch.tensor(nodes))
+
+    def evaluate() -> Any:
+        return explainers.metrics.evaluate(
+            task.model, task.data, explanations, at=BUDGETS, metrics=["fidelity"], engine=engine
+        )
+
+    return evaluate

@@ -41,7 +41,7 @@ from explainers.engines import batched
 from explainers.engines.batched import BatchedProblem
 from explainers.engines.fields import Fields, cut
 from explainers.engines.network import Network, is_normalised
-from explainers.engines.problem import Attribution, groups
+from explainers.engines.problem import groups
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,20 @@ class _Stack:
         )
         y = network.x @ w1.t()
         index = network.index
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-            # The index has the edges by destination: a product in CSR, with nothing of E x H.
-            matrix = torch.sparse_csr_tensor(
-                index.ptr,
-                index.source,
-                norms[0][0][index.edge],
-                (network.num_nodes,) * 2,
-                check_invariants=False,
-            )
-            return cls(w1, b1, w2, b2, norms[0], norms[1], y, matrix @ y)
+        # The index has the edges by destination: a sparse product, with nothing of size E x H.
+        edges, shape = norms[0][0][index.edge], (network.num_nodes,) * 2
+        a = sparse_product(index.ptr, index.source, edges, shape, y)
+        return cls(w1, b1, w2, b2, norms[0], norms[1], y, a)
+
+
+def sparse_product(
+    ptr: Tensor, column: Tensor, values: Tensor, shape: tuple[int, int], dense: Tensor
+) -> Tensor:
+    """A matrix in CSR times a dense one."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        matrix = torch.sparse_csr_tensor(ptr, column, values, shape, check_invariants=False)
+    return matrix @ dense
 
 
 class AnalyticProblem(BatchedProblem):
@@ -146,14 +149,14 @@ class AnalyticProblem(BatchedProblem):
         return (p * chosen).sum(dim=-1, keepdim=True) * (chosen - p)
 
     @torch.no_grad()
-    def integrated_gradients(
-        self, alphas: Sequence[float], weights: Sequence[float]
-    ) -> Attribution:
-        """The attributions by a quadrature's points (ascending, in [0, 1]) and weights.
+    def path_gradients(
+        self, alphas: Sequence[float] = (1.0,), weights: Sequence[float] = (1.0,)
+    ) -> tuple[Tensor, Tensor]:
+        """Gradients by features [n, F] and edge mask [e], summed along the path from 0.
 
-        ``extra`` has ``convergence_delta``, as ``IntegratedGradients`` defines it.
+        The points ``alphas`` are ascending and in [0, 1]. By default, the gradient at the inputs.
         """
-        fields, stack, x = self.fields, self.stack, self.x
+        fields, stack, x = self.fields, self.stack, self.network.x
         a = x.new_tensor(alphas)
         weight = torch.tensor(weights, dtype=torch.float32).to(x)  # rounded, as Captum does
         before = self.hidden(a)
@@ -177,22 +180,77 @@ class AnalyticProblem(BatchedProblem):
         ends = self.which[self.pair[source[self.last]]]
         along = torch.einsum("esc,esc->e", transformed[ends], g[fields.edge_field[self.last]])
         edge_mask[self.last] += along * last_norm
-        sums = x.new_zeros(len(x), len(stack.w1)).index_add_(0, source, messages)
+        sums = x.new_zeros(len(fields.n_id), len(stack.w1)).index_add_(0, source, messages)
         sums[self.inner] += k * stack.n1[1][fields.n_id[self.inner], None]
-        attribution = Attribution((sums @ stack.w1).mul_(x), edge_mask)
+        return sums @ stack.w1, edge_mask
 
-        attribution.extra["convergence_delta"] = self.total(attribution) - self._change()
-        return attribution
-
-    def _change(self) -> Tensor:
-        """F(x) - F(0) of the explained outputs, [R]."""
+    @torch.no_grad()
+    def change(self) -> Tensor:
         stack = self.stack
         rest = (stack.b1.relu() @ stack.w2.t()) * stack.n2[1][self.nodes][:, None] + stack.b2
-        kind = self.network.return_type
-        if kind != ModelReturnType.raw:
-            rest = rest.log_softmax(-1) if kind == ModelReturnType.log_probs else rest.softmax(-1)
-        change = self.network.output[self.nodes] - rest
+        change = self.network.output[self.nodes] - self._head(rest)
         return change.gather(1, self.targets[:, None]).squeeze(1)
+
+    def mask(self, kept: Tensor) -> Tensor:
+        stack, fields = self.stack, self.fields
+        one, two = (norm[0][fields.e_id] * kept for norm in (stack.n1, stack.n2))
+        return self._outputs(one, stack.n1[1][fields.n_id], two, stack.n2[1][fields.n_id])
+
+    def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
+        fields, network = self.fields, self.network
+        norms: list[Tensor] = []
+        for layer in network.layers:
+            edges, loops = network.weights(layer)
+            weight = edges[fields.e_id] * kept
+            own = loops[fields.n_id] if len(loops) else weight.new_zeros(len(fields.n_id))
+            # Of nodes on the border only the degree is known here, not the edges.
+            start = (
+                own
+                if alone
+                else torch.where(fields.border, network.degree(layer)[fields.n_id], own)
+            )
+            degree = start.repeat(len(kept), 1).index_add_(1, fields.edge_index[1], weight)
+            scale = degree.pow(-0.5)
+            scale = scale.masked_fill(scale.isinf(), 0)
+            source, target = fields.edge_index
+            norms += [scale[:, source] * weight * scale[:, target], own * scale * scale]
+        return self._outputs(*norms)
+
+    @property
+    def copies(self) -> int:
+        needed = 6 * len(self.inner) * len(self.stack.b1) * self.network.x.element_size()
+        return max(1, self.memory_budget // needed)
+
+    def _outputs(self, one: Tensor, own: Tensor, two: Tensor, last_own: Tensor) -> Tensor:
+        """The model's outputs [B, R, C], given both layers' norms.
+
+        Of the edges, ``one`` and ``two`` [B, e]; of self loops, ``own`` and ``last_own``, [n] or
+        [B, n].
+        """
+        stack, fields = self.stack, self.fields
+        count, pairs = len(one), len(self.inner)
+        # One sparse product for all variants: a row for each variant and inner node.
+        order = self.pair[fields.edge_index[1]].argsort(stable=True)
+        degree = torch.bincount(self.pair[fields.edge_index[1]], minlength=pairs)
+        ptr = torch.cat([degree.new_zeros(1), degree.repeat(count).cumsum(0)])
+        column = fields.edge_index[0, order].repeat(count)
+        y = stack.y[fields.n_id]
+        shape = (count * pairs, len(y))
+        sums = sparse_product(ptr, column, one[:, order].flatten(), shape, y)
+        before = sums.view(count, pairs, -1) + own[..., self.inner, None] * y[self.inner]
+        transformed = (before + stack.b1).relu_() @ stack.w2.t()
+        roots = fields.roots
+        z = transformed[:, self.pair[roots]] * last_own[..., roots, None] + stack.b2
+        source = self.pair[fields.edge_index[0, self.last]]
+        messages = transformed[:, source] * two[:, self.last, None]
+        return self._head(z.index_add_(1, fields.edge_field[self.last], messages))
+
+    def _head(self, z: Tensor) -> Tensor:
+        """The model's output of the second layer's result."""
+        kind = self.network.return_type
+        if kind == ModelReturnType.raw:
+            return z
+        return z.log_softmax(-1) if kind == ModelReturnType.log_probs else z.softmax(-1)
 
 
 def _by_prefix_sums(
@@ -316,9 +374,6 @@ def _check(network: Network) -> str | None:
             alphas.view(-1, 1, 1) * problem.x, alphas[:, None] * problem.edge_mask
         ).transpose(0, 1)
         z = problem.result(problem.hidden(alphas).relu() @ problem.stack.w2.t(), alphas)
-    kind = network.return_type
-    if kind != ModelReturnType.raw:
-        z = z.log_softmax(-1) if kind == ModelReturnType.log_probs else z.softmax(-1)
-    if not batched.alike(z, expected):
+    if not batched.alike(problem._head(z), expected):
         return "it does more than GCNConv, ReLU, GCNConv and a (log-)softmax"
     return None

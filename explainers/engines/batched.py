@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -33,9 +34,15 @@ class BatchedProblem(Problem):
         memory_budget: int,
     ) -> None:
         super().__init__(network, fields, nodes, targets, memory_budget)
-        self.x = network.x[fields.n_id]
-        self.edge_mask = self.x.new_ones(len(fields.e_id))
         self._blocks: dict[int, _Blocks] = {}
+
+    @cached_property
+    def x(self) -> Tensor:
+        return self.network.x[self.fields.n_id]
+
+    @cached_property
+    def edge_mask(self) -> Tensor:
+        return self.network.x.new_ones(len(self.fields.e_id))
 
     def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
         count = len(x)
@@ -107,13 +114,11 @@ class _Blocks:
             weight = edges[fields.e_id].repeat(count)
             loops = loops[fields.n_id].repeat(count) if len(loops) else loops
             # Of nodes on the border only the degree is known here, not the edges.
-            if alone:
-                degree = torch.zeros_like(blocks.ones)
-                degree.index_add_(0, everywhere[1, flat], weight[flat])
-                degree = degree + loops if len(loops) else degree
-            else:
-                degree = network.degree(layer)[fields.n_id].repeat(count)
-                degree.index_add_(0, everywhere[1, ~flat], weight[~flat], alpha=-1)
+            degree = loops.clone() if len(loops) else torch.zeros_like(blocks.ones)
+            if not alone:
+                border = fields.border.repeat(count)
+                degree[border] = network.degree(layer)[fields.n_id].repeat(count)[border]
+            degree.index_add_(0, blocks.edge_index[1], weight[flat])
             blocks.set_norm(layer, *normalise(weight[flat], loops, blocks.edge_index, degree))
         return blocks
 
@@ -124,16 +129,20 @@ class _Blocks:
 
     def run(self, x: Tensor, edge_mask: Tensor | None) -> Tensor:
         """The output [n, C] for features [n, F] and, if not None, a mask over the edges [e]."""
-        for layer, norm in self.norms.items():
-            layer._cached_edge_index = norm
         if edge_mask is not None:
             with_loops = torch.cat([edge_mask, self.ones])
-            for layer in self.network.layers:
-                if layer.explain is False:  # the model's author exempts it, as in PyG
-                    continue
+        for layer in self.network.layers:
+            mask = None
+            if edge_mask is not None and layer.explain is not False:  # False: exempt, as in PyG
+                mask = with_loops if owns_loops(layer) else edge_mask
+            if layer in self.norms:
+                # A message is the norm times what is sent: the mask goes onto the smaller factor.
+                index, norm = self.norms[layer]
+                layer._cached_edge_index = index, norm if mask is None else norm * mask
+            elif mask is not None:
                 layer.explain = True
                 layer._apply_sigmoid = False
-                layer._edge_mask = with_loops if owns_loops(layer) else edge_mask
+                layer._edge_mask = mask
         try:
             return self.network.model(x, self.edge_index, **self.inputs)
         finally:

@@ -82,6 +82,13 @@ class Fields:
         return self.e_ptr.diff().tolist()
 
     @cached_property
+    def border(self) -> Tensor:
+        """Which nodes have none of their incoming edges in the field, [n]."""
+        inside = torch.zeros(len(self.n_id), dtype=torch.bool, device=self.n_id.device)
+        inside[self.edge_index[1]] = True
+        return ~inside
+
+    @cached_property
     def node_field(self) -> Tensor:
         """The field of each node, [n]."""
         return torch.repeat_interleave(self.n_ptr.diff())

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 from torch_geometric.explain import Explanation
 
@@ -45,15 +46,22 @@ class Problem(ABC):
         edge_mask: [e] ones: every message as it is.
     """
 
-    x: Tensor
-    edge_mask: Tensor
-
     def __init__(
         self, network: Network, fields: Fields, nodes: Tensor, targets: Tensor, memory_budget: int
     ) -> None:
         self.network, self.fields = network, fields
         self.nodes, self.targets = nodes, targets
         self.memory_budget = memory_budget
+
+    @property
+    @abstractmethod
+    def x(self) -> Tensor:
+        """See the class."""
+
+    @property
+    @abstractmethod
+    def edge_mask(self) -> Tensor:
+        """See the class."""
 
     @abstractmethod
     def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
@@ -62,6 +70,10 @@ class Problem(ABC):
         ``x`` [B, n, F] and ``edge_mask`` [B, e] are B variants of the inputs; the mask is
         multiplied onto the messages of every layer.
         """
+
+    def mask(self, kept: Tensor) -> Tensor:
+        """The outputs [B, R, C] with the messages of all edges but ``kept`` [B, e] set to zero."""
+        return self.predict(self.x.expand(len(kept), -1, -1), self.edge_masks(kept))
 
     @abstractmethod
     def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
@@ -105,6 +117,12 @@ class Problem(ABC):
         """The output of each node's target class, [B, R]."""
         predicted = self.predict(x, edge_mask)
         return predicted.gather(2, self.targets.expand(len(x), -1)[..., None]).squeeze(2)
+
+    def change(self) -> Tensor:
+        """F(x) - F(0) of each explained output, [R]; 0 is no features and no messages."""
+        inputs = self.x[None], self.edge_mask[None]
+        with torch.no_grad():
+            return (self.outputs(*inputs) - self.outputs(*map(torch.zeros_like, inputs)))[0]
 
     def total(self, attribution: Attribution) -> Tensor:
         """The sum of each node's scores, over features and edges, [R]."""

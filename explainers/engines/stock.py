@@ -6,6 +6,7 @@ The reference: every other engine is tested for equality with this one and timed
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -26,11 +27,17 @@ class StockProblem(Problem):
     ) -> None:
         fields = cut(network.index, nodes, network.hops)
         super().__init__(network, fields, nodes, targets, memory_budget)
-        self.x = network.x
-        self.edge_mask = network.x.new_ones(network.edge_index.size(1))
         self.model = network.whole()
         # Keyword inputs are bound here: CaptumModel passes on positions only.
         self._captum = CaptumModel(_Bound(self.model, network.inputs), "node_and_edge", nodes)
+
+    @property
+    def x(self) -> Tensor:
+        return self.network.x
+
+    @cached_property
+    def edge_mask(self) -> Tensor:
+        return self.x.new_ones(self.network.edge_index.size(1))
 
     def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
         return self._captum(x, edge_mask, self.network.edge_index)[None]

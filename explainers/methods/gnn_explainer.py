@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, ClassVar
 
 import torch
@@ -52,33 +53,32 @@ class GNNExplainer(Method):
         """The learned masks, in [0, 1]."""
         if isinstance(problem, StockProblem):
             return self._with_pyg(problem)
-        start = initial_masks(problem, self.seed)
-        masks = tuple(mask.requires_grad_() for mask in start)
-        coefficients = PyGGNNExplainer.default_coeffs
-        optimizer = torch.optim.Adam(masks, lr=self.lr)
-        fields = (problem.node_field, problem.edge_field)
+        logits = initial_masks(problem, self.seed)
+        optimizer = torch.optim.Adam(logits, lr=self.lr, fused=True)
         hard: list[Tensor] = []
         penalties: list[_Penalty] = []
         for _ in range(self.epochs):
-            optimizer.zero_grad()
-            kept = [mask.sigmoid() for mask in masks]
-            output = problem.predict((problem.x * kept[0])[None], kept[1][None])[0]
-            loss = _likelihood_loss(output, problem)
-            for mask, penalty in zip(kept, penalties, strict=False):
-                loss = loss + penalty(mask)
-            loss.backward()
+            masks = [logit.sigmoid() for logit in logits]
+            inputs = [(problem.x * masks[0]).requires_grad_(), masks[1].clone().requires_grad_()]
+            output = problem.predict(inputs[0][None], inputs[1][None])[0]
+            slopes = torch.autograd.grad(_likelihood_loss(output, problem), inputs)
+            slopes[0].mul_(problem.x)
+            for logit, mask, slope, penalty in zip_longest(logits, masks, slopes, penalties):
+                if penalty is not None:
+                    penalty.add_slope(slope, logit)
+                logit.grad = slope.mul_(mask).mul_(1 - mask)
             if not hard:
                 # Features and messages that do not reach the prediction at all.
-                hard = [_gradient(mask) != 0 for mask in masks]
+                hard = [torch.ne(slope, 0) for slope in slopes]
+                options = (len(problem.fields), PyGGNNExplainer.default_coeffs)
                 penalties = [
-                    _Penalty(hard[0], fields[0], len(problem.fields), "node_feat", coefficients),
-                    _Penalty(hard[1], fields[1], len(problem.fields), "edge", coefficients),
+                    _Penalty(hard[0], problem.node_field, "node_feat", *options),
+                    _Penalty(hard[1], problem.edge_field, "edge", *options),
                 ]
             optimizer.step()
-        with torch.no_grad():
-            node_mask, edge_mask = (
-                mask.sigmoid() * used for mask, used in zip(masks, hard, strict=True)
-            )
+        node_mask, edge_mask = (
+            logit.sigmoid() * used for logit, used in zip(logits, hard, strict=True)
+        )
         return Attribution(node_mask, edge_mask)
 
     def _with_pyg(self, problem: StockProblem) -> Attribution:
@@ -128,27 +128,29 @@ class _SeededGNNExplainer(PyGGNNExplainer):
 
 
 class _Penalty:
-    """The size and entropy terms of one mask, summed over the fields.
+    """The size and entropy terms of one mask, by their derivatives.
 
     PyG's ``GNNExplainer._add_mask_regularization``: over the entries in use, ``size`` times their
-    sum (edges) or mean (features), plus ``ent`` times the mean of their binary entropies.
+    sum (edges) or mean (features), plus ``ent`` times the mean of their binary entropies H. With
+    m = sigmoid(logit), dH/dm = log((1 - m) / m) = -logit: no logarithm has to be taken, and what
+    PyG adds inside of it against log(0) has no part in it.
     """
 
     def __init__(
-        self, hard: Tensor, field: Tensor, count: int, kind: str, coefficients: dict[str, Any]
+        self, hard: Tensor, field: Tensor, kind: str, count: int, coefficients: dict[str, Any]
     ) -> None:
         used = hard.double() if hard.dim() == 1 else hard.double().sum(dim=1)
         per_field = used.new_zeros(count).index_add_(0, field, used)
         # A mask of which nothing is in use has no mean; its entries count nothing.
         mean = (1 / per_field.clamp(min=1))[field].view(-1, *[1] * (hard.dim() - 1)) * hard
         size = mean if coefficients[f"{kind}_reduction"] == "mean" else hard
-        self.eps = coefficients["EPS"]
-        self.size = coefficients[f"{kind}_size"] * size
-        self.entropy = coefficients[f"{kind}_ent"] * mean
+        self._size = coefficients[f"{kind}_size"] * size
+        self._entropy = coefficients[f"{kind}_ent"] * mean
 
-    def __call__(self, mask: Tensor) -> Tensor:
-        entropy = -mask * torch.log(mask + self.eps) - (1 - mask) * torch.log(1 - mask + self.eps)
-        return (self.size.to(mask) * mask + self.entropy.to(mask) * entropy).sum()
+    def add_slope(self, slope: Tensor, logit: Tensor) -> None:
+        """Adds the terms' derivative by the mask to ``slope``."""
+        self._size, self._entropy = self._size.to(slope), self._entropy.to(slope)
+        slope.add_(self._size).addcmul_(self._entropy, logit, value=-1)
 
 
 def initial_masks(problem: Problem, seed: int) -> tuple[Tensor, Tensor]:
@@ -172,12 +174,6 @@ def _likelihood_loss(output: Tensor, problem: Problem) -> Tensor:
     if kind == ModelReturnType.probs:
         output = output.log()
     return F.nll_loss(output, problem.targets, reduction="sum")
-
-
-def _gradient(mask: Tensor) -> Tensor:
-    if mask.grad is None:
-        raise ValueError("the model does not use what is masked; GNNExplainer cannot explain it")
-    return mask.grad
 
 
 METHOD = GNNExplainer

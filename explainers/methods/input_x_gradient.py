@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from captum.attr import InputXGradient as CaptumInputXGradient
 
+from explainers.engines.analytic import AnalyticProblem
 from explainers.engines.problem import Attribution, Problem
 from explainers.methods._base import Method
 
@@ -18,10 +19,14 @@ class InputXGradient(Method):
     Shrikumar et al., arXiv:1605.01713, computed by Captum. An edge's input is its mask, 1.
     """
 
+    engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
     citation: ClassVar[str] = "Shrikumar et al. 2016, arXiv:1605.01713"
 
     def attribute(self, problem: Problem) -> Attribution:
         """Captum's attributions."""
+        if isinstance(problem, AnalyticProblem):
+            node_grad, edge_grad = problem.path_gradients()
+            return Attribution(node_grad.mul_(problem.x), edge_grad)
         inputs = (problem.x[None].requires_grad_(), problem.edge_mask[None].requires_grad_())
         node_mask, edge_mask = CaptumInputXGradient(problem).attribute(inputs)
         return Attribution(node_mask[0].detach(), edge_mask[0].detach())

@@ -6,9 +6,9 @@ import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from captum.attr._utils.approximation_methods import approximation_parameters
+from torch import Tensor
 
 from explainers.engines.analytic import AnalyticProblem
 from explainers.engines.problem import Attribution, Problem
@@ -78,7 +78,10 @@ class IntegratedGradients(Method):
     def attribute(self, problem: Problem) -> Attribution:
         """Captum's attributions, and the completeness that is missing from them."""
         if isinstance(problem, AnalyticProblem):
-            return problem.integrated_gradients(*quadrature(self.quadrature, self.n_steps))
+            node_mask, edge_mask = problem.path_gradients(
+                *quadrature(self.quadrature, self.n_steps)
+            )
+            return self._with_delta(problem, node_mask.mul_(problem.x), edge_mask)
         inputs = (problem.x[None], problem.edge_mask[None])
         size = problem.copies
         if self.internal_batch_size is not None and self.engine != "stock":
@@ -89,11 +92,12 @@ class IntegratedGradients(Method):
             method=self.quadrature,
             internal_batch_size=None if size >= self.n_steps else size,
         )
-        attribution = Attribution(scores[0][0].detach(), scores[1][0].detach())
-        with torch.no_grad():
-            change = problem.outputs(*inputs) - problem.outputs(*map(torch.zeros_like, inputs))
-        delta = problem.total(attribution) - change[0]
-        attribution.extra["convergence_delta"] = delta
+        return self._with_delta(problem, scores[0][0].detach(), scores[1][0].detach())
+
+    @staticmethod
+    def _with_delta(problem: Problem, node_mask: Tensor, edge_mask: Tensor) -> Attribution:
+        attribution = Attribution(node_mask, edge_mask)
+        attribution.extra["convergence_delta"] = problem.total(attribution) - problem.change()
         return attribution
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from captum.attr import Saliency as CaptumSaliency
 
+from explainers.engines.analytic import AnalyticProblem
 from explainers.engines.problem import Attribution, Problem
 from explainers.methods._base import Method
 
@@ -19,10 +20,14 @@ class Saliency(Method):
     """
 
     signed: ClassVar[bool] = False
+    engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
     citation: ClassVar[str] = "Simonyan et al. 2013, arXiv:1312.6034"
 
     def attribute(self, problem: Problem) -> Attribution:
         """Captum's attributions."""
+        if isinstance(problem, AnalyticProblem):
+            node_grad, edge_grad = problem.path_gradients()
+            return Attribution(node_grad.abs_(), edge_grad.abs_())
         inputs = (problem.x[None].requires_grad_(), problem.edge_mask[None].requires_grad_())
         node_mask, edge_mask = CaptumSaliency(problem).attribute(inputs)
         return Attribution(node_mask[0].detach(), edge_mask[0].detach())

@@ -18,7 +18,7 @@ from torch_geometric.data import Data
 from torch_geometric.explain import Explanation
 
 from explainers._discovery import discover, fetch
-from explainers.engines import batched, stock
+from explainers.engines import analytic, batched, stock
 from explainers.engines.network import Network, prepare, to_probabilities
 from explainers.engines.problem import Problem
 from explainers.metrics._case import Case, Level, levels, ranking, size
@@ -26,6 +26,7 @@ from explainers.metrics._case import Case, Level, levels, ranking, size
 __all__ = ["SEMANTICS", "Case", "Level", "available", "evaluate", "levels", "ranking", "size"]
 
 SEMANTICS = ("mask", "delete")
+ENGINES = {"analytic": analytic, "batched": batched, "stock": stock}
 Row = dict[str, Any]
 
 
@@ -59,9 +60,9 @@ def evaluate(
         metrics: Names of metric modules; None for all.
         labels: The class that counts as right for each explanation ("phenomenon"), or None for the
             model's own prediction ("model").
-        engine: ``"batched"`` (many selections and nodes in one pass over receptive fields),
-            ``"stock"`` (one pass over the whole graph for each), or None for the first if it
-            supports the model.
+        engine: ``"analytic"`` (two-layer GCNs by their algebra), ``"batched"`` (many selections and
+            nodes in one pass over receptive fields), ``"stock"`` (one pass over the whole graph for
+            each), or None for the first that supports the model.
         memory_budget: Bytes that one pass may take, roughly.
 
     Returns:
@@ -82,16 +83,17 @@ def evaluate(
         raise ValueError(
             f"{len(labels)} labels for {len(explanations)} explanations; give one each"
         )
-    if engine not in (None, "batched", "stock"):
-        raise ValueError(f"unknown engine {engine!r}; metrics have: batched, stock")
+    if engine not in (None, *ENGINES):
+        raise ValueError(f"unknown engine {engine!r}; metrics have: {', '.join(ENGINES)}")
     network = prepare(model, data)
     if not explanations:
         return []
     nodes = torch.cat([e.n_id[e.index].view(1) for e in explanations]).to(network.x.device)
     targets = torch.stack([e.target for e in explanations]).to(network.x.device)
-    if engine is None:
-        engine = "batched" if batched.refusal(network) is None else "stock"
-    module = batched if engine == "batched" else stock
+    usable = [name for name, module in ENGINES.items() if module.refusal(network) is None]
+    if engine is not None and engine not in usable:
+        raise ValueError(f"engine {engine!r} does not support the model; use engine='stock'")
+    module = ENGINES[engine or usable[0]]
     needs = {name: sys.modules[function.__module__].NEEDS for name, function in functions.items()}
     asked = tuple(semantics) if "predictions" in needs.values() else ()
     passes = 2 * len(wanted) if asked else 1
@@ -158,12 +160,12 @@ def _cases(
         ]
         for name in semantics
     }
-    change = _numpy(_output_change(problem))
+    # Only a method that says how far it is from adding up claims that it does.
+    claims = ["convergence_delta" in explanation for explanation in explanations]
+    change = _numpy(problem.change()) if any(claims) else []
     full = _numpy(network.probabilities[problem.nodes])
     nothing = np.empty((0, full.shape[1]))
     for r, explanation in enumerate(explanations):
-        # Only a method that says how far it is from adding up claims that it does.
-        claims = "convergence_delta" in explanation
         for name in ("", *semantics):
             without, only = predicted[name] if name else (nothing[:, None], nothing[:, None])
             yield (
@@ -178,7 +180,7 @@ def _cases(
                     without=without[:, r] if name else nothing,
                     only=only[:, r] if name else nothing,
                     semantics=name,
-                    output_change=float(change[r]) if claims else None,
+                    output_change=float(change[r]) if claims[r] else None,
                 ),
             )
 
@@ -191,16 +193,8 @@ def _predictions(problem: Problem, kept: Tensor, semantics: str, *, alone: bool)
         if semantics == "delete":
             outputs.append(problem.delete(part, alone=alone))
         else:
-            x = problem.x.expand(len(part), -1, -1)
-            outputs.append(problem.predict(x, problem.edge_masks(part)))
+            outputs.append(problem.mask(part))
     return to_probabilities(torch.cat(outputs), problem.network.return_type)
-
-
-@torch.no_grad()
-def _output_change(problem: Problem) -> Tensor:
-    """F(x) - F(0) of each node's target, [R]; 0 is no features and no messages."""
-    inputs = problem.x[None], problem.edge_mask[None]
-    return (problem.outputs(*inputs) - problem.outputs(*map(torch.zeros_like, inputs)))[0]
 
 
 def _numpy(tensor: Tensor) -> Any:

@@ -177,7 +177,11 @@ def test_no_nodes(graph, model):
     ("name", "options", "message"),
     [
         ("saliancy", {}, "unknown method 'saliancy'; available: .*; did you mean 'saliency'"),
-        ("saliency", {"engine": "warp"}, "Saliency has no engine 'warp'; it has: batched, stock"),
+        (
+            "saliency",
+            {"engine": "warp"},
+            "Saliency has no engine 'warp'; it has: analytic, batched, stock",
+        ),
         ("saliency", {"n_steps": 5}, "saliency has no option 'n_steps'; it has: engine, memory"),
         ("saliency", {"memory_budget": 0}, "memory_budget is to be a whole number, 1 or more"),
         ("integrated_gradients", {"n_steps": 0}, "n_steps .* 1 or more, got 0"),

@@ -32,13 +32,15 @@ def test_in_bulk_as_one_by_one(conv, loops, weighted):
     data, model = random_graph(9, loops=loops, weighted=weighted), random_model(9, conv)
     bulk, _ = evaluated(model, data, engine="batched")
     single, _ = evaluated(model, data, engine="stock")
+    default, _ = evaluated(model, data)  # analytic, if it supports the model
     squeezed, _ = evaluated(model, data, engine="batched", memory_budget=1)
     pd.testing.assert_series_equal(bulk, single, rtol=1e-9, atol=1e-9)
     pd.testing.assert_series_equal(bulk, squeezed, rtol=1e-9, atol=1e-9)
+    pd.testing.assert_series_equal(bulk, default, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("semantics", metrics.SEMANTICS)
-@pytest.mark.parametrize("engine", ["batched", "stock"])
+@pytest.mark.parametrize("engine", ["analytic", "batched", "stock"])
 def test_fidelity_by_hand(semantics, engine, graph, model):
     values, explanations = evaluated(model, graph, engine=engine)
 
@@ -114,7 +116,7 @@ def test_labels_make_it_phenomenon(graph, model):
         ({"at": ["k=0"]}, "level 'k=0'"),
         ({"semantics": ["cut"]}, "unknown semantics 'cut'; use mask or delete"),
         ({"metrics": ["fidelty"]}, "unknown metric 'fidelty'; .* did you mean 'fidelity'"),
-        ({"engine": "analytic"}, "unknown engine 'analytic'; metrics have: batched, stock"),
+        ({"engine": "fast"}, "unknown engine 'fast'; metrics have: analytic, batched, stock"),
         ({"labels": [0, 1]}, "2 labels for 1 explanations"),
     ],
 )

@@ -20,7 +20,7 @@ from benchmarks.tasks import Task
 from benchmarks.tasks._models import GCN
 
 FEATURES, HIDDEN, CLASSES = 32, 16, 2
-REPEATS = {"quick": 2, "full": 5}
+REPEATS = {"quick": 2, "full": 3}
 METHODS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("integrated_gradients", "batched", {}),
     ("integrated_gradients", "analytic", {}),

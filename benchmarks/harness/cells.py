@@ -142,9 +142,13 @@ def encode(cell: Cell) -> str:
         "message": message,
         "config": cell.config,
         "inputs": cell.inputs,
-        **rows,
     }
-    return json.dumps(document, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+    text = json.dumps(document, allow_nan=False, ensure_ascii=False, indent=1).removesuffix("\n}")
+    # A row a line: readable, at a fifth of the size.
+    for kind, written in rows.items():
+        lines = (json.dumps(row, allow_nan=False, ensure_ascii=False) for row in written)
+        text += f',\n "{kind}": [\n  ' + ",\n  ".join(lines) + "\n ]"
+    return text + "\n}\n"
 
 
 def write(folder: Path, cell: Cell) -> Path:

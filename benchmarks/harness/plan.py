@@ -35,7 +35,7 @@ class Profile:
 
 PROFILES = {
     "quick": Profile(nodes=10, seeds=1, repeats=3),
-    "full": Profile(nodes=50, seeds=3, repeats=5),
+    "full": Profile(nodes=30, seeds=2, repeats=5),
 }
 
 # The real data if they can be had, else a stand-in of the same size; and a task with ground truth.

@@ -63,9 +63,12 @@ class Method(ABC):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The method's options and their values, the engine not among them."""
-        names = [field.name for field in dataclasses.fields(self) if field.name != "engine"]
-        return {name: getattr(self, name) for name in names}
+        """The method's options and their values; ``memory_budget`` if it is not the default."""
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        del given["engine"]
+        if given["memory_budget"] == Method.memory_budget:
+            del given["memory_budget"]
+        return given
 
     @abstractmethod
     def attribute(self, problem: Problem) -> Attribution:

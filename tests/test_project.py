@@ -65,3 +65,14 @@ def test_tox_has_the_matrix():
     tox.read(ROOT / "tox.ini")
     assert "py3{11,12,13}-{cpu,cuda}" in tox["tox"]["env_list"]
     assert "bench-{cpu,cuda}" in tox["tox"]["env_list"]
+
+
+def test_numbers_in_the_readme_come_from_a_report():
+    text = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"<!-- from (results/\S+) -->(.*?)<!-- end -->", text, flags=re.DOTALL)
+    assert blocks
+    for source, block in blocks:
+        lines = set((ROOT / source).read_text().splitlines())
+        assert all(line in lines for line in block.splitlines() if line.startswith("|"))
+        for picture in re.findall(r"!\[[^]]*\]\((\S+)\)", block):
+            assert (ROOT / picture).is_file()

@@ -95,6 +95,9 @@ def sparse_product(
     return matrix @ dense
 
 
+DIRECT = 500_000  # entries of [U, S, H]
+
+
 class AnalyticProblem(BatchedProblem):
     """R receptive fields of a two-layer GCN."""
 
@@ -163,7 +166,7 @@ class AnalyticProblem(BatchedProblem):
         transformed = before.relu() @ stack.w2.t()
         g = self.gradient(self.result(transformed, a)) * weight[:, None]
 
-        b = _by_prefix_sums(before > 0, g @ stack.w2, a, self.which, self.pair_field)
+        b = self._summed(before > 0, g @ stack.w2, a)
         last_norm = stack.n2[0][fields.e_id[self.last]]
         c = x.new_zeros(len(self.inner), 1)
         c[:, 0].index_add_(0, self.pair[fields.edge_index[0, self.last]], last_norm)
@@ -183,6 +186,16 @@ class AnalyticProblem(BatchedProblem):
         sums = x.new_zeros(len(fields.n_id), len(stack.w1)).index_add_(0, source, messages)
         sums[self.inner] += k * stack.n1[1][fields.n_id[self.inner], None]
         return sums @ stack.w1, edge_mask
+
+    def _summed(self, positive: Tensor, q: Tensor, alphas: Tensor) -> list[Tensor]:
+        """``B_k`` for k = 0, 1, 2, each [P, H]."""
+        if len(q) > 1 or positive.numel() > DIRECT:
+            return _by_prefix_sums(positive, q, alphas, self.which, self.pair_field)
+        # For one node with a small field the sums themselves are quicker than their preparation.
+        powers = torch.stack([torch.ones_like(alphas), alphas, alphas * alphas])
+        terms = powers[:, :, None] * q
+        found = torch.bmm(terms.permute(2, 0, 1), positive.to(q).permute(2, 1, 0))
+        return list(found.permute(1, 2, 0)[:, self.which].unbind())
 
     @torch.no_grad()
     def change(self) -> Tensor:
@@ -322,7 +335,8 @@ def problems(
 ) -> Iterator[AnalyticProblem]:
     """Problems of as many nodes as fit into the budget with ``copies`` steps."""
     stack = _prepared(network)
-    inner = (network.index.ptr.diff()[nodes] + 1).cpu().double()
+    ptr = network.index.ptr
+    inner = (ptr[nodes + 1] - ptr[nodes] + 1).cpu().double()
     steps = inner * copies * len(stack.b1) * 6 * network.x.element_size()
     costs = network.field_bytes[nodes.cpu()] + steps
     for group in groups(costs, memory_budget, most):

@@ -161,6 +161,13 @@ METRICS = {
         "Largest difference of an engine's attributions to those of the stock engine, relative to "
         "the latter; an engine is to be equal up to rounding.",
     ),
+    "over_limit": Metric(
+        "time over limit",
+        "down",
+        "Time of many nodes' explanations over the least that this machine needs for the answer: "
+        "one product of hidden gradients and first weights for every node of every field, written "
+        "to memory once, measured in the same run; 1 or more.",
+    ),
 }
 
 

@@ -54,6 +54,7 @@ class EngineRatio:
         ratio: Stock's time over this engine's, both for one node; geometric mean.
         median: The median of the same ratios.
         error: Largest difference to stock over the nodes, or None where it was not measured.
+        over_limit: Median of the time over the least that the machine needs, or None.
     """
 
     label: str
@@ -62,6 +63,7 @@ class EngineRatio:
     ratio: Estimate
     median: float
     error: float | None
+    over_limit: float | None
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,7 @@ def engine_ratios(section: Section) -> list[EngineRatio]:
     quality, rows = section.of("engines")
     rows = _with_units(rows[rows["varied"] != FIT]).assign(at_once=rows["nodes"].fillna(1))
     errors = quality[quality["metric"] == "equality_error"]
+    limits = quality[quality["metric"] == "over_limit"]
     found = []
     keys = ["method", "label", "engine", "at_once"]
     for (method, label, engine, at_once), group in rows.groupby(keys, sort=True):
@@ -247,6 +250,8 @@ def engine_ratios(section: Section) -> list[EngineRatio]:
             continue
         same = (errors["method"] == method) & (errors["engine"] == engine)
         differences = errors[same & errors["options"].isin(group["options"])]["value"]
+        same = (limits["method"] == method) & (limits["engine"] == engine)
+        over = limits[same & limits["options"].isin(group["options"])]["value"]
         found.append(
             EngineRatio(
                 label=str(label),
@@ -255,6 +260,7 @@ def engine_ratios(section: Section) -> list[EngineRatio]:
                 ratio=statistics.geometric_mean(logs),
                 median=float(np.exp(logs.median())),
                 error=float(differences.max()) if len(differences) else None,
+                over_limit=float(over.median()) if len(over) else None,
             )
         )
     return found

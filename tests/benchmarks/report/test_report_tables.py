@@ -172,15 +172,17 @@ def test_failed_and_impossible_times_are_left_out(folder, settings, section):
 # ---------------------------------------------------------------------------------------- engines
 
 
-def engine_cell(folder, settings, repeat, seconds, node, nodes=1, error=None):
+def engine_cell(folder, settings, repeat, seconds, node, nodes=1, error=None, over=None):
     folder.add(
         "engines",
         settings,
         part={"repeat": repeat},
         runtime=[{"repeat": repeat, "node": node, "nodes": nodes, "seconds": seconds}],
-        quality=[]
-        if error is None
-        else [{"node": node, "metric": "equality_error", "value": error}],
+        quality=[
+            {"node": node, "metric": metric, "value": value}
+            for metric, value in (("equality_error", error), ("over_limit", over))
+            if value is not None
+        ],
     )
 
 
@@ -189,7 +191,7 @@ def test_engines_are_compared_with_stock_on_the_same_node(folder, settings, sect
         engine_cell(folder, settings("ig", "stock", batch=1), repeat, stock, repeat)
         engine_cell(folder, settings("ig", "batched", batch=9), repeat, batched, repeat, 1, error)
         bulk = settings("ig", "batched", batch=9, bulk=True)
-        engine_cell(folder, bulk, repeat, 10 * stock / 16, 99, nodes=10)
+        engine_cell(folder, bulk, repeat, 10 * stock / 16, 99, nodes=10, over=2.0 + repeat)
     single, bulk = tables.engine_ratios(section())
     assert (single.label, single.engine, single.at_once) == ("ig", "batched", 1)
     assert single.ratio.value == pytest.approx(4)  # of 2 and 8
@@ -199,6 +201,7 @@ def test_engines_are_compared_with_stock_on_the_same_node(folder, settings, sect
     assert (bulk.label, bulk.at_once) == ("ig", 10)
     assert bulk.ratio.value == pytest.approx(16)
     assert bulk.error is None
+    assert (single.over_limit, bulk.over_limit) == (None, 2.5)
 
 
 def test_methods_are_not_compared_with_each_others_stock(folder, settings, section):

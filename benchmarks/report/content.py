@@ -429,8 +429,8 @@ def _engines(section: Section) -> Iterator[Block]:
     yield Table(
         f"{section.title}: how much faster than the stock engine, for one node; ratios stock / "
         "engine, paired within a repeat, with 95 % intervals. Beside it the largest relative "
-        "difference of the attributions to stock's, over all nodes. Time over limit: over the least "
-        "that this machine needs to compute and write the answer, measured in the same run.",
+        "difference of the attributions to stock's, over all nodes. Time over limit: over the "
+        "least that this machine needs to compute and write the answer, measured in the same run.",
         (
             *("method", "engine", "nodes at once", "speed-up, geometric mean ↑"),
             *("median", "pairs", "largest difference to stock ↓", "time over limit ↓"),

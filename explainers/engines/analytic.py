@@ -121,20 +121,23 @@ class AnalyticProblem(BatchedProblem):
         self.pair = inner.cumsum(0) - 1  # position in `inner` of a node that is there
         self.pair_field = fields.node_field[self.inner]
         self.unique, self.which = fields.n_id[self.inner].unique(return_inverse=True)
+        # Of each edge into an explained node, the source's position in `unique`.
+        self.ends = self.which[self.pair[fields.edge_index[0, self.last]]]
 
     def hidden(self, alphas: Tensor) -> Tensor:
         """Pre-activations of the nodes in ``unique`` at each step, [U, S, H]."""
         stack = self.stack
-        s = stack.y[self.unique] * stack.n1[1][self.unique, None]
+        y, a_u, loops = (t.index_select(0, self.unique) for t in (stack.y, stack.a, stack.n1[1]))
+        s = y.mul_(loops[:, None])
         a = alphas[:, None]
-        return torch.addcmul(a * s[:, None] + stack.b1, a * a, stack.a[self.unique][:, None])
+        return torch.addcmul(a * s[:, None] + stack.b1, a * a, a_u[:, None])
 
     def result(self, transformed: Tensor, alphas: Tensor) -> Tensor:
         """The second layer's result z at the explained nodes, [R, S, C], from h W2 [U, S, C]."""
         fields, stack = self.fields, self.stack
-        source = self.which[self.pair[fields.edge_index[0, self.last]]]
-        messages = transformed[source] * stack.n2[0][fields.e_id[self.last]].view(-1, 1, 1)
-        own = transformed[self.which[self.pair[fields.roots]]]
+        norm = stack.n2[0].index_select(0, fields.e_id.index_select(0, self.last))
+        messages = transformed.index_select(0, self.ends) * norm.view(-1, 1, 1)
+        own = transformed.index_select(0, self.which[self.pair[fields.roots]])
         z = own * stack.n2[1][self.nodes].view(-1, 1, 1) + stack.b2
         messages = messages * alphas[:, None]
         return z.index_add_(0, fields.edge_field[self.last], messages)
@@ -176,12 +179,15 @@ class AnalyticProblem(BatchedProblem):
         big_g[roots] += own * b[1][roots]
         k[roots] += own * b[0][roots]
 
-        source, pair = fields.edge_index[0], self.pair[fields.edge_index[1]]
-        norm = stack.n1[0][fields.e_id]
-        messages = big_g[pair] * norm[:, None]
-        edge_mask = torch.einsum("eh,eh->e", stack.y[fields.n_id[source]], messages)
-        ends = self.which[self.pair[source[self.last]]]
-        along = torch.einsum("esc,esc->e", transformed[ends], g[fields.edge_field[self.last]])
+        source, pair = fields.edge_index[0], self.pair.index_select(0, fields.edge_index[1])
+        norm = stack.n1[0].index_select(0, fields.e_id)
+        # index_select copies rows; indexing by brackets goes element by element.
+        messages = big_g.index_select(0, pair).mul_(norm[:, None])
+        sent = stack.y.index_select(0, fields.n_id.index_select(0, source))
+        edge_mask = torch.einsum("eh,eh->e", sent, messages)
+        sent = transformed.index_select(0, self.ends)
+        reached = g.index_select(0, fields.edge_field.index_select(0, self.last))
+        along = torch.einsum("esc,esc->e", sent, reached)
         edge_mask[self.last] += along * last_norm
         sums = x.new_zeros(len(fields.n_id), len(stack.w1)).index_add_(0, source, messages)
         sums[self.inner] += k * stack.n1[1][fields.n_id[self.inner], None]

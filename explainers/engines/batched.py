@@ -38,7 +38,7 @@ class BatchedProblem(Problem):
 
     @cached_property
     def x(self) -> Tensor:
-        return self.network.x[self.fields.n_id]
+        return self.network.x.index_select(0, self.fields.n_id)
 
     @cached_property
     def edge_mask(self) -> Tensor:

@@ -1,0 +1,71 @@
+"""The PageRank floor."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from explainers.engines.network import Network
+from explainers.engines.problem import Attribution, Problem
+from explainers.methods._base import Method
+
+TOLERANCE = 1e-12  # of the ranks' sum, 1
+_RANKS: weakref.WeakKeyDictionary[Network, dict[float, Tensor]] = weakref.WeakKeyDictionary()
+
+
+@dataclass(kw_only=True)
+class PageRank(Method):
+    """How central the ends of an edge are in the graph, whatever the model says: a floor.
+
+    Page, Brin, Motwani and Winograd, Stanford InfoLab 1999-66. An edge scores the mean PageRank
+    of its two ends and each feature of a node the node's PageRank. The ranks are those of the
+    whole graph, without edge weights, the same for every explained node (the baseline of Amara et
+    al., arXiv:2206.09677, restarts the walk at the explained node instead).
+
+    Args:
+        damping: The share of steps that follow an edge; the others go to any node.
+    """
+
+    engines: ClassVar[tuple[str, ...]] = ("batched",)
+    signed: ClassVar[bool] = False
+    asks_model: ClassVar[bool] = False
+    citation: ClassVar[str] = "Page et al. 1999, Stanford InfoLab 1999-66"
+
+    damping: float = 0.85
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.damping < 1:
+            raise ValueError(f"damping is to be 0 or more and below 1, got {self.damping!r}")
+
+    def attribute(self, problem: Problem) -> Attribution:
+        """Scores in (0, 1]."""
+        known = _RANKS.setdefault(problem.network, {})
+        if self.damping not in known:
+            known[self.damping] = page_rank(problem.network, self.damping)
+        ranks = known[self.damping][problem.fields.n_id].to(problem.x)
+        edges = ranks[problem.fields.edge_index].mean(dim=0)
+        return Attribution(ranks[:, None].expand_as(problem.x).clone(), edges)
+
+
+def page_rank(network: Network, damping: float) -> Tensor:
+    """The PageRank of every node, float64 [N], by power iteration."""
+    count, (source, target) = network.num_nodes, network.edge_index
+    degree = torch.bincount(source, minlength=count).double()
+    ranks = torch.full_like(degree, 1 / count)
+    while True:
+        # Who has no edge to follow goes to any node.
+        lost = ranks[degree == 0].sum()
+        walked = torch.zeros_like(ranks).index_add_(0, target, (ranks / degree)[source])
+        following = damping * (walked + lost / count) + (1 - damping) / count
+        change, ranks = (following - ranks).abs().sum(), following
+        # Each step shrinks the distance to the fixed point by the damping, at least.
+        if float(change) * damping <= TOLERANCE * (1 - damping):
+            return ranks
+
+
+METHOD = PageRank

@@ -110,16 +110,8 @@ def test_engines(
         result = benchmark.pedantic(
             explain, rounds=rounds, iterations=1, warmup_rounds=int(rounds > 1)
         )
-        for seconds in benchmark.stats.stats.data:
-            cell.runtime.append(
-                {
-                    "repeat": repeat,
-                    "node": node,
-                    "nodes": count,
-                    "seconds": seconds,
-                    "peak_bytes": peak,
-                }
-            )
+        times = benchmark.stats.stats.data
+        cell.add_times(times, repeat=repeat, node=node, nodes=count, peak_bytes=peak)
         if name == CURVE:
             return
         explanation, rows = result

@@ -77,10 +77,8 @@ def test_ig_sweep(
         explain = partial(method.explain, task.model, task.data, node)
         peak = peak_memory(explain, device) if repeat == 0 else None
         (explanation,) = benchmark.pedantic(explain, rounds=2, iterations=1, warmup_rounds=1)
-        for seconds in benchmark.stats.stats.data:
-            cell.runtime.append(
-                {"repeat": repeat, "node": node, "nodes": 1, "seconds": seconds, "peak_bytes": peak}
-            )
+        times = benchmark.stats.stats.data
+        cell.add_times(times, repeat=repeat, node=node, nodes=1, peak_bytes=peak)
         for metric, value in errors(explanation, references[key]).items():
             cell.quality.append(
                 {"node": node, "metric": metric, "level": "", "semantics": "", "value": value}

@@ -59,13 +59,5 @@ def test_runtime(
         explain = partial(method.explain, task.model, task.data, node)
         peak = peak_memory(explain, device) if repeat == 0 else None
         benchmark.pedantic(explain, rounds=rounds, iterations=1, warmup_rounds=int(rounds > 1))
-        for seconds in benchmark.stats.stats.data:
-            cell.runtime.append(
-                {
-                    "repeat": repeat,
-                    "node": node,
-                    "nodes": 1,
-                    "seconds": seconds,
-                    "peak_bytes": peak,
-                }
-            )
+        times = benchmark.stats.stats.data
+        cell.add_times(times, repeat=repeat, node=node, nodes=1, peak_bytes=peak)

@@ -123,18 +123,16 @@ def test_scaling(
         explain = partial(method.explain, model, data, node)
         peak = peak_memory(explain, device) if repeat == 0 else None
         benchmark.pedantic(explain, rounds=3, iterations=1, warmup_rounds=1)
-        for seconds in benchmark.stats.stats.data:
-            cell.runtime.append(
-                {
-                    "repeat": repeat,
-                    "node": node,
-                    "nodes": 1,
-                    "seconds": seconds,
-                    "peak_bytes": peak,
-                    "varied": point.varied,
-                    "at": point.at,
-                }
-            )
+        times = benchmark.stats.stats.data
+        cell.add_times(
+            times,
+            repeat=repeat,
+            node=node,
+            nodes=1,
+            peak_bytes=peak,
+            varied=point.varied,
+            at=point.at,
+        )
 
 
 def _generate(point: Point) -> Task:

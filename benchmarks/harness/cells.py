@@ -15,7 +15,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
@@ -58,6 +58,10 @@ class Cell:
     def __post_init__(self) -> None:
         self.config, self.inputs = plain(self.config), plain(self.inputs)
         self.key = self.key or cell_key(self.benchmark, self.config, self.inputs)
+
+    def add_times(self, seconds: Iterable[float], **row: Any) -> None:
+        """Adds a runtime row for each of the times; what else a row says is the same in all."""
+        self.runtime += [{**row, "seconds": value} for value in seconds]
 
     @property
     def identity(self) -> str:

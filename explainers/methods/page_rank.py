@@ -14,6 +14,7 @@ from explainers.engines.problem import Attribution, Problem
 from explainers.methods._base import Method
 
 TOLERANCE = 1e-12  # of the ranks' sum, 1
+ROUNDING = 1e-14  # no step gets nearer than this
 _RANKS: weakref.WeakKeyDictionary[Network, dict[float, Tensor]] = weakref.WeakKeyDictionary()
 
 
@@ -64,7 +65,7 @@ def page_rank(network: Network, damping: float) -> Tensor:
         following = damping * (walked + lost / count) + (1 - damping) / count
         change, ranks = (following - ranks).abs().sum(), following
         # Each step shrinks the distance to the fixed point by the damping, at least.
-        if float(change) * damping <= TOLERANCE * (1 - damping):
+        if float(change) * damping <= max(TOLERANCE * (1 - damping), ROUNDING):
             return ranks
 
 

@@ -33,6 +33,12 @@ def test_each_damping_has_ranks_of_its_own(graph, model):
     assert not torch.allclose(one.edge_mask, other.edge_mask)
 
 
+def test_a_damping_near_one_comes_to_an_end():
+    data, method = random_graph(2), explainers.load("page_rank", damping=1 - 1e-9)
+    (explanation,) = method.explain(random_model(0), data, 0)
+    assert explanation.edge_mask.isfinite().all()
+
+
 @pytest.mark.parametrize("damping", [-0.1, 1.0, float("nan")])
 def test_bad_damping(damping):
     with pytest.raises(ValueError, match="damping is to be 0 or more and below 1"):

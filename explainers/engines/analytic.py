@@ -219,20 +219,8 @@ class AnalyticProblem(BatchedProblem):
         fields, network = self.fields, self.network
         norms: list[Tensor] = []
         for layer in network.layers:
-            edges, loops = network.weights(layer)
-            weight = edges[fields.e_id] * kept
-            own = loops[fields.n_id] if len(loops) else weight.new_zeros(len(fields.n_id))
-            # Of nodes on the border only the degree is known here, not the edges.
-            start = (
-                own
-                if alone
-                else torch.where(fields.border, network.degree(layer)[fields.n_id], own)
-            )
-            degree = start.repeat(len(kept), 1).index_add_(1, fields.edge_index[1], weight)
-            scale = degree.pow(-0.5)
-            scale = scale.masked_fill(scale.isinf(), 0)
-            source, target = fields.edge_index
-            norms += [scale[:, source] * weight * scale[:, target], own * scale * scale]
+            edges, own = batched.reduced_norm(network, fields, layer, kept, alone=alone)
+            norms += [edges, own if len(own) else edges.new_zeros(len(fields.n_id))]
         return self._outputs(*norms)
 
     @property

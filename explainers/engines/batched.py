@@ -110,16 +110,8 @@ class _Blocks:
         for name, value in network.inputs.items():
             blocks.inputs[name] = value[fields.e_id].repeat(count, *[1] * (value.dim() - 1))[flat]
         for layer in filter(is_normalised, network.layers):
-            edges, loops = network.weights(layer)
-            weight = edges[fields.e_id].repeat(count)
-            loops = loops[fields.n_id].repeat(count) if len(loops) else loops
-            # Of nodes on the border only the degree is known here, not the edges.
-            degree = loops.clone() if len(loops) else torch.zeros_like(blocks.ones)
-            if not alone:
-                border = fields.border.repeat(count)
-                degree[border] = network.degree(layer)[fields.n_id].repeat(count)[border]
-            degree.index_add_(0, blocks.edge_index[1], weight[flat])
-            blocks.set_norm(layer, *normalise(weight[flat], loops, blocks.edge_index, degree))
+            edges, loops = reduced_norm(network, fields, layer, kept, alone=alone)
+            blocks.set_norm(layer, edges.flatten()[flat], loops.flatten())
         return blocks
 
     def set_norm(self, layer: GCNConv, edges: Tensor, loops: Tensor) -> None:
@@ -151,6 +143,21 @@ class _Blocks:
                 layer.explain = None if layer.explain else layer.explain
             for layer in self.norms:
                 layer._cached_edge_index = None
+
+
+def reduced_norm(
+    network: Network, fields: Fields, layer: GCNConv, kept: Tensor, *, alone: bool
+) -> tuple[Tensor, Tensor]:
+    """A GCNConv's norm if only ``kept`` [B, e] is left: of edges [B, e], of loops [B, n] or [0]."""
+    edges, loops = network.weights(layer)
+    weight = edges[fields.e_id] * kept
+    loops = loops[fields.n_id] if len(loops) else loops
+    degree = loops if len(loops) else weight.new_zeros(len(fields.n_id))
+    if not alone:
+        # Of nodes on the border only the degree is known here, not the edges.
+        degree = torch.where(fields.border, network.degree(layer)[fields.n_id], degree)
+    degree = degree.repeat(len(kept), 1).index_add_(1, fields.edge_index[1], weight)
+    return normalise(weight, loops, fields.edge_index, degree)
 
 
 def _repeat(fields: Fields, count: int) -> Tensor:

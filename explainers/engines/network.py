@@ -272,10 +272,13 @@ def is_normalised(layer: MessagePassing) -> bool:
 def normalise(
     edges: Tensor, loops: Tensor, edge_index: Tensor, degree: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Weights of edges [E] and self loops ([N] or [0]), over the roots of both degrees [N]."""
+    """Weights of edges [..., E] and self loops ([N] or [0]), over the roots of both degrees.
+
+    ``degree`` is [..., N]; so are the loops of the result, if there are any.
+    """
     scale = degree.pow(-0.5)
     scale = scale.masked_fill(scale.isinf(), 0)
-    edges = scale[edge_index[0]] * edges * scale[edge_index[1]]
+    edges = scale[..., edge_index[0]] * edges * scale[..., edge_index[1]]
     return edges, loops * scale * scale if len(loops) else loops
 
 

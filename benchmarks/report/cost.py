@@ -1,0 +1,148 @@
+"""What the explanations of a task cost: time, memory, the sweep, the engines, scaling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from benchmarks.report import figures, tables
+from benchmarks.report.blocks import (
+    NOTHING,
+    Block,
+    Entry,
+    Heading,
+    Table,
+    Text,
+    factor,
+    factors,
+    number,
+    seconds,
+    share,
+    size,
+)
+from benchmarks.report.sections import Section
+from benchmarks.report.wording import (
+    picture,
+    variant,
+)
+
+
+def runtime(section: Section, palette: figures.Palette, machine: str) -> Iterator[Block]:
+    """Time and memory of one explanation."""
+    timings, fits = tables.timings(section), tables.fits(section)
+    if not timings and not fits:
+        return
+    yield Heading("Time", f"time-{section.slug}", 3)
+    reference = tables.reference(section)
+    if timings and reference is not None:
+        rows = [
+            [
+                Entry(timing.label),
+                Entry(timing.engine),
+                Entry("1× (reference)" if pair == reference else factors(timing.speedup)),
+                Entry(seconds(timing.seconds)),
+                Entry(size(timing.peak_bytes)),
+                Entry(str(timing.nodes)),
+            ]
+            for timing in timings
+            for pair in [(timing.label, timing.engine)]
+        ]
+        yield Table(
+            f"{section.title}: time of one explanation. Speed-ups over {variant(*reference)} are "
+            "geometric means of ratios that are paired within a repeat, on the same node, with "
+            "95 % intervals over the nodes. Absolute times and memory are medians on this machine "
+            f"({machine}) and hold for no other.",
+            ("method", "engine", "speed-up ↑", "median, this machine", "peak memory", "nodes"),
+            rows,
+        )
+    if fits:
+        yield Table(
+            f"{section.title}: training that comes before the first explanation, not part of the "
+            f"times above; median on this machine ({machine}).",
+            ("method", "engine", "median, this machine", "trainings"),
+            [
+                [Entry(label), Entry(engine), Entry(seconds(value)), Entry(str(count))]
+                for label, engine, value, count in fits
+            ],
+        )
+    yield from picture(
+        f"runtime-{section.slug}",
+        f"{section.title}: time of one explanation on this machine ({machine}), logarithmic. "
+        "Small markers are nodes, large ones medians.",
+        figures.runtime(section, palette),
+    )
+
+
+def sweep(section: Section) -> Iterator[Block]:
+    """Integrated Gradients by its steps and batch size: what accuracy costs."""
+    found = tables.sweeps(section)
+    for position, ((method, engine), pairs) in enumerate(found.items()):
+        name = variant(method, engine)
+        anchor = f"sweep-{section.slug}{f'-{position + 1}' if position else ''}"
+        yield Heading(f"Steps and batch size of {name}", anchor, 3)
+        sentence = cheapest_pair(pairs)
+        yield Text(sentence[0].upper() + sentence[1:])
+        yield from picture(
+            anchor,
+            f"{section.title}: {name} by n_steps and internal_batch_size; medians over the "
+            "nodes. Column all: all steps in one pass. Grey: out of memory (oom) or failed. "
+            "Framed: the cheapest pair with a median relative error < 1 %.",
+            figures.sweep(pairs),
+        )
+
+
+def cheapest_pair(pairs: Sequence[tables.Pair]) -> str:
+    """A sentence: which pair of the sweep to take."""
+    best = tables.cheapest(list(pairs))
+    limit = share(tables.MAX_ERROR)
+    if best is None:
+        return f"no pair of n_steps and internal_batch_size has a median relative error < {limit}."
+    return (
+        f"the cheapest pair with a median relative error < {limit} is n_steps = {best.n_steps}, "
+        f"internal_batch_size = {best.batch}: {seconds(best.values['seconds'])} a node on this "
+        f"machine, error {share(best.values['relative_error'])}."
+    )
+
+
+def engines(section: Section) -> Iterator[Block]:
+    """Each engine against stock."""
+    ratios = tables.engine_ratios(section)
+    if not ratios:
+        return
+    yield Heading("Engines", f"engines-{section.slug}", 3)
+    yield Table(
+        f"{section.title}: how much faster than the stock engine, for one node; ratios stock / "
+        "engine, paired within a repeat, with 95 % intervals. Beside it the largest relative "
+        "difference of the attributions to stock's, over all nodes. Time over limit: over the "
+        "least that this machine needs to compute and write the answer, measured in the same run.",
+        (
+            *("method", "engine", "nodes at once", "speed-up, geometric mean ↑"),
+            *("median", "pairs", "largest difference to stock ↓", "time over limit ↓"),
+        ),
+        [
+            [
+                Entry(ratio.label),
+                Entry(ratio.engine),
+                Entry(f"{ratio.at_once:,}"),
+                Entry(factors(ratio.ratio)),
+                Entry(factor(ratio.median)),
+                Entry(str(ratio.ratio.n)),
+                Entry(number(ratio.error)),
+                Entry(NOTHING if ratio.over_limit is None else factor(ratio.over_limit)),
+            ]
+            for ratio in ratios
+        ],
+    )
+
+
+def scaling(section: Section, palette: figures.Palette) -> Iterator[Block]:
+    """Cost against the size of the problem."""
+    figure = figures.scaling(section, palette)
+    if figure is None:
+        return
+    yield Heading("Scaling", f"scaling-{section.slug}", 3)
+    yield from picture(
+        f"scaling-{section.slug}",
+        f"{section.title}: cost of one explanation against the size of the problem, medians, both "
+        "axes logarithmic. A line that ends early ran out of memory or failed; see Failures.",
+        figure,
+    )

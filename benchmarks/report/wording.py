@@ -1,0 +1,63 @@
+"""Phrases that several parts of the report share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib.figure
+
+from benchmarks.report.blocks import (
+    NOTHING,
+    Picture,
+)
+from benchmarks.report.sections import Section
+
+
+def picture(name: str, caption: str, figure: matplotlib.figure.Figure | None) -> Iterator[Picture]:
+    """The figure's block; nothing if there is no figure."""
+    if figure is not None:
+        yield Picture(name, caption, figure)
+
+
+def machine(section: Section, manifest: dict[str, Any]) -> str:
+    """The processor or GPU that a section's times were taken on."""
+    gpu, processor = manifest.get("gpu") or {}, manifest.get("cpu") or {}
+    if section.device.startswith("cuda"):
+        return str(gpu.get("name") or "an unknown GPU")
+    name = str(processor.get("model") or "an unknown CPU")
+    return join(name, counted(processor.get("threads"), "thread"))
+
+
+def variant(method: str, engine: str) -> str:
+    """A method and its engine."""
+    return f"{method} on {engine}" if engine else method
+
+
+def p_value(value: float | None) -> str:
+    """A p-value with three decimals."""
+    if value is None:
+        return NOTHING
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def counted(count: int | None, word: str) -> str:
+    """``1 node``, ``2 nodes``; empty for None."""
+    if count is None:
+        return ""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def named(name: str, value: object) -> str:
+    """A value with its name; empty without a value."""
+    return f"{name} {value}" if value else ""
+
+
+def join(*parts: object) -> str:
+    """The parts that are not empty, with commas."""
+    return ", ".join(str(part) for part in parts if part)
+
+
+def mapping(content: dict[str, Any] | None) -> str:
+    """Names and values, with commas."""
+    return join(*(f"{name} {value}" for name, value in (content or {}).items()))

@@ -15,13 +15,17 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, SCHEMA)  # in schema 1 every value of a metric was an entry of its own
+KEY_VERSION = 1  # of what a key is made from; another would orphan every published cell
+_OWN = {"node", "value"}  # what rows of one metric, level and semantics do not share
+DIGITS = 5  # significant ones of a metric's value: more than any metric of float32 has a use for
 STATUSES = ("ok", "error", "oom", "unavailable")
 KEY_LENGTH = 16
 ASIDE = "aside"
@@ -43,7 +47,8 @@ class Cell:
         status: ``ok``, ``error``, ``oom`` or ``unavailable``.
         message: Why the status is not ``ok``, or how many values were not finite.
         runtime: Rows with ``repeat``, ``node``, ``nodes``, ``seconds``, ``peak_bytes``, ``status``.
-        quality: Rows with ``node``, ``metric``, ``level``, ``semantics``, ``value``.
+        quality: Rows with ``node``, ``metric``, ``level``, ``semantics``, ``value``. As read from a
+            file, rows that agree in all but node and value are one, with lists of both.
     """
 
     benchmark: str
@@ -81,7 +86,7 @@ def cell_key(benchmark: str, config: Mapping[str, Any], inputs: Mapping[str, Any
         ValueError: Something in it is neither text, a finite number, a truth value, None nor a
             list or mapping of these.
     """
-    text = _canonical([SCHEMA, benchmark, plain(config), plain(inputs)])
+    text = _canonical([KEY_VERSION, benchmark, plain(config), plain(inputs)])
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
 
@@ -117,7 +122,8 @@ def encode(cell: Cell) -> str:
 
     JSON has no NaN and no infinity. In rows such a value becomes null, the row's status becomes
     ``error`` if it said nothing worse, and the cell's message counts them: one undefined metric
-    does not take the rest of the cell with it, nor does it pass unseen.
+    does not take the rest of the cell with it, nor does it pass unseen. Metrics' values are rounded
+    to ``DIGITS``, and rows that agree in all but node and value share one entry: see :func:`join`.
 
     Raises:
         ValueError: The status is unknown, or something in the cell is not plain data.
@@ -127,7 +133,7 @@ def encode(cell: Cell) -> str:
     undefined = 0
     rows: dict[str, list[dict[str, Any]]] = {"runtime": [], "quality": []}
     for kind, written in rows.items():
-        for row in getattr(cell, kind):
+        for row in spread(getattr(cell, kind)):
             finite = {name: None if _not_finite(value) else value for name, value in row.items()}
             lost = sum(_not_finite(value) for value in row.values())
             if lost and finite.get("status", "ok") == "ok":
@@ -147,12 +153,53 @@ def encode(cell: Cell) -> str:
         "config": cell.config,
         "inputs": cell.inputs,
     }
+    nodes, joined = join(rows["quality"])
     text = json.dumps(document, allow_nan=False, ensure_ascii=False, indent=1).removesuffix("\n}")
-    # A row a line: readable, at a fifth of the size.
-    for kind, written in rows.items():
-        lines = (json.dumps(row, allow_nan=False, ensure_ascii=False) for row in written)
+    # An entry a line: readable, at a fifth of the size.
+    if nodes:
+        text += f',\n "nodes": {_dump(nodes)}'
+    for kind, entries in (("runtime", rows["runtime"]), ("quality", joined)):
+        lines = (_dump(entry) for entry in entries)
         text += f',\n "{kind}": [\n  ' + ",\n  ".join(lines) + "\n ]"
     return text + "\n}\n"
+
+
+def join(rows: Iterable[Mapping[str, Any]]) -> tuple[list[Any], list[dict[str, Any]]]:
+    """Rows of metrics in little space.
+
+    Rows that agree in all but ``node`` and ``value`` become one entry with lists of both. Most
+    entries are about the same nodes: their list is given once and left out of the entries.
+
+    Returns:
+        That list, empty if no rows were joined, and the entries, in the order of their first rows.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        short = {**row, "value": _short(row["value"])} if "value" in row else dict(row)
+        same = {name: item for name, item in row.items() if name not in _OWN}
+        groups.setdefault(_canonical([same, sorted(row)]), []).append(short)
+    entries: list[dict[str, Any]] = []
+    for group in groups.values():
+        if len(group) > 1 and group[0].keys() >= _OWN:
+            entries.append({**group[0], **{name: [row[name] for row in group] for name in _OWN}})
+        else:
+            entries += group
+    lists = [entry["node"] for entry in entries if isinstance(entry.get("node"), list)]
+    common: list[Any] = max(lists, key=lists.count, default=[])
+    for entry in entries:
+        if entry.get("node") == common:
+            del entry["node"]
+    return common, entries
+
+
+def spread(entries: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """One row for each value: what :func:`join` took together."""
+    for entry in entries:
+        if not isinstance(entry.get("value"), list):
+            yield dict(entry)
+            continue
+        for node, value in zip(entry["node"], entry["value"], strict=True):
+            yield {**entry, "node": node, "value": value}
 
 
 def write(folder: Path, cell: Cell) -> Path:
@@ -199,7 +246,9 @@ def read(path: Path) -> Cell:
         raise UnreadableCell(f"{path.name} is not readable as JSON ({error})") from error
     problem = _problem(document, path.stem)
     if problem:
-        raise UnreadableCell(f"{path.name} is no cell of schema {SCHEMA}: {problem}")
+        raise UnreadableCell(
+            f"{path.name} is no cell of schema {READABLE[0]} or {SCHEMA}: {problem}"
+        )
     return Cell(
         benchmark=document["benchmark"],
         config=document["config"],
@@ -208,7 +257,7 @@ def read(path: Path) -> Cell:
         status=document["status"],
         message=document["message"],
         runtime=document["runtime"],
-        quality=document["quality"],
+        quality=[_with_nodes(entry, document.get("nodes")) for entry in document["quality"]],
     )
 
 
@@ -251,7 +300,7 @@ def move_aside(path: Path) -> Path:
 def _problem(document: object, name: str) -> str | None:
     if not isinstance(document, dict):
         return f"it holds a {type(document).__name__}"
-    if document.get("schema") != SCHEMA:
+    if document.get("schema") not in READABLE:
         return f"its schema is {document.get('schema')!r}"
     kinds = {"benchmark": str, "key": str, "message": str, "config": dict}
     for entry, kind in {**kinds, "runtime": list, "quality": list}.items():
@@ -261,7 +310,33 @@ def _problem(document: object, name: str) -> str | None:
         return f"its status is {document.get('status')!r}"
     if document["key"] != name:
         return f"its key is {document['key']!r}"
+    for entry in document["quality"]:
+        if not isinstance(entry, dict):
+            return f"'quality' holds a {type(entry).__name__}"
+        values = entry.get("value")
+        nodes = entry.get("node", document.get("nodes"))
+        if isinstance(values, list) and not (isinstance(nodes, list) and len(nodes) == len(values)):
+            return f"{entry.get('metric')!r} has {len(values)} values for other nodes"
     return None
+
+
+def _with_nodes(entry: dict[str, Any], nodes: list[Any] | None) -> dict[str, Any]:
+    return {"node": nodes, **entry} if isinstance(entry.get("value"), list) else entry
+
+
+def _short(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    rounded = float(f"{value:.{DIGITS}g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 10**DIGITS else rounded
+
+
+def _dump(item: Any) -> str:
+    """On one line; the items of a list stand close."""
+    if isinstance(item, Mapping):
+        return "{" + ", ".join(f"{_dump(name)}: {_dump(item[name])}" for name in item) + "}"
+    close = (",", ":") if isinstance(item, list) else None
+    return json.dumps(item, allow_nan=False, ensure_ascii=False, separators=close)
 
 
 def _canonical(value: Any) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.harness.cells import Cell, load_all
@@ -67,8 +70,7 @@ def load(folder: Path) -> Results:
 
 def quality_frame(cells: list[Cell]) -> pd.DataFrame:
     """One row for each value of a metric."""
-    rows = [_row(cell, row) for cell in cells for row in cell.quality]
-    return _frame(rows, QUALITY)
+    return _frame([_row(cell, row) for cell in cells for row in cell.quality], QUALITY)
 
 
 def runtime_frame(cells: list[Cell]) -> pd.DataFrame:
@@ -117,19 +119,47 @@ def _row(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
-    ordered = [name for name in columns if name not in _MEASURED]
-    rows = sorted(rows, key=lambda row: [_sort_key(row.get(name)) for name in ordered])
-    data: dict[str, Any] = {}
+    """The rows in order; one whose ``value`` is a list stands for as many, see ``cells.join``."""
+    # A published run has millions of values: little here is done for each of them in Python.
+    lengths = [len(row["value"]) if isinstance(row.get("value"), list) else 1 for row in rows]
+    positions = np.repeat(np.arange(len(rows)), lengths)
+    data: dict[str, pd.Series] = {}
+    keys = []
     for name in columns:
-        values = [row.get(name) for row in rows]
-        if name in _WHOLE or name in _REAL:
-            numbers = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce")
-            numbers = numbers.astype("float64")
-            data[name] = numbers.round().astype("Int64") if name in _WHOLE else numbers
+        entries = [row.get(name) for row in rows]
+        if any(isinstance(entry, list) for entry in entries):
+            many = zip(entries, lengths, strict=True)
+            flat = (item if isinstance(item, list) else [item] * count for item, count in many)
+            codes, distinct = _factors(itertools.chain.from_iterable(flat))
         else:
-            texts = ["" if value is None else str(value) for value in values]
-            data[name] = pd.Series(texts, dtype=object)
-    return pd.DataFrame(data, columns=list(columns))
+            codes, distinct = _factors(entries)
+            codes = codes[positions]
+        if name not in _MEASURED:
+            ranked = sorted(range(len(distinct)), key=lambda code: _sort_key(distinct[code]))
+            places = np.empty(len(distinct), dtype=np.int64)
+            places[ranked] = np.arange(len(distinct))
+            keys.append(places[codes])
+        if name in _WHOLE or name in _REAL:
+            numbers = pd.to_numeric(pd.Series(distinct, dtype=object), errors="coerce")
+            numbers = numbers.astype("float64")
+            column: pd.Series = numbers.round().astype("Int64") if name in _WHOLE else numbers
+        else:
+            column = pd.Series([_text(value) for value in distinct], dtype=object)
+        data[name] = column.take(codes)
+    order = np.lexsort(keys[::-1])
+    ordered = {name: column.take(order).reset_index(drop=True) for name, column in data.items()}
+    return pd.DataFrame(ordered, columns=list(columns))
+
+
+def _factors(entries: Iterable[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
+    """The different ones among ``entries``, and the position there of each."""
+    places: dict[Any, int] = {}
+    codes = [places.setdefault(entry, len(places)) for entry in entries]
+    return np.array(codes, dtype=np.int64), list(places)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _sort_key(value: Any) -> tuple[int, float, tuple[Any, ...]]:

@@ -17,10 +17,12 @@ from benchmarks.harness.cells import (
     UnreadableCell,
     cell_key,
     encode,
+    join,
     load_all,
     move_aside,
     plain,
     read,
+    spread,
     write,
     write_atomically,
 )
@@ -51,7 +53,7 @@ def make_cell(**changes):
 def test_round_trip(tmp_path):
     cell = make_cell(
         runtime=[{"repeat": 0, "node": 3, "nodes": 1, "seconds": 0.5, "peak_bytes": None}],
-        quality=[{"node": 3, "metric": "gini", "level": "", "semantics": "", "value": 0.1 + 0.2}],
+        quality=[{"node": 3, "metric": "gini", "level": "", "semantics": "", "value": 0.12345}],
     )
     path = write(tmp_path / "cells", cell)
     assert path.name == f"{cell.key}.json"
@@ -68,9 +70,80 @@ def test_round_trip(tmp_path):
         "runtime",
         "quality",
     ]
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert load_all(tmp_path / "cells") == ([cell], [])
     assert [entry.name for entry in (tmp_path / "cells").iterdir()] == [path.name]
+
+
+def metric_row(node, metric, value, **more):
+    return {"node": node, "metric": metric, "level": "k=1", "semantics": "", "value": value, **more}
+
+
+def test_rows_that_differ_in_node_and_value_share_an_entry(tmp_path):
+    rows = [
+        metric_row(node, metric, node / 7) for node in (12, 3, 3) for metric in ("common", "other")
+    ]
+    rows += [metric_row(node, "elsewhere", 1.0) for node in (5, 6)]
+    rows += [metric_row(5, "once", 0.0), {"metric": "whole", "value": 2.0}]
+    rows += [metric_row(5, "lost", float("nan")), metric_row(6, "lost", 0.5)]
+    path = write(tmp_path, make_cell(quality=rows))
+    document = json.loads(path.read_text())
+    assert document["nodes"] == [12, 3, 3]
+    short = {"level": "k=1", "semantics": ""}
+    assert document["quality"] == [
+        {"metric": "common", **short, "value": [1.7143, 0.42857, 0.42857]},
+        {"metric": "other", **short, "value": [1.7143, 0.42857, 0.42857]},
+        {"node": [5, 6], "metric": "elsewhere", **short, "value": [1, 1]},
+        {"node": 5, "metric": "once", **short, "value": 0},
+        {"metric": "whole", "value": 2},
+        {"node": 5, "metric": "lost", **short, "value": None, "status": "error"},
+        {"node": 6, "metric": "lost", **short, "value": 0.5},
+    ]
+    found = read(path)
+    assert encode(found) == path.read_text()  # what was read can be written again
+
+    def of(rows, name):
+        return [
+            (row["node"], pytest.approx(row["value"], rel=5e-5))
+            for row in rows
+            if row["metric"] == name
+        ]
+
+    for name in ("common", "other", "elsewhere", "once"):
+        assert of(spread(found.quality), name) == of(rows, name)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"metric": st.sampled_from("ab"), "value": st.floats(-1, 1) | st.none()},
+            optional={"node": st.integers(0, 3), "status": st.just("ok")},
+        )
+    )
+)
+def test_joining_loses_no_row(rows):
+    nodes, entries = join(rows)
+    whole = [
+        {"node": nodes, **entry} if isinstance(entry.get("value"), list) else entry
+        for entry in entries
+    ]
+
+    def counted(rows):
+        texts = [
+            {**row, "value": None if row["value"] is None else float(f"{row['value']:.5g}")}
+            for row in rows
+        ]
+        return sorted(json.dumps(text, sort_keys=True) for text in texts)
+
+    assert counted(spread(whole)) == counted(rows)
+
+
+def test_published_cells_of_schema_1_are_read(tmp_path):
+    path = write(tmp_path, make_cell())
+    document = json.loads(path.read_text())
+    rows = [metric_row(node, "gini", 0.1 + 0.2) for node in (1, 2)]
+    path.write_text(json.dumps({**document, "schema": 1, "quality": rows}))
+    assert read(path).quality == rows
 
 
 def test_results_are_readable_by_others(tmp_path):
@@ -211,7 +284,9 @@ def test_every_cut_of_a_file_is_noticed(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 2}, "its schema is 2"),
+        ({"schema": 3}, "its schema is 3"),
+        ({"quality": [1]}, "'quality' holds a int"),
+        ({"quality": [{"metric": "m", "value": [1, 2]}]}, "'m' has 2 values for other nodes"),
         ({"status": "fine"}, "its status is 'fine'"),
         ({"runtime": {}}, "'runtime' is to be a list"),
         ({"config": None}, "'config' is to be a dict"),

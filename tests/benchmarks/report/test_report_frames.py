@@ -2,9 +2,11 @@
 
 import json
 
+import pandas as pd
 import pytest
 
-from benchmarks.report.frames import QUALITY, RUNTIME, load, natural
+from benchmarks.harness.cells import Cell
+from benchmarks.report.frames import QUALITY, RUNTIME, load, natural, quality_frame
 from benchmarks.report.sections import split
 
 
@@ -46,6 +48,22 @@ def test_all_at_once_is_the_number_of_steps(folder, settings):
     runtime = load(folder.path).runtime
     assert list(runtime["internal_batch_size"]) == [20]
     assert json.loads(runtime["options"][0]) == options
+
+
+def test_a_list_of_values_is_as_many_rows(folder, settings):
+    lists = [
+        {"node": [10, 9, 9], "metric": "a", "level": "k=1", "value": [0.5, None, 1]},
+        {"node": 3, "metric": "b", "value": 2.0},
+    ]
+    rows = [
+        {"node": node, "metric": "a", "level": "k=1", "value": value}
+        for node, value in ((10, 0.5), (9, None), (9, 1))
+    ]
+    cells = [Cell("quality", settings(), quality=quality) for quality in (lists, [*rows, lists[1]])]
+    joined, single = (quality_frame([cell]) for cell in cells)
+    pd.testing.assert_frame_equal(joined, single)
+    assert list(joined["node"]) == [3, 9, 9, 10]
+    assert joined["value"].fillna(-1).tolist() == [2, -1, 1, 0.5]
 
 
 @pytest.mark.parametrize("kind", ["runtime", "quality", "ig_sweep"])

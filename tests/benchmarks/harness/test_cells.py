@@ -130,7 +130,7 @@ def test_joining_loses_no_row(rows):
 
     def counted(rows):
         texts = [
-            {**row, "value": None if row["value"] is None else float(f"{row['value']:.5g}")}
+            {**row, "value": None if row["value"] is None else 0.0 + float(f"{row['value']:.5g}")}
             for row in rows
         ]
         return sorted(json.dumps(text, sort_keys=True) for text in texts)

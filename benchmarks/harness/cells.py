@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,13 +27,17 @@ READABLE = (1, SCHEMA)  # in schema 1 every value of a metric was an entry of it
 KEY_VERSION = 1  # of what a key is made from; another would orphan every published cell
 _OWN = {"node", "value"}  # what rows of one metric, level and semantics do not share
 DIGITS = 5  # significant ones of a metric's value: more than any metric of float32 has a use for
-STATUSES = ("ok", "error", "oom", "unavailable")
+STATUSES = ("ok", "error", "invalid", "oom", "timeout", "crash", "unavailable")
 KEY_LENGTH = 16
 ASIDE = "aside"
 
 
+# The last entry of a file, over all that stands before it; cells of older runs have none.
+_SEAL = re.compile(r',\n "sha256": "([0-9a-f]{64})"\n}\n?\Z')
+
+
 class UnreadableCell(ValueError):
-    """A file that is no cell of this schema: torn, foreign or renamed. The message names it."""
+    """A file that is no cell: torn, altered, foreign or renamed. The message names it."""
 
 
 @dataclass
@@ -44,7 +49,7 @@ class Cell:
         config: ``task``, ``model_seed``, ``method``, ``engine``, ``options`` (a dict), ``device``.
         inputs: What else determines the numbers: nodes, checksums, versions, the machine.
         key: 16 hexadecimal digits, from the three above.
-        status: ``ok``, ``error``, ``oom`` or ``unavailable``.
+        status: One of ``STATUSES``; ``results/README.md`` says what they mean.
         message: Why the status is not ``ok``, or how many values were not finite.
         runtime: Rows with ``repeat``, ``node``, ``nodes``, ``seconds``, ``peak_bytes``, ``status``.
         quality: Rows with ``node``, ``metric``, ``level``, ``semantics``, ``value``. As read from a
@@ -205,8 +210,14 @@ def spread(entries: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 def write(folder: Path, cell: Cell) -> Path:
     """Writes ``folder/<key>.json`` atomically; an older file of that name is replaced."""
     path = folder / f"{cell.key}.json"
-    write_atomically(path, encode(cell))
+    write_atomically(path, seal(encode(cell)))
     return path
+
+
+def seal(text: str) -> str:
+    """A cell's file content with its SHA-256 as the last entry."""
+    content = text.removesuffix("\n}\n")
+    return f'{content},\n "sha256": "{_sha256(content)}"\n}}\n'
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -238,18 +249,20 @@ def read(path: Path) -> Cell:
     """The cell in ``path``.
 
     Raises:
-        UnreadableCell: The file is torn, is no cell of this schema, or has another cell's name.
+        UnreadableCell: The file is torn, was altered, is no cell of this schema, or has another
+            cell's name.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except (OSError, ValueError) as error:
+        text = path.read_text(encoding="utf-8")
+        document = json.loads(text, parse_constant=_refuse_constant)
+    except (OSError, ValueError, RecursionError) as error:
         raise UnreadableCell(f"{path.name} is not readable as JSON ({error})") from error
-    problem = _problem(document, path.stem)
+    problem = _problem(document, path.stem) or _broken_seal(document, text)
     if problem:
         raise UnreadableCell(
             f"{path.name} is no cell of schema {READABLE[0]} or {SCHEMA}: {problem}"
         )
-    return Cell(
+    cell = Cell(
         benchmark=document["benchmark"],
         config=document["config"],
         inputs=document.get("inputs", {}),
@@ -259,6 +272,9 @@ def read(path: Path) -> Cell:
         runtime=document["runtime"],
         quality=[_with_nodes(entry, document.get("nodes")) for entry in document["quality"]],
     )
+    if not all(map(_is_row, [*cell.runtime, *cell.quality])):
+        raise UnreadableCell(f"{path.name} has rows that are not names with texts and numbers")
+    return cell
 
 
 def load_all(folder: Path, *, set_aside: bool = False) -> tuple[list[Cell], list[str]]:
@@ -302,12 +318,15 @@ def _problem(document: object, name: str) -> str | None:
         return f"it holds a {type(document).__name__}"
     if document.get("schema") not in READABLE:
         return f"its schema is {document.get('schema')!r}"
-    kinds = {"benchmark": str, "key": str, "message": str, "config": dict}
+    kinds = {"benchmark": str, "key": str, "message": str, "status": str, "config": dict}
     for entry, kind in {**kinds, "runtime": list, "quality": list}.items():
         if not isinstance(document.get(entry), kind):
             return f"{entry!r} is to be a {kind.__name__}"
-    if document.get("status") not in STATUSES:
-        return f"its status is {document.get('status')!r}"
+    config, inputs = document["config"], document.get("inputs", {})
+    if not isinstance(inputs, dict) or not isinstance(config.get("options", {}), dict):
+        return "'inputs' and the config's 'options' are to be dicts"
+    if document["status"] not in STATUSES:
+        return f"its status is {document['status']!r}"
     if document["key"] != name:
         return f"its key is {document['key']!r}"
     for entry in document["quality"]:
@@ -317,7 +336,11 @@ def _problem(document: object, name: str) -> str | None:
         nodes = entry.get("node", document.get("nodes"))
         if isinstance(values, list) and not (isinstance(nodes, list) and len(nodes) == len(values)):
             return f"{entry.get('metric')!r} has {len(values)} values for other nodes"
-    return None
+    try:
+        determined = cell_key(document["benchmark"], config, inputs)
+    except ValueError as error:
+        return str(error)
+    return None if determined == name else "its key is that of another content"
 
 
 def _with_nodes(entry: dict[str, Any], nodes: list[Any] | None) -> dict[str, Any]:
@@ -337,6 +360,34 @@ def _dump(item: Any) -> str:
         return "{" + ", ".join(f"{_dump(name)}: {_dump(item[name])}" for name in item) + "}"
     close = (",", ":") if isinstance(item, list) else None
     return json.dumps(item, allow_nan=False, ensure_ascii=False, separators=close)
+
+
+def _is_row(row: object) -> bool:
+    return isinstance(row, dict) and all(
+        all(map(_is_entry, value)) if name in _OWN and isinstance(value, list) else _is_entry(value)
+        for name, value in row.items()
+    )
+
+
+def _is_entry(value: object) -> bool:
+    return (
+        value is None
+        or isinstance(value, (str, bool))
+        or (isinstance(value, (int, float)) and abs(value) < 2**63)
+    )
+
+
+def _broken_seal(document: dict[str, Any], text: str) -> str | None:
+    found = _SEAL.search(text)
+    if found is None:
+        return "its checksum is not its last entry" if "sha256" in document else None
+    if _sha256(text[: found.start()]) != found[1]:
+        return "it was altered, its checksum is another"
+    return None
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _canonical(value: Any) -> str:

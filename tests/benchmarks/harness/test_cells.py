@@ -1,5 +1,6 @@
 """Cell files: keys, strict JSON, and that a crash at any moment leaves whole files only."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -22,10 +23,12 @@ from benchmarks.harness.cells import (
     move_aside,
     plain,
     read,
+    seal,
     spread,
     write,
     write_atomically,
 )
+from benchmarks.report import frames
 
 CONFIG = {
     "task": "ba-shapes",
@@ -69,6 +72,7 @@ def test_round_trip(tmp_path):
         "inputs",
         "runtime",
         "quality",
+        "sha256",
     ]
     assert document["schema"] == 2
     assert load_all(tmp_path / "cells") == ([cell], [])
@@ -100,7 +104,7 @@ def test_rows_that_differ_in_node_and_value_share_an_entry(tmp_path):
         {"node": 6, "metric": "lost", **short, "value": 0.5},
     ]
     found = read(path)
-    assert encode(found) == path.read_text()  # what was read can be written again
+    assert seal(encode(found)) == path.read_text()  # what was read can be written again
 
     def of(rows, name):
         return [
@@ -141,6 +145,7 @@ def test_joining_loses_no_row(rows):
 def test_published_cells_of_schema_1_are_read(tmp_path):
     path = write(tmp_path, make_cell())
     document = json.loads(path.read_text())
+    del document["sha256"]  # there were no checksums yet
     rows = [metric_row(node, "gini", 0.1 + 0.2) for node in (1, 2)]
     path.write_text(json.dumps({**document, "schema": 1, "quality": rows}))
     assert read(path).quality == rows
@@ -298,6 +303,103 @@ def test_foreign_files(tmp_path, change, message):
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(UnreadableCell, match=message):
         read(path)
+
+
+def test_every_altered_byte_is_noticed(tmp_path):
+    path = write(tmp_path, make_cell(quality=[{"metric": "gini", "value": 0.25}]))
+    content = path.read_bytes()
+    assert b'"value": 0.25' in content
+    for position in range(len(content)):
+        altered = bytearray(content)
+        altered[position] ^= 1
+        path.write_bytes(altered)
+        try:
+            # Only the checksum's own name can change unseen: all else is as it was written.
+            assert read(path).quality == [{"metric": "gini", "value": 0.25}]
+            assert content[:position].count(b"\n") >= content.count(b"\n") - 2
+        except UnreadableCell:
+            pass
+
+
+def test_an_altered_value_and_its_message(tmp_path):
+    path = write(tmp_path, make_cell(quality=[{"metric": "gini", "value": 0.25}]))
+    path.write_text(path.read_text().replace("0.25", "0.75"))
+    with pytest.raises(UnreadableCell, match="it was altered, its checksum is another"):
+        read(path)
+    path.write_text(path.read_text().replace(' "sha256"', ' "sha256": "", "sha256"'))
+    with pytest.raises(UnreadableCell, match="its checksum is not its last entry"):
+        read(path)
+
+
+def test_another_configuration_under_the_same_key(tmp_path):
+    path = write(tmp_path, make_cell())
+    text = path.read_text().replace('"karate"', '"cora"').replace('"ba-shapes"', '"cora"')
+    path.write_text(text)
+    with pytest.raises(UnreadableCell, match="its key is that of another content"):
+        read(path)
+
+
+def test_cells_of_before_the_checksum_are_read(tmp_path):
+    cell = make_cell(quality=[{"metric": "gini", "value": 0.25}])
+    path = tmp_path / f"{cell.key}.json"
+    path.write_text(encode(cell))
+    assert "sha256" not in json.loads(path.read_text())
+    assert read(path) == cell
+    path.write_text(seal(encode(cell)))
+    assert read(path) == cell
+
+
+def test_published_cells_are_read():
+    folders = sorted((Path(__file__).parents[3] / "results").glob("*/cells"))
+    assert folders
+    for folder in folders:
+        found, problems = load_all(folder)
+        assert found
+        assert problems == []
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(
+    st.sampled_from([None, *json.loads(encode(make_cell(quality=[{"value": 1.0}])))]), JSON, JSON
+)
+def test_any_json_is_a_cell_or_set_aside(tmp_path_factory, entry, value, row):
+    """Whatever a file holds: one message, and what is read can be put into the tables."""
+    folder = tmp_path_factory.mktemp("cells")
+    document = json.loads(encode(make_cell(quality=[{"value": 1.0}])))
+    document = value if entry is None else {**document, entry: value, "runtime": [row]}
+    key = "0" * 16
+    if isinstance(document, dict) and entry in ("benchmark", "config", "inputs"):
+        with contextlib.suppress(ValueError, TypeError):  # else the key alone would refuse it
+            parts = (document[name] for name in ("benchmark", "config", "inputs"))
+            document["key"] = key = cell_key(*parts)
+    elif isinstance(document, dict):
+        key = make_cell().key
+    (folder / f"{key}.json").write_text(json.dumps(document))
+    found, problems = load_all(folder, set_aside=True)
+    assert len(found) + len(problems) == 1
+    assert len(list((folder / "aside").glob("*"))) == len(problems)
+    frames.quality_frame(found)
+    frames.runtime_frame(found)
+
+
+@given(st.binary(max_size=60), st.integers(0, 2000), st.integers(0, 60))
+def test_any_damage_is_set_aside(tmp_path_factory, noise, position, length):
+    folder = tmp_path_factory.mktemp("cells")
+    cell = make_cell(quality=[{"metric": "gini", "value": 0.25}])
+    path = write(folder, cell)
+    content = path.read_bytes()
+    path.write_bytes(content[:position] + noise + content[position + length :])
+    found, problems = load_all(folder, set_aside=True)
+    assert len(found) + len(problems) == 1
+    assert found in ([], [cell])
 
 
 def test_nan_in_a_file_is_refused(tmp_path):

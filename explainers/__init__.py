@@ -3,16 +3,18 @@
     method = explainers.load("integrated_gradients", n_steps=50)
     explanations = method.explain(model, data, nodes=[0, 101])
 
-Each is a ``torch_geometric.explain.Explanation`` of one node's receptive field.
+Each is a ``torch_geometric.explain.Explanation`` of one node's receptive field, or of one graph of
+a batch; :func:`unit` says of which.
 """
 
 from __future__ import annotations
 
 from explainers._discovery import discover
 from explainers._pyg import as_algorithm, to_full
+from explainers.engines.problem import unit
 from explainers.methods import load
 
-__all__ = ["as_algorithm", "available", "load", "to_full"]
+__all__ = ["as_algorithm", "available", "load", "to_full", "unit"]
 
 
 def available() -> list[str]:

@@ -39,8 +39,8 @@ from torch_geometric.explain.config import ModelReturnType
 
 from explainers.engines import batched
 from explainers.engines.batched import BatchedProblem
-from explainers.engines.fields import Fields, cut
-from explainers.engines.network import Network, is_normalised
+from explainers.engines.fields import Fields
+from explainers.engines.network import Network, alike, is_normalised
 from explainers.engines.problem import groups
 
 
@@ -334,7 +334,7 @@ def problems(
     steps = inner * copies * len(stack.b1) * 6 * network.x.element_size()
     costs = network.field_bytes[nodes.cpu()] + steps
     for group in groups(costs, memory_budget, most):
-        fields = cut(network.index, nodes[group], network.hops)
+        fields = network.cut(nodes[group])
         yield AnalyticProblem(network, fields, nodes[group], targets[group], memory_budget)
 
 
@@ -361,6 +361,8 @@ def refusal(network: Network) -> str | None:
 
 def _check(network: Network) -> str | None:
     layers = network.layers
+    if network.level != "node":
+        return "it classifies graphs"
     if len(layers) != 2 or network.hops != 2 or not all(map(is_normalised, layers)):
         return "it is not a stack of two GCNConv layers with normalisation"
     if any(layer.explain is False for layer in layers):
@@ -374,7 +376,7 @@ def _check(network: Network) -> str | None:
         return reason
     nodes = batched.sample(network)
     problem = AnalyticProblem(
-        network, cut(network.index, nodes, 2), nodes, torch.zeros_like(nodes), memory_budget=1
+        network, network.cut(nodes), nodes, torch.zeros_like(nodes), memory_budget=1
     )
     alphas = network.x.new_tensor([0.0, 0.3, 0.7, 1.0])
     with torch.no_grad(), torch.inference_mode(False):
@@ -382,6 +384,6 @@ def _check(network: Network) -> str | None:
             alphas.view(-1, 1, 1) * problem.x, alphas[:, None] * problem.edge_mask
         ).transpose(0, 1)
         z = problem.result(problem.hidden(alphas).relu() @ problem.stack.w2.t(), alphas)
-    if not batched.alike(problem._head(z), expected):
+    if not alike(problem._head(z), expected):
         return "it does more than GCNConv, ReLU, GCNConv and a (log-)softmax"
     return None

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch_geometric.nn import GCNConv
 
-from explainers.engines.fields import Fields, cut
-from explainers.engines.network import Network, is_normalised, normalise, owns_loops
+from explainers.engines.fields import Fields
+from explainers.engines.network import Network, alike, is_normalised, normalise, owns_loops
 from explainers.engines.problem import Attribution, Problem, groups
 
 
@@ -49,12 +49,16 @@ class BatchedProblem(Problem):
         if count not in self._blocks:
             self._blocks[count] = _Blocks.copies(self.network, self.fields, count)
         output = self._blocks[count].run(x.flatten(0, 1), edge_mask.flatten())
-        return output.view(count, len(self.x), -1)[:, self.fields.roots]
+        return self._explained(output, count)
 
     def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
         blocks = _Blocks.reduced(self.network, self.fields, kept, alone=alone)
         output = blocks.run(self.x.repeat(len(kept), 1), None)
-        return output.view(len(kept), len(self.x), -1)[:, self.fields.roots]
+        return self._explained(output, len(kept))
+
+    def _explained(self, output: Tensor, count: int) -> Tensor:
+        """The rows [B, R, C] that are explained, of the model's output on ``count`` variants."""
+        return output.view(count, len(output) // count, -1)[:, self.fields.rows]
 
     @property
     def copies(self) -> int:
@@ -98,6 +102,7 @@ class _Blocks:
             edges, loops = network.norm(layer)
             loops = loops[fields.n_id] if len(loops) else loops
             blocks.set_norm(layer, edges[fields.e_id].repeat(count), loops.repeat(count))
+        blocks.set_batch(fields, count)
         return blocks
 
     @classmethod
@@ -112,7 +117,14 @@ class _Blocks:
         for layer in filter(is_normalised, network.layers):
             edges, loops = reduced_norm(network, fields, layer, kept, alone=alone)
             blocks.set_norm(layer, edges.flatten()[flat], loops.flatten())
+        blocks.set_batch(fields, count)
         return blocks
+
+    def set_batch(self, fields: Fields, count: int) -> None:
+        """Tells a model that asks for it that every field is a graph by itself."""
+        if self.network.batch is not None:
+            shift = torch.arange(count, device=fields.n_id.device) * len(fields)
+            self.inputs["batch"] = (fields.node_field + shift[:, None]).flatten()
 
     def set_norm(self, layer: GCNConv, edges: Tensor, loops: Tensor) -> None:
         """Gives a layer its normalised weights."""
@@ -177,7 +189,7 @@ def problems(
     """Problems of as many nodes as fit into the budget ``copies`` times, and at most ``most``."""
     costs = network.field_bytes[nodes.cpu()] * copies
     for group in groups(costs, memory_budget, most):
-        fields = cut(network.index, nodes[group], network.hops)
+        fields = network.cut(nodes[group])
         yield BatchedProblem(network, fields, nodes[group], targets[group], memory_budget)
 
 
@@ -199,7 +211,7 @@ def refusal(network: Network) -> str | None:
 
 def _check(network: Network) -> str | None:
     nodes = sample(network)
-    fields = cut(network.index, nodes, network.hops)
+    fields = network.cut(nodes)
     problem = BatchedProblem(network, fields, nodes, torch.zeros_like(nodes), memory_budget=1)
     try:
         with torch.no_grad(), torch.inference_mode(False):
@@ -209,9 +221,10 @@ def _check(network: Network) -> str | None:
     expected = network.output[nodes]
     if not alike(output, expected):
         wrong = float((output - expected).abs().max())
+        whole = "in the batch" if network.level == "graph" else "on the whole graph"
         return (
-            "its predictions on receptive fields differ from those on the whole graph by "
-            f"{wrong:.1e}: some layer depends on more than the messages into each node"
+            f"its predictions on receptive fields differ from those {whole} by {wrong:.1e}: some "
+            "layer depends on more than the messages into each node"
         )
     return None
 
@@ -224,10 +237,3 @@ def sample(network: Network) -> Tensor:
     order = network.field_bytes.argsort()
     chosen = torch.linspace(0, 0.9 * (len(order) - 1), min(CHECKED_NODES, len(order))).long()
     return order[chosen].unique().to(network.x.device)
-
-
-def alike(output: Tensor, expected: Tensor) -> bool:
-    """Whether two computations of the model's outputs agree up to rounding."""
-    tolerance = 1e-9 if expected.dtype == torch.float64 else 1e-4
-    scale = max(1.0, float(expected.abs().max()))
-    return bool((output - expected).abs().max() <= tolerance * scale)

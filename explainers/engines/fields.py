@@ -1,8 +1,9 @@
-"""Receptive fields: the part of a graph on which a node's prediction depends.
+"""Receptive fields: the part of the data on which a prediction depends.
 
-A network of L message-passing layers sees the nodes within L hops of the explained one, and the
-edges into nodes within L - 1 hops. Fields are cut from an index of the edges by their destination,
-which is built once a graph, so that the cost of a cut is the size of the field.
+For a node, a network of L message-passing layers sees the nodes within L hops, and the edges into
+nodes within L - 1 hops. Fields are cut from an index of the edges by their destination, which is
+built once a graph, so that the cost of a cut is the size of the field. For a graph of a batch, the
+field is that graph.
 """
 
 from __future__ import annotations
@@ -48,6 +49,51 @@ class InEdges:
         return bound.clamp_(max=self.num_edges)
 
 
+class Graphs:
+    """The graphs of a batch, by their nodes and edges.
+
+    Args:
+        edge_index: [2, E], sources and destinations; no edge joins two graphs.
+        batch: [N], the graph of each node.
+    """
+
+    def __init__(self, edge_index: Tensor, batch: Tensor) -> None:
+        self.edge_index = edge_index
+        self._nodes = _Groups(batch)
+        self._edges = _Groups(batch[edge_index[0]], minlength=len(self._nodes.ptr) - 1)
+        # Of each node, the position in its graph.
+        self._position = torch.empty_like(batch)
+        shift = self._nodes.ptr[batch[self._nodes.member]]
+        self._position[self._nodes.member] = torch.arange(len(batch), device=batch.device) - shift
+
+    def sizes(self) -> Tensor:
+        """Nodes and edges of each graph together, float64 [G]."""
+        return (self._nodes.ptr.diff() + self._edges.ptr.diff()).double()
+
+    def cut(self, graphs: Tensor) -> WholeGraphs:
+        """The fields of ``graphs`` [R]: the graphs."""
+        n_id, n_ptr = self._nodes.of(graphs)
+        e_id, e_ptr = self._edges.of(graphs)
+        shift = n_ptr[:-1].repeat_interleave(e_ptr.diff())
+        edge_index = self._position[self.edge_index[:, e_id]] + shift
+        return WholeGraphs(n_id, n_ptr, e_id, e_ptr, edge_index, roots=graphs.new_empty(0))
+
+
+class _Groups:
+    """Things by the group that each is in; ascending within a group."""
+
+    def __init__(self, group: Tensor, minlength: int = 0) -> None:
+        count = torch.bincount(group, minlength=minlength)
+        self.ptr = torch.cat([count.new_zeros(1), count.cumsum(0)])
+        self.member = group.argsort(stable=True)
+
+    def of(self, groups: Tensor) -> tuple[Tensor, Tensor]:
+        """The members of ``groups`` [R], one group after the other; and where each begins."""
+        first = self.ptr[groups]
+        count = self.ptr[groups + 1] - first
+        return self.member[_ranges(first, count)], torch.cat([count.new_zeros(1), count.cumsum(0)])
+
+
 @dataclass(frozen=True)
 class Fields:
     """The receptive fields of R nodes, side by side as one block-diagonal graph.
@@ -69,7 +115,12 @@ class Fields:
     roots: Tensor
 
     def __len__(self) -> int:
-        return self.roots.numel()
+        return self.n_ptr.numel() - 1
+
+    @property
+    def rows(self) -> Tensor:
+        """The explained rows [R] of what the model returns for the fields as one graph."""
+        return self.roots
 
     @cached_property
     def node_counts(self) -> list[int]:
@@ -97,6 +148,20 @@ class Fields:
     def edge_field(self) -> Tensor:
         """The field of each edge, [e]."""
         return torch.repeat_interleave(self.e_ptr.diff())
+
+
+class WholeGraphs(Fields):
+    """Graphs of a batch as fields; there are no explained nodes, so ``roots`` is empty."""
+
+    @property
+    def rows(self) -> Tensor:
+        """The model returns one row for each graph, in their order."""
+        return torch.arange(len(self), device=self.n_id.device)
+
+    @cached_property
+    def border(self) -> Tensor:
+        """No node: all edges of a graph are in its field."""
+        return torch.zeros(len(self.n_id), dtype=torch.bool, device=self.n_id.device)
 
 
 def cut(index: InEdges, roots: Tensor, hops: int) -> Fields:

@@ -20,14 +20,19 @@ from torch_geometric.explain.config import ModelReturnType
 from torch_geometric.nn import GCNConv, MessagePassing
 from torch_geometric.utils import add_remaining_self_loops
 
-from explainers.engines.fields import InEdges
+from explainers.engines.fields import Fields, Graphs, InEdges, cut
 
 # Edge-level inputs: passed on by keyword if the data have them and the model takes them.
 EDGE_INPUTS = ("edge_weight", "edge_attr")
 
 
 class Network:
-    """A model on a graph; made by :func:`prepare`.
+    """A model on a graph, or on the graphs of a batch; made by :func:`prepare`.
+
+    Level. What is explained is a node (the model returns one row for each node) or a graph
+    (``data`` has ``batch``, the graph of each node, which the model takes by keyword, and it
+    returns one row for each graph). Nodes and graphs are the network's *units*. Graphs are
+    explained one by one, as if each were alone.
 
     Self loops. PyG multiplies an edge mask onto the messages by position, and layers such as
     GCNConv put self loops of their own behind the edges: with loops in ``edge_index`` the mask may
@@ -42,9 +47,11 @@ class Network:
         edge_index: The edges that are explained, [2, E'].
         e_id: Their ids in the graph as given [E'], or None if nothing was taken out.
         inputs: Edge-level inputs by keyword, each [E', ...].
+        batch: The graph of each node [N] if the data have it and the model takes it, else None.
+        level: ``"node"`` or ``"graph"``.
         given: ``edge_index`` [2, E] and the inputs [E, ...] with nothing taken out.
         hops: Message-passing steps of one forward pass: the radius of a receptive field.
-        output: The model's output [N, C] on the whole graph.
+        output: The model's output on the whole graph [N, C], or for each graph [G, C].
         return_type: Whether that is log-probabilities, probabilities or raw scores.
 
     Raises:
@@ -57,6 +64,7 @@ class Network:
         self.x = _usable(data.x)
         self.edge_index = _usable(data.edge_index)
         self.inputs = _edge_inputs(model, data)
+        self.batch = _batch(model, data)
         self.model = private_copy(model)
         self.layers = message_passing(self.model)
         if not self.layers:
@@ -76,12 +84,25 @@ class Network:
         self._norms: dict[tuple[bool, bool], tuple[Tensor, Tensor]] = {}
         self._take_out_self_loops()
         self.output, self.hops = self._probe(name)
+        self.level = "graph" if len(self.output) == self._graphs else "node"
         self.return_type = return_type(self.output)
+        if self.level == "graph" and self.units > 1:
+            self._check_independence(name)
 
     @property
     def num_nodes(self) -> int:
         """N."""
         return self.x.size(0)
+
+    @property
+    def units(self) -> int:
+        """How many nodes or graphs there are to explain."""
+        return self.output.size(0)
+
+    @property
+    def keywords(self) -> dict[str, Tensor]:
+        """All that the model takes by keyword: the edge-level inputs, and the batch."""
+        return self.inputs if self.batch is None else {**self.inputs, "batch": self.batch}
 
     @cached_property
     def index(self) -> InEdges:
@@ -89,15 +110,44 @@ class Network:
         return InEdges(self.edge_index, self.num_nodes)
 
     @cached_property
+    def graphs(self) -> Graphs:
+        """The graphs of the batch; built once."""
+        assert self.batch is not None
+        return Graphs(self.edge_index, self.batch)
+
+    def cut(self, units: Tensor) -> Fields:
+        """The receptive fields of ``units`` [R]."""
+        if self.level == "graph":
+            return self.graphs.cut(units)
+        return cut(self.index, units, self.hops)
+
+    @cached_property
     def field_bytes(self) -> Tensor:
-        """Roughly what one pass forwards and backwards over each node's field takes, [N] bytes."""
+        """Roughly what one pass forwards and backwards over each unit's field takes, in bytes."""
+        graph = self.level == "graph"
+        size = self.graphs.sizes() if graph else self.index.size_bound(self.hops)
         widths = [max(p.shape) for p in self.model.parameters() if p.dim() == 2]
         per_edge = 4 * (self.x.size(1) + 2 * sum(widths)) * self.x.element_size()
-        return (self.index.size_bound(self.hops) + 1).cpu() * per_edge
+        return (size + 1).cpu() * per_edge
+
+    def alone(self, graph: int) -> Network:
+        """One graph of the batch as a network of its own, sharing the model."""
+        assert self.batch is not None
+        nodes = self.batch == graph
+        edge_index, inputs = self.given
+        edges = nodes[edge_index[0]]
+        position = nodes.cumsum(0) - 1
+        data = Data(
+            x=self.x[nodes],
+            edge_index=position[edge_index[:, edges]],
+            batch=torch.zeros_like(self.batch[nodes]),
+            **{name: value[edges] for name, value in inputs.items()},
+        )
+        return Network(self.model, data)
 
     @cached_property
     def probabilities(self) -> Tensor:
-        """The model's class probabilities on the whole graph, float64 [N, C]."""
+        """The model's class probabilities for each unit, float64 [N, C] or [G, C]."""
         return to_probabilities(self.output, self.return_type)
 
     def weights(self, layer: GCNConv) -> tuple[Tensor, Tensor]:
@@ -123,7 +173,7 @@ class Network:
         return degree + loops if len(loops) else degree
 
     def whole(self) -> nn.Module:
-        """Another private copy that computes on the whole graph ``(x, edge_index, **inputs)``."""
+        """Another private copy that computes on the whole graph ``(x, edge_index, **keywords)``."""
         model = private_copy(self.model)
         if self.e_id is None:
             return model
@@ -170,22 +220,43 @@ class Network:
             layer.register_propagate_forward_pre_hook(lambda *_: steps.append(1))
         with torch.no_grad():
             try:
-                output = model(self.x, self.edge_index, **self.inputs)
+                output = model(self.x, self.edge_index, **self.keywords)
             except Exception as error:
                 raise ValueError(
                     f"model {name} fails when called as model(x, edge_index"
-                    f"{''.join(f', {key}=...' for key in self.inputs)}) with x "
+                    f"{''.join(f', {key}=...' for key in self.keywords)}) with x "
                     f"{list(self.x.shape)} and edge_index {list(self.edge_index.shape)}: {error}"
                 ) from error
-        if not isinstance(output, Tensor) or output.shape[:-1] != (self.num_nodes,):
+        rows = {self.num_nodes, self._graphs}
+        if not isinstance(output, Tensor) or output.dim() != 2 or output.size(0) not in rows:
             shape = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            graphs = (
+                "explain graphs with a model that takes batch=..., and data.batch"
+                if self.batch is None
+                else f"a graph-level one [G, C] with G = {self._graphs}"
+            )
             raise ValueError(
                 f"model {name} returned {shape}; a node-level explanation needs an output [N, C] "
-                f"with N = {self.num_nodes}"
+                f"with N = {self.num_nodes}; {graphs}"
             )
         if not bool(output.isfinite().all()):
             raise ValueError(f"model {name} returned NaN or infinite outputs; check its weights")
         return output, len(steps)
+
+    @property
+    def _graphs(self) -> int:
+        """Graphs in the batch; 0 without one."""
+        return 0 if self.batch is None else int(self.batch.max()) + 1
+
+    def _check_independence(self, name: str) -> None:
+        """A graph's output is to be its own: what else would its explanation be of?"""
+        here, alone = self.output[0], self.alone(0).output[0]
+        if not alike(alone, here):
+            raise ValueError(
+                f"model {name} gives graph 0 of the batch another output if the others are gone "
+                f"(by {float((alone - here).abs().max()):.1e}): some layer mixes the graphs; hand "
+                "batch on to every layer that normalises or pools, or explain a batch of one graph"
+            )
 
 
 GRAPHS_KEPT = 4  # for each model
@@ -207,7 +278,7 @@ def prepare(model: nn.Module, data: Data) -> Network:
         raise ValueError(f"model is to be a torch.nn.Module, got {type(model).__name__}")
     if not isinstance(data, Data):
         raise ValueError(f"data is to be a torch_geometric.data.Data, got {type(data).__name__}")
-    given = [data.get(name) for name in ("x", "edge_index", *EDGE_INPUTS)]
+    given = [data.get(name) for name in ("x", "edge_index", "batch", *EDGE_INPUTS)]
     tensors = [tensor for tensor in given if isinstance(tensor, Tensor)]
     tensors += [*model.parameters(), *model.buffers()]
     state = tuple((id(t), t.data_ptr(), _version(t), t.shape) for t in tensors)
@@ -305,6 +376,13 @@ def to_probabilities(output: Tensor, kind: ModelReturnType) -> Tensor:
     return output.exp() if kind == ModelReturnType.log_probs else output.softmax(-1)
 
 
+def alike(output: Tensor, expected: Tensor) -> bool:
+    """Whether two computations of the model's outputs agree up to rounding."""
+    tolerance = 1e-9 if expected.dtype == torch.float64 else 1e-4
+    scale = max(1.0, float(expected.abs().max()))
+    return bool((output - expected).abs().max() <= tolerance * scale)
+
+
 def _close_to_one(sums: Tensor, tolerance: float) -> bool:
     return bool(((sums - 1).abs() < tolerance).all())
 
@@ -332,6 +410,31 @@ def _edge_inputs(model: nn.Module, data: Data) -> dict[str, Tensor]:
             raise ValueError(f"data.{name} has NaN or infinite values; clean it first")
         inputs[name] = _usable(value)
     return inputs
+
+
+def _batch(model: nn.Module, data: Data) -> Tensor | None:
+    """The graph of each node, if the data say so and the model asks for it."""
+    batch = data.get("batch")
+    if batch is None or "batch" not in inspect.signature(model.forward).parameters:
+        return None
+    nodes, x = data.x.size(0), data.x
+    if not isinstance(batch, Tensor) or batch.dtype != torch.int64 or batch.shape != (nodes,):
+        raise ValueError(f"data.batch is to be an int64 tensor [{nodes}], the graph of each node")
+    if batch.device != x.device:
+        raise ValueError(
+            f"data.x is on {x.device} and data.batch on {batch.device}; put both on one"
+        )
+    if int(batch.min()) < 0 or not bool(torch.bincount(batch).all()):
+        raise ValueError(
+            "data.batch is to number the graphs from 0 without a gap: every graph needs a node"
+        )
+    across = (batch[data.edge_index[0]] != batch[data.edge_index[1]]).nonzero()
+    if across.numel():
+        raise ValueError(
+            f"edge {int(across[0])} of data.edge_index joins two graphs of data.batch; a batch is "
+            "made by torch_geometric.data.Batch.from_data_list"
+        )
+    return _usable(batch)
 
 
 def _check_data(data: Data) -> None:

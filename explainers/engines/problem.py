@@ -1,5 +1,7 @@
 """What a method is given: fields to explain, and the model on them as a function of its inputs.
 
+What is explained is called a node here; for a model that classifies graphs, it is a graph.
+
 A method asks for outputs at chosen node features and edge masks; how they are computed is the
 engine's business. So every method is written once and runs on every engine.
 """
@@ -39,7 +41,7 @@ class Problem(ABC):
     Attributes:
         network: Model and graph.
         fields: The receptive fields of the nodes.
-        nodes: [R], ids of the nodes.
+        nodes: [R], ids of the nodes; of the graphs, for a model that classifies graphs.
         targets: [R], the class to explain for each.
         memory_budget: Bytes that one pass may take, roughly.
         x: [n, F] node features at which the model is explained.
@@ -137,21 +139,30 @@ class Problem(ABC):
         e_id = fields.e_id if network.e_id is None else network.e_id[fields.e_id]
         nodes, edges = fields.node_counts, fields.edge_counts
         shift = fields.n_ptr[:-1]
+        of_graph = network.level == "graph"
         rows = zip(
             fields.n_id.split(nodes),
             e_id.split(edges),
             (fields.edge_index - shift[fields.edge_field]).split(edges, dim=1),
             part.node_mask.detach().split(nodes),
             part.edge_mask.detach().split(edges),
-            (fields.roots - shift).unbind(),
+            (self.nodes if of_graph else fields.roots - shift).unbind(),
             self.targets.unbind(),
             network.output[self.nodes].unbind(),
             strict=True,
         )
-        names = ("n_id", "e_id", "edge_index", "node_mask", "edge_mask", "index", "target")
+        masks = ("n_id", "e_id", "edge_index", "node_mask", "edge_mask")
+        names = (*masks, "graph" if of_graph else "index", "target", "prediction")
         for r, row in enumerate(rows):
             extra = {name: values[r] for name, values in part.extra.items()}
-            yield Explanation(**dict(zip((*names, "prediction"), row, strict=True)), **extra)
+            yield Explanation(**dict(zip(names, row, strict=True)), **extra)
+
+
+def unit(explanation: Explanation) -> int:
+    """What an explanation is of: the node's id in the data, or the graph's in the batch."""
+    if "graph" in explanation:
+        return int(explanation.graph)
+    return int(explanation.n_id[explanation.index])
 
 
 def groups(costs: Tensor, budget: float, most: int | None = None) -> Iterator[slice]:

@@ -1,6 +1,7 @@
 """Captum and PyG as published: the whole graph, one node and one pass at a time.
 
-The reference: every other engine is tested for equality with this one and timed against it.
+The reference: every other engine is tested for equality with this one and timed against it. A graph
+of a batch is explained by itself, as PyG does it.
 """
 
 from __future__ import annotations
@@ -12,49 +13,64 @@ import torch
 from torch import Tensor
 from torch_geometric.explain.algorithm.captum import CaptumModel
 
-from explainers.engines.fields import cut
 from explainers.engines.network import Network, private_copy
 from explainers.engines.problem import Attribution, Problem
 
 
 class StockProblem(Problem):
-    """One node on the whole graph, through PyG's ``CaptumModel``; see :class:`Problem`."""
+    """One node on the whole graph, or one graph, through PyG's ``CaptumModel``; see `Problem`.
+
+    Attributes:
+        home: What the passes run on: the network, or that of the explained graph alone.
+        index: The row [1] of the output there that is explained; None if it is the only one.
+    """
 
     copies = 1
 
     def __init__(
         self, network: Network, nodes: Tensor, targets: Tensor, memory_budget: int
     ) -> None:
-        fields = cut(network.index, nodes, network.hops)
+        fields = network.cut(nodes)
         super().__init__(network, fields, nodes, targets, memory_budget)
-        self.model = network.whole()
+        self.home = network
+        self.index: Tensor | None = nodes
+        # Where the field is at home.
+        self.n_at, self.e_at = fields.n_id, fields.e_id
+        if network.level == "graph":
+            self.home, self.index = network.alone(int(nodes)), None
+            self.n_at = torch.arange(len(fields.n_id), device=nodes.device)
+            self.e_at = torch.arange(len(fields.e_id), device=nodes.device)
+        self.model = self.home.whole()
         # Keyword inputs are bound here: CaptumModel passes on positions only.
-        self._captum = CaptumModel(_Bound(self.model, network.inputs), "node_and_edge", nodes)
+        bound = _Bound(self.model, self.home.keywords)
+        self._captum = CaptumModel(bound, "node_and_edge", self.index)
 
     @property
     def x(self) -> Tensor:
-        return self.network.x
+        return self.home.x
 
     @cached_property
     def edge_mask(self) -> Tensor:
-        return self.x.new_ones(self.network.edge_index.size(1))
+        return self.x.new_ones(self.home.edge_index.size(1))
 
     def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
-        return self._captum(x, edge_mask, self.network.edge_index)[None]
+        return self._captum(x, edge_mask, self.home.edge_index)[None]
 
     def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
-        network = self.network
-        edge_index, inputs = network.given
-        e_id = self.fields.e_id if network.e_id is None else network.e_id[self.fields.e_id]
-        model = private_copy(network.model)
+        home = self.home
+        edge_index, inputs = home.given
+        e_id = self.e_at if home.e_id is None else home.e_id[self.e_at]
+        model = private_copy(home.model)
+        batch = {} if home.batch is None else {"batch": home.batch}
         outputs = []
         for row in kept:
-            edges = edge_index[0] == edge_index[1] if network.e_id is not None else None
+            edges = edge_index[0] == edge_index[1] if home.e_id is not None else None
             if edges is None or not alone:
                 edges = torch.full_like(edge_index[0], not alone, dtype=torch.bool)
             edges[e_id] = row
             left = {name: value[edges] for name, value in inputs.items()}
-            outputs.append(model(network.x, edge_index[:, edges], **left)[self.nodes])
+            output = model(home.x, edge_index[:, edges], **left, **batch)
+            outputs.append(output if self.index is None else output[self.index])
         return torch.stack(outputs)
 
     @property
@@ -67,13 +83,13 @@ class StockProblem(Problem):
 
     def edge_masks(self, kept: Tensor) -> Tensor:
         masks = self.edge_mask.repeat(len(kept), 1)
-        masks[:, self.fields.e_id] = kept.to(masks)
+        masks[:, self.e_at] = kept.to(masks)
         return masks
 
     def in_fields(self, attribution: Attribution) -> Attribution:
         return Attribution(
-            attribution.node_mask[self.fields.n_id],
-            attribution.edge_mask[self.fields.e_id],
+            attribution.node_mask[self.n_at],
+            attribution.edge_mask[self.e_at],
             attribution.extra,
         )
 

@@ -21,7 +21,7 @@ from explainers.engines.problem import Attribution, Problem
 
 @dataclass(kw_only=True)
 class Method(ABC):
-    """A method that scores the edges and node features behind a node's prediction.
+    """A method that scores the edges and node features behind a prediction, of a node or a graph.
 
     A subclass is a dataclass whose fields are its options, states the class variables below, and
     writes :meth:`attribute`. Its module says ``METHOD = <the class>``.
@@ -83,11 +83,15 @@ class Method(ABC):
     ) -> list[Explanation]:
         """Explains the model's output for each of ``nodes``.
 
+        A model that classifies graphs takes ``batch`` by keyword and returns [G, C]; ``nodes`` are
+        then graphs of the batch ``data``, 0 to G - 1, and each is explained as if it were alone.
+
         Args:
-            model: Called as ``model(x, edge_index)``, with ``edge_weight`` or ``edge_attr`` by
-                keyword if ``data`` has it and the model takes it; returns [N, C]. It is explained
-                in eval mode and is not changed.
-            data: ``x`` [N, F] and ``edge_index`` [2, E].
+            model: Called as ``model(x, edge_index)``, with ``edge_weight``, ``edge_attr`` or
+                ``batch`` by keyword if ``data`` has it and the model takes it; returns [N, C] or
+                [G, C]. It is explained in eval mode and is not changed.
+            data: ``x`` [N, F] and ``edge_index`` [2, E]; for graphs also ``batch`` [N], such as a
+                ``torch_geometric.data.Batch``.
             nodes: One node or several; every one gets an explanation of its own.
             target: The class to explain for each node; None for the class that the model predicts
                 (PyG's "model" explanations), ``data.y[nodes]`` for "phenomenon" explanations.
@@ -96,7 +100,8 @@ class Method(ABC):
             One explanation for each node, of its receptive field: ``n_id`` [n] and ``e_id`` [e]
             (ids in ``data``), ``edge_index`` [2, e] (positions in ``n_id``), ``node_mask`` [n, F],
             ``edge_mask`` [e], ``index`` (position of the node in ``n_id``), ``target`` and
-            ``prediction`` [C] (the model's output for the node).
+            ``prediction`` [C] (the model's output for the node). The field of a graph is the graph;
+            its explanation has no ``index`` but ``graph``, the graph's number.
 
         Raises:
             ValueError: An argument is malformed, or the engine asked for cannot explain the model;
@@ -194,9 +199,11 @@ def _model_name(network: Network) -> str:
 def _nodes(nodes: int | Sequence[int] | Tensor, network: Network) -> Tensor:
     chosen = _whole_numbers("nodes", nodes)
     for node in chosen.tolist():
-        if not 0 <= node < network.num_nodes:
+        if not 0 <= node < network.units:
+            whole = "batch" if network.level == "graph" else "graph"
             raise ValueError(
-                f"node {node} is out of range: the graph has nodes 0 to {network.num_nodes - 1}"
+                f"{network.level} {node} is out of range: the {whole} has {network.level}s 0 to "
+                f"{network.units - 1}"
             )
     return chosen.to(network.x.device)
 
@@ -209,7 +216,8 @@ def _targets(
     targets = _whole_numbers("target", target)
     if len(targets) != len(nodes):
         raise ValueError(
-            f"target has {len(targets)} classes for {len(nodes)} nodes; give one for each node"
+            f"target has {len(targets)} classes for {len(nodes)} {network.level}s; give one for "
+            f"each {network.level}"
         )
     classes = network.output.size(1)
     for value in targets.tolist():

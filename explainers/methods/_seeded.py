@@ -1,4 +1,4 @@
-"""Random numbers that belong to a node: the same whichever others it is explained with."""
+"""Random numbers that belong to a node or graph, whichever others it is explained with."""
 
 from __future__ import annotations
 

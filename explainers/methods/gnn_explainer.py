@@ -82,7 +82,7 @@ class GNNExplainer(Method):
         return Attribution(node_mask, edge_mask)
 
     def _with_pyg(self, problem: StockProblem) -> Attribution:
-        network = problem.network
+        home = problem.home
         algorithm = _SeededGNNExplainer(problem, self.seed, epochs=self.epochs, lr=self.lr)
         algorithm.connect(
             ExplainerConfig(
@@ -92,19 +92,19 @@ class GNNExplainer(Method):
             ),
             ModelConfig(
                 mode="multiclass_classification",
-                task_level="node",
-                return_type=network.return_type,
+                task_level=home.level,
+                return_type=home.return_type,
             ),
         )
-        targets = torch.zeros(network.num_nodes, dtype=torch.long, device=network.x.device)
-        targets[problem.nodes] = problem.targets
+        targets = torch.zeros(home.units, dtype=torch.long, device=home.x.device)
+        targets[slice(None) if problem.index is None else problem.index] = problem.targets
         explanation = algorithm(
-            network.whole(),
-            network.x,
-            network.edge_index,
+            home.whole(),
+            home.x,
+            home.edge_index,
             target=targets,
-            index=problem.nodes,
-            **network.inputs,
+            index=problem.index,
+            **home.keywords,
         )
         return Attribution(explanation.node_mask, explanation.edge_mask)
 
@@ -121,9 +121,8 @@ class _SeededGNNExplainer(PyGGNNExplainer):
 
     def _initialize_masks(self, x: Tensor, edge_index: Tensor) -> None:
         node_mask, edge_mask = initial_masks(self._problem, self._seed)
-        fields = self._problem.fields
         nodes, edges = torch.zeros_like(x), x.new_zeros(edge_index.size(1))
-        nodes[fields.n_id], edges[fields.e_id] = node_mask, edge_mask
+        nodes[self._problem.n_at], edges[self._problem.e_at] = node_mask, edge_mask
         self.node_mask, self.edge_mask = torch.nn.Parameter(nodes), torch.nn.Parameter(edges)
 
 
@@ -157,13 +156,15 @@ def initial_masks(problem: Problem, seed: int) -> tuple[Tensor, Tensor]:
     """Initial logits of the masks in the fields, [n, F] and [e]; PyG's normal distributions."""
     fields, features = problem.fields, problem.x.size(1)
     # PyG scales by the number of nodes of the whole graph.
-    edge_std = torch.nn.init.calculate_gain("relu") * math.sqrt(1 / problem.network.num_nodes)
+    alone, whole = problem.network.level == "graph", problem.network.num_nodes
+    gain = torch.nn.init.calculate_gain("relu")
     nodes, edges = [], []
     counts = zip(fields.node_counts, fields.edge_counts, strict=True)
     for generator, (n, e) in zip(generators(seed, problem.nodes), counts, strict=True):
         nodes.append(torch.from_numpy(generator.standard_normal((n, features))))
-        edges.append(torch.from_numpy(generator.standard_normal(e)))
-    return (torch.cat(nodes) * 0.1).to(problem.x), (torch.cat(edges) * edge_std).to(problem.x)
+        edge_std = gain * math.sqrt(1 / (n if alone else whole))
+        edges.append(torch.from_numpy(generator.standard_normal(e) * edge_std))
+    return (torch.cat(nodes) * 0.1).to(problem.x), torch.cat(edges).to(problem.x)
 
 
 def _likelihood_loss(output: Tensor, problem: Problem) -> Tensor:

@@ -24,8 +24,9 @@ class PageRank(Method):
 
     Page, Brin, Motwani and Winograd, Stanford InfoLab 1999-66. An edge scores the mean PageRank
     of its two ends and each feature of a node the node's PageRank. The ranks are those of the
-    whole graph, without edge weights, the same for every explained node (the baseline of Amara et
-    al., arXiv:2206.09677, restarts the walk at the explained node instead).
+    whole graph, or of each graph of a batch, without edge weights, the same for every explained
+    node (the baseline of Amara et al., arXiv:2206.09677, restarts the walk at the explained node
+    instead).
 
     Args:
         damping: The share of steps that follow an edge; the others go to any node.
@@ -54,16 +55,20 @@ class PageRank(Method):
 
 
 def page_rank(network: Network, damping: float) -> Tensor:
-    """The PageRank of every node, float64 [N], by power iteration."""
-    count, (source, target) = network.num_nodes, network.edge_index
-    degree = torch.bincount(source, minlength=count).double()
-    ranks = torch.full_like(degree, 1 / count)
+    """The PageRank of every node in its graph, float64 [N], by power iteration."""
+    source, target = network.edge_index
+    degree = torch.bincount(source, minlength=network.num_nodes).double()
+    alone = torch.zeros_like(degree, dtype=torch.long)
+    graph = alone if network.batch is None else network.batch
+    share = 1 / torch.bincount(graph).double()[graph]  # of any node of the graph
+    ranks, nowhere = share, (degree == 0).double()
     while True:
         # Who has no edge to follow goes to any node.
-        lost = ranks[degree == 0].sum()
+        lost = torch.zeros_like(ranks).index_add_(0, graph, ranks * nowhere)[graph]
         walked = torch.zeros_like(ranks).index_add_(0, target, (ranks / degree)[source])
-        following = damping * (walked + lost / count) + (1 - damping) / count
-        change, ranks = (following - ranks).abs().sum(), following
+        following = damping * (walked + lost * share) + (1 - damping) * share
+        change = torch.zeros_like(ranks).index_add_(0, graph, (following - ranks).abs()).max()
+        ranks = following
         # Each step shrinks the distance to the fixed point by the damping, at least.
         if float(change) * damping <= max(TOLERANCE * (1 - damping), ROUNDING):
             return ranks

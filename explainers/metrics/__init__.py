@@ -20,7 +20,7 @@ from torch_geometric.explain import Explanation
 from explainers._discovery import discover, fetch
 from explainers.engines import analytic, batched, stock
 from explainers.engines.network import Network, prepare, to_probabilities
-from explainers.engines.problem import Problem
+from explainers.engines.problem import Problem, unit
 from explainers.metrics._case import Case, Level, levels, ranking, size
 
 __all__ = ["SEMANTICS", "Case", "Level", "available", "evaluate", "levels", "ranking", "size"]
@@ -51,7 +51,7 @@ def evaluate(
 
     Args:
         model: The explained model.
-        data: The graph.
+        data: The graph, or the batch of graphs.
         explanations: Of this library's methods, for this model and graph.
         at: Levels, such as ``"k=10"`` or ``"f=20%"``; None for :func:`levels`. A level selects the
             edges of the receptive field with the largest absolute scores.
@@ -66,8 +66,9 @@ def evaluate(
         memory_budget: Bytes that one pass may take, roughly.
 
     Returns:
-        One dict for each value: ``node``, ``metric``, ``level`` (empty if the metric has none),
-        ``semantics`` (empty if it asks for no predictions) and ``value``.
+        One dict for each value: ``node`` (the graph's number, if graphs were explained),
+        ``metric``, ``level`` (empty if the metric has none), ``semantics`` (empty if it asks for no
+        predictions) and ``value``.
 
     Raises:
         ValueError: An unknown level, semantics, metric or engine; explanations of another model or
@@ -88,7 +89,7 @@ def evaluate(
     network = prepare(model, data)
     if not explanations:
         return []
-    nodes = torch.cat([e.n_id[e.index].view(1) for e in explanations]).to(network.x.device)
+    nodes = torch.tensor([unit(e) for e in explanations], device=network.x.device)
     targets = torch.stack([e.target for e in explanations]).to(network.x.device)
     usable = [name for name, module in ENGINES.items() if module.refusal(network) is None]
     if engine is not None and engine not in usable:
@@ -136,12 +137,11 @@ def _cases(
     fields = problem.fields
     rank, sizes = [], []
     for explanation, n, e in zip(explanations, fields.node_counts, fields.edge_counts, strict=True):
-        node = int(explanation.n_id[explanation.index])
         if explanation.n_id.numel() != n or explanation.edge_mask.numel() != e:
             raise ValueError(
-                f"the explanation of node {node} has {explanation.n_id.numel()} nodes and "
-                f"{explanation.edge_mask.numel()} edges, but the node's receptive field has {n} "
-                f"and {e}: it is of another model or graph"
+                f"the explanation of {network.level} {unit(explanation)} has "
+                f"{explanation.n_id.numel()} nodes and {explanation.edge_mask.numel()} edges, but "
+                f"its receptive field has {n} and {e}: it is of another model or graph"
             )
         order = ranking(_numpy(explanation.edge_mask))
         rank.append(np.empty_like(order))

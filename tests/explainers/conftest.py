@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 import torch
 from torch import nn
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 from torch_geometric.nn import (
     GATConv,
     GATv2Conv,
@@ -17,7 +17,12 @@ from torch_geometric.nn import (
     GraphConv,
     SAGEConv,
     TransformerConv,
+    global_add_pool,
+    global_max_pool,
+    global_mean_pool,
 )
+
+import explainers
 
 hypothesis.settings.register_profile("default", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("default")
@@ -47,6 +52,16 @@ def random_graph(seed, nodes=12, edges=40, features=5, loops="none", weighted=Fa
     return data
 
 
+def random_batch(seed, graphs=12, features=5, loops="none", weighted=False):
+    """Small graphs of several sizes; the last is a node without edges."""
+    sizes = torch.randint(2, 9, (graphs,), generator=torch.Generator().manual_seed(seed)).tolist()
+    sizes[-1] = 1
+    make = (
+        random_graph(seed + i, n, 4 * n, features, loops, weighted) for i, n in enumerate(sizes)
+    )
+    return Batch.from_data_list(list(make))
+
+
 class Stack(nn.Module):
     """Layers with ReLU between them."""
 
@@ -61,6 +76,22 @@ class Stack(nn.Module):
         if self.output == "softmax":
             return x.softmax(dim=-1)
         return x.log_softmax(dim=-1) if self.output == "log_softmax" else x
+
+
+POOLS = {"mean": global_mean_pool, "add": global_add_pool, "max": global_max_pool}
+
+
+class GraphStack(Stack):
+    """A stack whose nodes are pooled, and a linear layer on top: it classifies graphs."""
+
+    def __init__(self, layers, output="log_softmax", pool="mean", features=6, classes=3):
+        super().__init__(layers, output="none")
+        self.pool, self.linear, self.kind = POOLS[pool], nn.Linear(features, classes), output
+
+    def forward(self, x, edge_index, edge_weight=None, batch=None):
+        x = super().forward(x, edge_index, edge_weight).relu()
+        x = self.linear(self.pool(x, batch))
+        return x if self.kind == "none" else getattr(x, self.kind)(dim=-1)
 
 
 CONVS = {
@@ -91,8 +122,22 @@ def random_model(seed, conv="gcn", depth=2, features=5, classes=3, output="log_s
     return model
 
 
+def random_graph_model(seed, conv="gcn", depth=2, features=5, output="log_softmax", pool="mean"):
+    layers = random_model(seed, conv, depth, features, classes=6).layers
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return GraphStack(layers, output, pool).double().eval()
+
+
+def predict(model, data):
+    with torch.no_grad():
+        batch = {} if "batch" not in data else {"batch": data.batch}
+        return model(data.x, data.edge_index, **batch)
+
+
 def difference(one, other):
     """The largest difference of two explanations' scores, relative to the largest score."""
+    assert explainers.unit(one) == explainers.unit(other)
     assert torch.equal(one.n_id, other.n_id)
     assert torch.equal(one.e_id, other.e_id)
     assert torch.equal(one.edge_index, other.edge_index)

@@ -8,13 +8,36 @@ import torch
 import explainers
 from explainers.methods import Method
 
-from ..conftest import difference, random_graph, random_model
+from ..conftest import (
+    difference,
+    predict,
+    random_batch,
+    random_graph,
+    random_graph_model,
+    random_model,
+)
 
 NAMES = explainers.available()
 FAST = {
     "integrated_gradients": {"n_steps": 5},
     "gnn_explainer": {"epochs": 3},
 }
+
+
+@pytest.fixture(params=["node", "graph"])
+def level(request):
+    """Nodes of a graph, or graphs of a batch: there are twelve, and the last has no edges."""
+    return request.param
+
+
+@pytest.fixture
+def graph(level):
+    return random_graph(0) if level == "node" else random_batch(0)
+
+
+@pytest.fixture
+def model(level):
+    return random_model(0) if level == "node" else random_graph_model(0)
 
 
 def load(name, **options):
@@ -26,8 +49,7 @@ def test_explanations_have_what_is_promised(name, graph, model):
     method = load(name)
     nodes = [3, 0, 11]  # 11 has no edges
     explanations = method.explain(model, graph, nodes)
-    with torch.no_grad():
-        output = model(graph.x, graph.edge_index)
+    output = predict(model, graph)
     assert len(explanations) == 3
     for node, explanation in zip(nodes, explanations, strict=True):
         n, e = len(explanation.n_id), len(explanation.e_id)
@@ -37,7 +59,12 @@ def test_explanations_have_what_is_promised(name, graph, model):
         assert explanation.node_mask.isfinite().all()
         assert explanation.edge_mask.isfinite().all()
         assert not explanation.node_mask.requires_grad
-        assert int(explanation.n_id[explanation.index]) == node
+        assert explainers.unit(explanation) == node
+        if "batch" in graph:
+            assert torch.equal(explanation.n_id, (graph.batch == node).nonzero().view(-1))
+            assert "index" not in explanation
+        else:
+            assert int(explanation.n_id[explanation.index]) == node
         ends = explanation.n_id[explanation.edge_index]
         assert torch.equal(ends, graph.edge_index[:, explanation.e_id])
         assert int(explanation.target) == int(output[node].argmax())
@@ -66,8 +93,7 @@ def test_the_same_again_and_no_trace(name, graph, model):
     state = {key: value.clone() for key, value in model.state_dict().items()}
     attributes = [dict(vars(layer)) for layer in model.modules()]
     keys = [set(layer._parameters) for layer in model.modules()]
-    with torch.no_grad():
-        output = model(graph.x, graph.edge_index)
+    output = predict(model, graph)
     model.train()
     generator = torch.get_rng_state()
     first = load(name).explain(model, graph, [0, 5])
@@ -85,8 +111,7 @@ def test_the_same_again_and_no_trace(name, graph, model):
         assert getattr(layer, "explain", None) is None
         assert getattr(layer, "_edge_mask", None) is None
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
-    with torch.no_grad():
-        assert torch.equal(model(graph.x, graph.edge_index), output)
+    assert torch.equal(predict(model, graph), output)
 
 
 @pytest.mark.parametrize("engine", ["stock", None])
@@ -142,8 +167,8 @@ def test_the_target_is_explained(name, graph, model):
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        (12, "node 12 is out of range: the graph has nodes 0 to 11"),
-        ([0, -1], "node -1 is out of range"),
+        (12, "(node 12 .*: the graph has nodes|graph 12 .*: the batch has graphs) 0 to 11"),
+        ([0, -1], "(node|graph) -1 is out of range"),
         (0.5, "nodes is to be a whole number"),
         ("0", "nodes is to be a whole number, .* got '0'"),
         (torch.ones(12, dtype=torch.bool), "nodes is to be a whole number"),
@@ -159,7 +184,7 @@ def test_bad_nodes(nodes, message, graph, model):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ([0, 1], "target has 2 classes for 1 nodes"),
+        ([0, 1], "target has 2 classes for 1 (nodes|graphs)"),
         (3, "target 3 is out of range: classes are 0 to 2"),
         ([0.5], "target is to be a whole number"),
     ],

@@ -210,10 +210,13 @@ class AnalyticProblem(BatchedProblem):
         change = self.network.output[self.nodes] - self._head(rest)
         return change.gather(1, self.targets[:, None]).squeeze(1)
 
-    def mask(self, kept: Tensor) -> Tensor:
+    def mask(self, kept: Tensor, nodes: Tensor | None = None) -> Tensor:
         stack, fields = self.stack, self.fields
         one, two = (norm[0][fields.e_id] * kept for norm in (stack.n1, stack.n2))
-        return self._outputs(one, stack.n1[1][fields.n_id], two, stack.n2[1][fields.n_id])
+        own = stack.n1[1][fields.n_id]
+        if nodes is not None:  # without its features a node sends nothing in the first layer
+            one, own = one * nodes[:, fields.edge_index[0]], own * nodes
+        return self._outputs(one, own, two, stack.n2[1][fields.n_id])
 
     def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
         fields, network = self.fields, self.network

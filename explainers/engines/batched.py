@@ -19,7 +19,7 @@ from torch_geometric.nn import GCNConv
 
 from explainers.engines.fields import Fields
 from explainers.engines.network import Network, alike, is_normalised, normalise, owns_loops
-from explainers.engines.problem import Attribution, Problem, groups
+from explainers.engines.problem import Problem, groups
 
 
 class BatchedProblem(Problem):
@@ -72,12 +72,6 @@ class BatchedProblem(Problem):
     @property
     def edge_field(self) -> Tensor:
         return self.fields.edge_field
-
-    def edge_masks(self, kept: Tensor) -> Tensor:
-        return kept.to(self.x)
-
-    def in_fields(self, attribution: Attribution) -> Attribution:
-        return attribution
 
 
 class _Blocks:

@@ -73,9 +73,16 @@ class Problem(ABC):
         multiplied onto the messages of every layer.
         """
 
-    def mask(self, kept: Tensor) -> Tensor:
-        """The outputs [B, R, C] with the messages of all edges but ``kept`` [B, e] set to zero."""
-        return self.predict(self.x.expand(len(kept), -1, -1), self.edge_masks(kept))
+    def mask(self, kept: Tensor, nodes: Tensor | None = None) -> Tensor:
+        """The outputs [B, R, C] with the messages of all edges but ``kept`` [B, e] set to zero.
+
+        And, if given, with the features of all nodes of the fields but ``nodes`` [B, n].
+        """
+        x = self.x.expand(len(kept), -1, -1)
+        if nodes is not None:
+            x = x.clone()
+            x[:, self.node_rows] *= nodes[..., None]
+        return self.predict(x, self.edge_masks(kept))
 
     @abstractmethod
     def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
@@ -100,13 +107,29 @@ class Problem(ABC):
     def copies(self) -> int:
         """How many variants one pass may take within the memory budget, at least 1."""
 
-    @abstractmethod
+    @property
+    def node_rows(self) -> Tensor | slice:
+        """Which rows of ``x`` are the nodes of the fields, in their order."""
+        return slice(None)
+
+    @property
+    def edge_rows(self) -> Tensor | slice:
+        """Which entries of ``edge_mask`` are the edges of the fields, in their order."""
+        return slice(None)
+
     def edge_masks(self, kept: Tensor) -> Tensor:
         """For ``kept`` [B, e], edges of the fields, the masks [B, e'] that ``predict`` takes."""
+        masks = self.edge_mask.repeat(len(kept), 1)
+        masks[:, self.edge_rows] = kept.to(masks)
+        return masks
 
-    @abstractmethod
     def in_fields(self, attribution: Attribution) -> Attribution:
         """The attribution's rows that belong to the fields, in their order."""
+        return Attribution(
+            attribution.node_mask[self.node_rows],
+            attribution.edge_mask[self.edge_rows],
+            attribution.extra,
+        )
 
     def __call__(self, x: Tensor, edge_mask: Tensor) -> Tensor:
         """The explained outputs, summed over the nodes, [B]: what Captum differentiates.

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch_geometric.explain.algorithm.captum import CaptumModel
 
 from explainers.engines.network import Network, private_copy
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.problem import Problem
 
 
 class StockProblem(Problem):
@@ -34,12 +34,8 @@ class StockProblem(Problem):
         super().__init__(network, fields, nodes, targets, memory_budget)
         self.home = network
         self.index: Tensor | None = nodes
-        # Where the field is at home.
-        self.n_at, self.e_at = fields.n_id, fields.e_id
         if network.level == "graph":
             self.home, self.index = network.alone(int(nodes)), None
-            self.n_at = torch.arange(len(fields.n_id), device=nodes.device)
-            self.e_at = torch.arange(len(fields.e_id), device=nodes.device)
         self.model = self.home.whole()
         # Keyword inputs are bound here: CaptumModel passes on positions only.
         bound = _Bound(self.model, self.home.keywords)
@@ -59,7 +55,7 @@ class StockProblem(Problem):
     def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
         home = self.home
         edge_index, inputs = home.given
-        e_id = self.e_at if home.e_id is None else home.e_id[self.e_at]
+        e_id = self.edge_rows if home.e_id is None else home.e_id[self.edge_rows]
         model = private_copy(home.model)
         batch = {} if home.batch is None else {"batch": home.batch}
         outputs = []
@@ -81,17 +77,13 @@ class StockProblem(Problem):
     def edge_field(self) -> Tensor:
         return self.x.new_zeros(len(self.edge_mask), dtype=torch.long)
 
-    def edge_masks(self, kept: Tensor) -> Tensor:
-        masks = self.edge_mask.repeat(len(kept), 1)
-        masks[:, self.e_at] = kept.to(masks)
-        return masks
+    @property
+    def node_rows(self) -> Tensor | slice:
+        return super().node_rows if self.index is None else self.fields.n_id
 
-    def in_fields(self, attribution: Attribution) -> Attribution:
-        return Attribution(
-            attribution.node_mask[self.n_at],
-            attribution.edge_mask[self.e_at],
-            attribution.extra,
-        )
+    @property
+    def edge_rows(self) -> Tensor | slice:
+        return super().edge_rows if self.index is None else self.fields.e_id
 
 
 class _Bound(torch.nn.Module):

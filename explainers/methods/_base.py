@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -34,17 +35,22 @@ class Method(ABC):
     Attributes:
         name: The method's name.
         engines: The engines it runs on, the fastest first.
+        gives: What it tells apart: ``edges``; ``features`` of each node, or only ``nodes``.
         signed: Whether a negative score means evidence against the target.
         asks_model: Whether the scores depend on the model's outputs at all; a floor's do not.
         deterministic: Whether the result depends on no seed.
+        costly: Whether its passes grow with the size of the field; then it is left out of the
+            default choice of quick runs, and runs if it is named.
         citation: Where the method is defined.
     """
 
     name = ""
     engines: ClassVar[tuple[str, ...]] = ("batched", "stock")
+    gives: ClassVar[tuple[str, ...]] = ("edges", "features")
     signed: ClassVar[bool] = True
     asks_model: ClassVar[bool] = True
     deterministic: ClassVar[bool] = True
+    costly: ClassVar[bool] = False
     citation: ClassVar[str] = ""
 
     engine: str | None = None
@@ -69,6 +75,13 @@ class Method(ABC):
         if given["memory_budget"] == Method.memory_budget:
             del given["memory_budget"]
         return given
+
+    @classmethod
+    def describe(cls) -> dict[str, Any]:
+        """What the method is, gives and needs, as plain data."""
+        names = ("engines", "gives", "signed", "asks_model", "deterministic", "costly", "citation")
+        summary = (inspect.getdoc(cls) or "").partition("\n")[0]
+        return {"description": summary} | {name: getattr(cls, name) for name in names}
 
     @abstractmethod
     def attribute(self, problem: Problem) -> Attribution:

@@ -20,6 +20,7 @@ class Degree(Method):
     """
 
     engines: ClassVar[tuple[str, ...]] = ("batched",)
+    gives: ClassVar[tuple[str, ...]] = ("edges", "nodes")
     signed: ClassVar[bool] = False
     asks_model: ClassVar[bool] = False
     citation: ClassVar[str] = "Kipf and Welling 2017, arXiv:1609.02907, eq. 2"

@@ -122,7 +122,7 @@ class _SeededGNNExplainer(PyGGNNExplainer):
     def _initialize_masks(self, x: Tensor, edge_index: Tensor) -> None:
         node_mask, edge_mask = initial_masks(self._problem, self._seed)
         nodes, edges = torch.zeros_like(x), x.new_zeros(edge_index.size(1))
-        nodes[self._problem.n_at], edges[self._problem.e_at] = node_mask, edge_mask
+        nodes[self._problem.node_rows], edges[self._problem.edge_rows] = node_mask, edge_mask
         self.node_mask, self.edge_mask = torch.nn.Parameter(nodes), torch.nn.Parameter(edges)
 
 

@@ -33,6 +33,7 @@ class PageRank(Method):
     """
 
     engines: ClassVar[tuple[str, ...]] = ("batched",)
+    gives: ClassVar[tuple[str, ...]] = ("edges", "nodes")
     signed: ClassVar[bool] = False
     asks_model: ClassVar[bool] = False
     citation: ClassVar[str] = "Page et al. 1999, Stanford InfoLab 1999-66"

@@ -1,0 +1,84 @@
+"""GradientSHAP, or expected gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from captum.attr import Saliency
+
+from explainers.engines.problem import Attribution, Problem
+from explainers.methods._base import Method
+from explainers.methods._seeded import generators
+
+BASELINES = ("nodes", "zeros")
+
+
+@dataclass(kw_only=True)
+class GradientShap(Method):
+    """Integrated Gradients from random baselines, by random points of their paths: SHAP, sampled.
+
+    Lundberg and Lee, arXiv:1705.07874, as Captum's GradientShap without noise, with Captum's
+    gradients: the mean of (input - baseline) x gradient at baseline + a (input - baseline), with
+    one uniform a for features and edges together. The scores estimate what lies between the output
+    and its mean over the baselines. Draws belong to the node, not to the engine or the batch.
+
+    Args:
+        n_samples: Baselines drawn, each with one point of its path.
+        baselines: Of the features: ``nodes``, for each node of the field those of a random node of
+            the graph; or ``zeros``, as in Integrated Gradients. An edge's baseline is no message.
+        seed: Of the draws.
+    """
+
+    deterministic: ClassVar[bool] = False
+    citation: ClassVar[str] = "Lundberg and Lee 2017, arXiv:1705.07874"
+
+    n_samples: int = 50
+    baselines: str = "nodes"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.at_least("n_samples", 1)
+        self.at_least("seed", 0)
+        if self.baselines not in BASELINES:
+            raise ValueError(
+                f"unknown baselines {self.baselines!r}; use one of {', '.join(BASELINES)}"
+            )
+
+    def share(self) -> tuple[int, int | None]:
+        """All points in a pass."""
+        return self.n_samples, None
+
+    def attribute(self, problem: Problem) -> Attribution:
+        """The mean products."""
+        x, mask, background = problem.x, problem.edge_mask, problem.network.x
+        counts = problem.fields.node_counts
+        draws = list(zip(generators(self.seed, problem.nodes), counts, strict=True))
+        points = np.stack([generator.random(self.n_samples) for generator, _ in draws], axis=1)
+        alphas = torch.from_numpy(points).to(x)
+        totals = torch.zeros_like(x), torch.zeros_like(mask)
+        for start in range(0, self.n_samples, problem.copies):
+            alpha = alphas[start : start + problem.copies]
+            baseline = torch.zeros_like(x).repeat(len(alpha), 1, 1)
+            if self.baselines == "nodes":
+                size = len(alpha)
+                rows = [
+                    generator.integers(len(background), size=(size, n)) for generator, n in draws
+                ]
+                drawn = torch.from_numpy(np.concatenate(rows, axis=1)).to(x.device)
+                baseline[:, problem.node_rows] = background[drawn]
+            along = alpha[:, problem.node_field, None], alpha[:, problem.edge_field]
+            differences = x - baseline, mask.expand(len(alpha), -1)
+            inputs = baseline + along[0] * differences[0], along[1] * differences[1]
+            for tensor in inputs:
+                tensor.requires_grad_()
+            gradients = Saliency(problem).attribute(inputs, abs=False)
+            for total, difference, gradient in zip(totals, differences, gradients, strict=True):
+                total += (difference * gradient.detach()).sum(dim=0) / self.n_samples
+        return Attribution(*totals)
+
+
+METHOD = GradientShap

@@ -1,0 +1,70 @@
+"""SmoothGrad."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from captum.attr import Saliency
+
+from explainers.engines.problem import Attribution, Problem
+from explainers.methods._base import Method
+from explainers.methods._seeded import generators
+
+
+@dataclass(kw_only=True)
+class SmoothGrad(Method):
+    """The gradient averaged over noisy copies of the features, signed: what is left of it nearby.
+
+    Smilkov et al., arXiv:1706.03825, section 2, with Captum's gradients; as Captum's NoiseTunnel
+    over signed gradients, but with noise that belongs to the node, so that an explanation depends
+    neither on the engine nor on the other nodes. Noise is on the features alone: a message is
+    there or not, so the edges' gradients are averaged at masks of 1. The paper's noise is a share
+    of the range of an image's values; features have scales of their own, so here it is a share of
+    each feature's standard deviation over the nodes.
+
+    Args:
+        n_samples: Noisy copies.
+        noise: Standard deviation of the noise, over that of the feature.
+        seed: Of the noise.
+    """
+
+    deterministic: ClassVar[bool] = False
+    citation: ClassVar[str] = "Smilkov et al. 2017, arXiv:1706.03825"
+
+    n_samples: int = 50
+    noise: float = 0.15
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.at_least("n_samples", 1)
+        self.at_least("seed", 0)
+        if not self.noise > 0:
+            raise ValueError(f"noise is to be above 0, got {self.noise!r}")
+
+    def share(self) -> tuple[int, int | None]:
+        """All copies in a pass."""
+        return self.n_samples, None
+
+    def attribute(self, problem: Problem) -> Attribution:
+        """The mean gradients."""
+        x, counts = problem.x, problem.fields.node_counts
+        scale = self.noise * problem.network.x.std(dim=0, correction=0)
+        draws = list(zip(generators(self.seed, problem.nodes), counts, strict=True))
+        totals = torch.zeros_like(x), torch.zeros_like(problem.edge_mask)
+        for start in range(0, self.n_samples, problem.copies):
+            size = min(problem.copies, self.n_samples - start)
+            drawn = [generator.standard_normal((size, n, x.size(1))) for generator, n in draws]
+            noisy = x.repeat(size, 1, 1)
+            noisy[:, problem.node_rows] += scale * torch.from_numpy(np.concatenate(drawn, 1)).to(x)
+            inputs = noisy.requires_grad_(), problem.edge_mask.repeat(size, 1).requires_grad_()
+            gradients = Saliency(problem).attribute(inputs, abs=False)
+            for total, gradient in zip(totals, gradients, strict=True):
+                total += gradient.detach().sum(dim=0) / self.n_samples
+        return Attribution(*totals)
+
+
+METHOD = SmoothGrad

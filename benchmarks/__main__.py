@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +40,8 @@ def tasks(options: argparse.Namespace) -> int:
 
     definitions = {name: package.definition(name) for name in package.available()}
     return _print(
-        {name: task.description for name, task in definitions.items()}, as_json=options.json
+        {name: {"description": task.description} for name, task in definitions.items()},
+        as_json=options.json,
     )
 
 
@@ -48,20 +49,17 @@ def methods(options: argparse.Namespace) -> int:
     """Lists the methods."""
     import explainers
 
-    lines = {}
-    for name in explainers.available():
-        text = inspect.getdoc(explainers.load(name)) or ""
-        lines[name] = text.partition("\n")[0]
-    return _print(lines, as_json=options.json)
+    entries = {name: explainers.load(name).describe() for name in explainers.available()}
+    return _print(entries, as_json=options.json)
 
 
-def _print(lines: dict[str, str], *, as_json: bool) -> int:
+def _print(entries: dict[str, dict[str, Any]], *, as_json: bool) -> int:
     if as_json:
-        print(json.dumps([{"name": name, "description": text} for name, text in lines.items()]))
+        print(json.dumps([{"name": name, **entry} for name, entry in entries.items()]))
         return 0
-    width = max(map(len, lines), default=0)
-    for name, text in lines.items():
-        print(f"{name:{width}}  {text}".rstrip())
+    width = max(map(len, entries), default=0)
+    for name, entry in entries.items():
+        print(f"{name:{width}}  {entry['description']}".rstrip())
     return 0
 
 

@@ -51,7 +51,7 @@ class Plan:
         profile: ``quick`` or ``full``.
         tasks: The tasks asked for. Empty means the default choice, which ``Run.choose_tasks``
             makes before the tests are collected.
-        methods: The methods asked for, or all.
+        methods: The methods asked for, or all; in the quick profile without the costly ones.
         device: ``cpu`` or ``cuda``.
         nodes: Nodes to explain of each task.
         seeds: Models of each task; their seeds are 0 to ``seeds - 1``.
@@ -116,13 +116,16 @@ def make_plan(
     _check_names("--task", tasks, benchmarks.tasks.available())
     known = explainers.available()
     _check_names("--method", methods, known)
+    if not methods:
+        costly = profile != "quick"
+        methods = [name for name in known if costly or not explainers.load(name).costly]
     device = device or os.environ.get(DEVICE_VARIABLE) or "cpu"
     _check_device(device)
     defaults = PROFILES[profile]
     return Plan(
         profile=profile,
         tasks=tuple(dict.fromkeys(tasks)),
-        methods=tuple(dict.fromkeys(methods or known)),
+        methods=tuple(dict.fromkeys(methods)),
         device=device,
         nodes=nodes or defaults.nodes,
         seeds=seeds or defaults.seeds,

@@ -31,6 +31,20 @@ def test_listings_for_programs(capsys, command, name):
     assert all(entry["description"] for entry in entries)
 
 
+def test_methods_say_what_they_give_and_need(capsys):
+    assert command_line.main(["methods", "--json"]) == 0
+    entries = {entry.pop("name"): entry for entry in json.loads(capsys.readouterr().out)}
+    lime = entries["lime"]
+    assert (lime["costly"], lime["deterministic"], lime["signed"]) == (True, False, True)
+    assert (lime["gives"], lime["engines"]) == (
+        ["edges", "nodes"],
+        ["analytic", "batched", "stock"],
+    )
+    assert entries["saliency"]["gives"] == ["edges", "features"]
+    assert not entries["degree"]["asks_model"]
+    assert all(entry["citation"] for entry in entries.values())
+
+
 def test_report_is_drawn_from_the_folder(tmp_path, monkeypatch, capsys):
     drawn = []
     report = SimpleNamespace(write=drawn.append)

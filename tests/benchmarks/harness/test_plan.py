@@ -38,6 +38,15 @@ def test_options_have_the_last_word():
     assert (made.nodes, made.seeds, made.repeats) == (2, 1, plan.PROFILES["full"].repeats)
 
 
+def test_costly_methods_run_in_the_full_profile_or_by_name(monkeypatch):
+    import explainers
+
+    monkeypatch.setattr(explainers, "available", lambda: ["lime", "saliency"])
+    assert make_plan().methods == ("saliency",)
+    assert make_plan(profile="full").methods == ("lime", "saliency")
+    assert make_plan(methods=["lime"]).methods == ("lime",)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

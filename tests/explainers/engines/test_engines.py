@@ -25,8 +25,19 @@ from ..conftest import (
 OPTIONS = {
     "integrated_gradients": {"n_steps": 7},
     "gnn_explainer": {"epochs": 6, "lr": 0.1},
+    "gradient_shap": {"n_samples": 5},
+    "kernel_shap": {"n_samples": 12},
+    "lime": {"n_samples": 12},
+    "shapley_sampling": {"n_samples": 2},
+    "smooth_grad": {"n_samples": 5},
 }
-TOLERANCE = {"gnn_explainer": 1e-6}
+TOLERANCE = {
+    "gnn_explainer": 1e-6,
+    # Captum adds up Shapley values, and hands on outputs for a fit, in float32 whatever the model.
+    "kernel_shap": 1e-5,
+    "lime": 1e-5,
+    "shapley_sampling": 1e-5,
+}
 PAIRS = [
     (name, engine)
     for name in explainers.available()
@@ -157,8 +168,8 @@ def test_company_in_a_batch_does_not_matter(name, graph, model):
     apart = [explain(name, "batched", model, graph, v, memory_budget=1)[0] for v in (3, 0, 7, 0)]
     squeezed = explain(name, "batched", model, graph, [3, 0, 7, 0], memory_budget=1)
     for one, other, third in zip(together, apart, squeezed, strict=True):
-        assert difference(one, other) < 1e-9
-        assert difference(third, other) < 1e-9
+        assert difference(one, other) < TOLERANCE.get(name, 1e-9)
+        assert difference(third, other) < TOLERANCE.get(name, 1e-9)
 
 
 class _Global(Stack):

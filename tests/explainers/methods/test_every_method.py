@@ -21,6 +21,11 @@ NAMES = explainers.available()
 FAST = {
     "integrated_gradients": {"n_steps": 5},
     "gnn_explainer": {"epochs": 3},
+    "gradient_shap": {"n_samples": 3},
+    "kernel_shap": {"n_samples": 9},
+    "lime": {"n_samples": 9},
+    "shapley_sampling": {"n_samples": 2},
+    "smooth_grad": {"n_samples": 3},
 }
 
 
@@ -86,6 +91,7 @@ def test_it_says_what_it_is(name):
     assert "engine" not in method.options
     assert isinstance(method.signed, bool)
     assert explainers.load(name, **method.options).options == method.options
+    assert set(method.gives) in ({"edges", "features"}, {"edges", "nodes"})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -221,6 +227,12 @@ def test_no_nodes(graph, model):
         ("gnn_explainer", {"epochs": 0}, "epochs .* got 0"),
         ("gnn_explainer", {"lr": 0.0}, "lr is to be above 0, got 0.0"),
         ("random", {"seed": -1}, "seed .* got -1"),
+        ("smooth_grad", {"noise": 0}, "noise is to be above 0, got 0"),
+        ("smooth_grad", {"n_samples": 0}, "n_samples .* 1 or more, got 0"),
+        ("gradient_shap", {"baselines": "ones"}, "unknown baselines 'ones'; use one of nodes, z"),
+        ("kernel_shap", {"n_samples": 2}, "n_samples .* 3 or more, got 2"),
+        ("lime", {"penalty": -1.0}, "penalty is to be above 0, got -1.0"),
+        ("shapley_sampling", {"seed": 0.5}, "seed .* got 0.5"),
     ],
 )
 def test_bad_options(name, options, message):

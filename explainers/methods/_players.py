@@ -1,0 +1,45 @@
+"""A node's explanation as a game: its field's nodes and edges are the players."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from explainers.engines.problem import Attribution, Problem
+
+
+class Players:
+    """The output of a problem of one field, as a function of who takes part.
+
+    A node that is out has features of zero, all of them; it still sends its messages. An edge that
+    is out sends none, in all layers; degrees stay. Nodes come first, then edges. What chooses the
+    coalitions (Captum) works on the CPU, whatever the device of the model, so that its random
+    numbers are the same on any.
+
+    Attributes:
+        everyone: [1, n + e], ones.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._counts = [problem.fields.node_counts[0], problem.fields.edge_counts[0]]
+        self.everyone = torch.ones(1, sum(self._counts), dtype=problem.x.dtype)
+
+    def __call__(self, taking_part: Tensor) -> Tensor:
+        """The output of the target, [B], for ``taking_part`` [B, n + e]."""
+        nodes, edges = taking_part.to(self.problem.x).split(self._counts, dim=1)
+        return self.problem.mask(edges, nodes)[:, 0, self.problem.targets[0]].cpu()
+
+    def attribution(self, scores: Tensor) -> Attribution:
+        """For ``scores`` [n + e]; a node's is shared equally by its features that are not zero.
+
+        Others have nothing to lose. So sums over features are the nodes' scores; that of a node
+        without any feature is left out.
+        """
+        problem = self.problem
+        nodes, edges = scores.to(problem.x).split(self._counts)
+        used = problem.x[problem.node_rows] != 0
+        node_mask, edge_mask = torch.zeros_like(problem.x), torch.zeros_like(problem.edge_mask)
+        node_mask[problem.node_rows] = used * (nodes / used.sum(dim=1).clamp(min=1))[:, None]
+        edge_mask[problem.edge_rows] = edges
+        return Attribution(node_mask, edge_mask)

@@ -1,0 +1,68 @@
+"""LIME."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from captum.attr import Lime as CaptumLime
+
+from explainers.engines.problem import Attribution, Problem
+from explainers.methods._base import Method
+from explainers.methods._linear import Linear
+from explainers.methods._players import Players
+from explainers.methods._seeded import seeded
+
+
+@dataclass(kw_only=True)
+class Lime(Method):
+    """A linear model of the output around the input: ridge regression on random coalitions.
+
+    Ribeiro, Singh and Guestrin, arXiv:1602.04938, section 3.4, by Captum: each node (all its
+    features) and each edge (its messages) takes part with probability 1/2, a sample weighs
+    exp(-d^2 / 2) by its cosine distance d to the input, and a ridge regression, as in the authors'
+    package, takes the place of Captum's lasso. A node's coefficient is shared equally by its
+    features that are not zero.
+
+    Args:
+        n_samples: Coalitions, as in Captum.
+        penalty: Of the ridge regression.
+        seed: Of the coalitions.
+    """
+
+    engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
+    gives: ClassVar[tuple[str, ...]] = ("edges", "nodes")
+    deterministic: ClassVar[bool] = False
+    costly: ClassVar[bool] = True
+    citation: ClassVar[str] = "Ribeiro et al. 2016, arXiv:1602.04938"
+
+    n_samples: int = 2000
+    penalty: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.at_least("n_samples", 2)
+        self.at_least("seed", 0)
+        if not self.penalty > 0:
+            raise ValueError(f"penalty is to be above 0, got {self.penalty!r}")
+
+    def share(self) -> tuple[int, int | None]:
+        """One node at a time."""
+        return 1, 1
+
+    def attribute(self, problem: Problem) -> Attribution:
+        """The coefficients."""
+        players = Players(problem)
+        captum = CaptumLime(players, interpretable_model=Linear(self.penalty))
+        with seeded(self.seed, problem.nodes):
+            values = captum.attribute(
+                players.everyone,
+                n_samples=self.n_samples,
+                perturbations_per_eval=problem.copies,
+                return_input_shape=False,
+            )
+        return players.attribution(values)
+
+
+METHOD = Lime

@@ -1,0 +1,59 @@
+"""Shapley values, by sampled orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from captum.attr import ShapleyValueSampling
+
+from explainers.engines.problem import Attribution, Problem
+from explainers.methods._base import Method
+from explainers.methods._players import Players
+from explainers.methods._seeded import seeded
+
+
+@dataclass(kw_only=True)
+class ShapleySampling(Method):
+    """Shapley values of nodes and edges: what each adds as it joins, over random orders.
+
+    Castro, Gomez and Tejada 2009, computed by Captum's ShapleyValueSampling. The players are the
+    edges (their messages) and the nodes (all their features), the game the output as the model
+    returns it; a node's value is shared equally by its features that are not zero. The values add
+    up to F(x) - F(0). Each order takes one variant of the field for each node and edge: the cost
+    grows with the square of the field.
+
+    Args:
+        n_samples: Orders, as in Captum.
+        seed: Of the orders.
+    """
+
+    engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
+    gives: ClassVar[tuple[str, ...]] = ("edges", "nodes")
+    deterministic: ClassVar[bool] = False
+    costly: ClassVar[bool] = True
+    citation: ClassVar[str] = "Castro et al. 2009, doi:10.1016/j.cor.2008.04.004"
+
+    n_samples: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.at_least("n_samples", 1)
+        self.at_least("seed", 0)
+
+    def share(self) -> tuple[int, int | None]:
+        """One node at a time."""
+        return 1, 1
+
+    def attribute(self, problem: Problem) -> Attribution:
+        """The values."""
+        players = Players(problem)
+        with seeded(self.seed, problem.nodes):
+            (values,) = ShapleyValueSampling(players).attribute(
+                players.everyone, n_samples=self.n_samples, perturbations_per_eval=problem.copies
+            )
+        return players.attribution(values)
+
+
+METHOD = ShapleySampling

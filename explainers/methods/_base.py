@@ -35,9 +35,12 @@ class Method(ABC):
     Attributes:
         name: The method's name.
         engines: The engines it runs on, the fastest first.
-        gives: What it tells apart: ``edges``; ``features`` of each node, or only ``nodes``.
+        gives: What it tells apart: ``edges``; ``features`` of each node, or only ``nodes``. The
+            scores of what it does not score are zeros.
         signed: Whether a negative score means evidence against the target.
         asks_model: Whether the scores depend on the model's outputs at all; a floor's do not.
+        asks_target: Whether they depend on the class that is explained.
+        needs_fit: Whether the method trains on other predictions before it explains one.
         deterministic: Whether the result depends on no seed.
         costly: Whether its passes grow with the size of the field; then it is left out of the
             default choice of quick runs, and runs if it is named.
@@ -49,6 +52,8 @@ class Method(ABC):
     gives: ClassVar[tuple[str, ...]] = ("edges", "features")
     signed: ClassVar[bool] = True
     asks_model: ClassVar[bool] = True
+    asks_target: ClassVar[bool] = True
+    needs_fit: ClassVar[bool] = False
     deterministic: ClassVar[bool] = True
     costly: ClassVar[bool] = False
     citation: ClassVar[str] = ""
@@ -79,7 +84,10 @@ class Method(ABC):
     @classmethod
     def describe(cls) -> dict[str, Any]:
         """What the method is, gives and needs, as plain data."""
-        names = ("engines", "gives", "signed", "asks_model", "deterministic", "costly", "citation")
+        names = (
+            *("engines", "gives", "signed", "asks_model", "asks_target", "needs_fit"),
+            *("deterministic", "costly", "citation"),
+        )
         summary = (inspect.getdoc(cls) or "").partition("\n")[0]
         return {"description": summary} | {name: getattr(cls, name) for name in names}
 
@@ -135,10 +143,20 @@ class Method(ABC):
         """
         network = prepare(model, data)
         with torch.inference_mode(False):
-            chosen = _nodes(nodes, network)
+            chosen = chosen_nodes(nodes, network)
             targets = _targets(target, chosen, network)
         self._choose(network, warn=True)
         return self._stream(network, chosen, targets)
+
+    def fit(
+        self, model: nn.Module, data: Data, nodes: int | Sequence[int] | Tensor | None = None
+    ) -> None:
+        """Makes ready what is needed once for a model and a graph; see :attr:`needs_fit`."""
+        prepare(model, data)
+
+    def fitted(self, model: nn.Module, data: Data) -> bool:
+        """Whether :meth:`explain` can go on without training first."""
+        return True
 
     def supports(self, model: nn.Module, data: Data) -> bool:
         """Whether :meth:`explain` takes this model and graph; sets :attr:`engine` as it would."""
@@ -209,7 +227,12 @@ def _model_name(network: Network) -> str:
     return f"model {type(network.model).__name__}"
 
 
-def _nodes(nodes: int | Sequence[int] | Tensor, network: Network) -> Tensor:
+def chosen_nodes(nodes: int | Sequence[int] | Tensor, network: Network) -> Tensor:
+    """``nodes`` as an int64 tensor [R] on the graph's device.
+
+    Raises:
+        ValueError: They are no whole numbers, or not all in the graph.
+    """
     chosen = _whole_numbers("nodes", nodes)
     for node in chosen.tolist():
         if not 0 <= node < network.units:

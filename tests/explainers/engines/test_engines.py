@@ -28,11 +28,13 @@ OPTIONS = {
     "gradient_shap": {"n_samples": 5},
     "kernel_shap": {"n_samples": 12},
     "lime": {"n_samples": 12},
+    "pg_explainer": {"epochs": 3, "training_nodes": 4},
     "shapley_sampling": {"n_samples": 2},
     "smooth_grad": {"n_samples": 5},
 }
 TOLERANCE = {
     "gnn_explainer": 1e-6,
+    "pg_explainer": 1e-6,
     # Captum adds up Shapley values, and hands on outputs for a fit, in float32 whatever the model.
     "kernel_shap": 1e-5,
     "lime": 1e-5,

@@ -1,0 +1,111 @@
+"""Methods that train on many predictions before they explain one."""
+
+from __future__ import annotations
+
+import json
+import weakref
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from explainers.engines.network import Network, prepare
+from explainers.methods._base import Method, chosen_nodes
+
+# What was learned, by network and by all that determines it.
+_LEARNED: weakref.WeakKeyDictionary[Network, dict[tuple[Any, ...], Any]]
+_LEARNED = weakref.WeakKeyDictionary()
+
+
+@dataclass(kw_only=True)
+class FittedMethod(Method):
+    """A method that is trained once for a model and a graph, on the model's own predictions.
+
+    A subclass writes :meth:`learn` and asks for :meth:`learned`. Explaining trains first where
+    that has not happened, on nodes drawn by the seed: never on what is explained, so that an
+    explanation does not depend on its company. What was learned is kept as long as the model and
+    the graph are, for each engine and each choice of options and nodes.
+
+    Args:
+        training_nodes: How many nodes are drawn to train on (all, if there are fewer).
+        seed: Of the draw, and of whatever else is random.
+    """
+
+    deterministic: ClassVar[bool] = False
+    needs_fit: ClassVar[bool] = True
+
+    training_nodes: int = 60
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.at_least("training_nodes", 1)
+        self.at_least("seed", 0)
+        self._nodes: weakref.WeakKeyDictionary[Network, tuple[int, ...]]
+        self._nodes = weakref.WeakKeyDictionary()
+
+    def fit(
+        self, model: nn.Module, data: Data, nodes: int | Sequence[int] | Tensor | None = None
+    ) -> None:
+        """Trains, also where that has happened before.
+
+        Args:
+            model: As for :meth:`explain`.
+            data: As for :meth:`explain`.
+            nodes: Whose predictions to train on, in this order; None for ``training_nodes`` of
+                the graph's, drawn by the seed. This object explains with what was learned from
+                them until it is fitted to the same model and graph again.
+
+        Raises:
+            ValueError: As :meth:`explain`.
+        """
+        network = prepare(model, data)
+        if nodes is None:
+            self._nodes.pop(network, None)
+        else:
+            self._nodes[network] = tuple(chosen_nodes(nodes, network).tolist())
+        self._choose(network, warn=True)
+        self._learn(network)
+
+    def fitted(self, model: nn.Module, data: Data) -> bool:
+        """Whether :meth:`explain` can go on without training first."""
+        network = prepare(model, data)
+        self._choose(network, warn=False)
+        return self._key(network) in _LEARNED.get(network, {})
+
+    @abstractmethod
+    def learn(self, network: Network, nodes: Tensor) -> Any:
+        """Trains on the model's predictions for ``nodes`` [R]; gives what :meth:`learned` keeps.
+
+        That is not to refer to the network, which would then never be let go.
+        """
+
+    def learned(self, network: Network) -> Any:
+        """What :meth:`learn` gave for this network, options and nodes."""
+        known = _LEARNED.get(network, {})
+        if self._key(network) not in known:
+            return self._learn(network)
+        return known[self._key(network)]
+
+    def _learn(self, network: Network) -> Any:
+        nodes = torch.tensor(self._training(network), device=network.x.device, dtype=torch.long)
+        with torch.inference_mode(False), torch.enable_grad():
+            learned = self.learn(network, nodes)
+        _LEARNED.setdefault(network, {})[self._key(network)] = learned
+        return learned
+
+    def _training(self, network: Network) -> tuple[int, ...]:
+        if network in self._nodes:
+            return self._nodes[network]
+        size = min(self.training_nodes, network.num_nodes)
+        drawn = np.random.default_rng(self.seed).choice(network.num_nodes, size, replace=False)
+        return tuple(drawn.tolist())
+
+    def _key(self, network: Network) -> tuple[Any, ...]:
+        options = json.dumps(self.options, sort_keys=True)
+        return type(self), self.engine, options, self._nodes.get(network)

@@ -1,0 +1,163 @@
+"""PGExplainer against PyG's own, trained and run by PyG's Explainer."""
+
+import copy
+
+import pytest
+import torch
+from torch_geometric.data import Data
+from torch_geometric.explain import Explainer
+from torch_geometric.explain import PGExplainer as PyGPGExplainer
+
+import explainers
+from explainers.engines.network import prepare
+from explainers.methods.pg_explainer import _Learned, _Noise
+
+from ..conftest import Stack, random_graph, random_model
+
+ENGINES = explainers.load("pg_explainer").engines
+KINDS = {"log_softmax": "log_probs", "softmax": "probs", "none": "raw"}
+
+
+def theirs(data, model, nodes, output, noise, *, epochs, lr, seed):
+    """PyG's PGExplainer from our first weights, with our noise on the edges that it looks at."""
+    algorithm = PyGPGExplainer(epochs=epochs, lr=lr)
+    explainer = Explainer(
+        model,
+        algorithm,
+        explanation_type="phenomenon",
+        edge_mask_type="object",
+        model_config={
+            "mode": "multiclass_classification",
+            "task_level": "node",
+            "return_type": KINDS[output],
+        },
+    )
+    algorithm.mlp = copy.deepcopy(_Learned(prepare(model, data), epochs, lr, seed).algorithm.mlp)
+    algorithm.optimizer = torch.optim.Adam(algorithm.mlp.parameters(), lr=lr)
+    target = model(data.x, data.edge_index).argmax(dim=-1)
+    for epoch in range(epochs):
+        for node in nodes:
+            uniform = torch.rand(data.num_edges).double()
+            uniform[noise[node].e_id] = noise[node].uniform[epoch]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(torch, "rand_like", lambda _, drawn=uniform: drawn)
+                algorithm.train(epoch, model, data.x, data.edge_index, target=target, index=node)
+    return explainer, target
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("output", KINDS)
+def test_equal_to_pygs_from_the_same_weights_and_noise(engine, output):
+    data, model = random_graph(3), random_model(3, output=output)
+    options = {"epochs": 5, "lr": 0.03, "seed": 3}
+    training = [2, 5, 0, 7]
+    network = prepare(model, data)
+    noise = {v: _Noise(network, torch.tensor([v]), 3, 5) for v in training}
+    assert any(len(drawn.e_id) < data.num_edges for drawn in noise.values())
+    explainer, target = theirs(
+        data, random_model(3, output=output), training, output, noise, **options
+    )
+    method = explainers.load("pg_explainer", engine=engine, **options)
+    method.fit(model, data, training)
+    for node in (0, 4, 9):
+        (explanation,) = method.explain(model, data, node)
+        full = explainer(data.x, data.edge_index, target=target, index=node).edge_mask
+        torch.testing.assert_close(
+            explanation.edge_mask, full[explanation.e_id], rtol=1e-6, atol=1e-9
+        )
+
+
+def test_first_weights_and_noise_have_pygs_distribution(graph, model):
+    network = prepare(model, graph)
+    torch.manual_seed(0)
+    algorithm = PyGPGExplainer(epochs=1)
+    algorithm.mlp(torch.zeros(1, 9))  # now that the width is known, the weights are drawn
+    ours = _Learned(network, 1, 0.003, 0).algorithm.mlp
+    for mine, pygs in zip(ours.parameters(), algorithm.mlp.parameters(), strict=True):
+        assert mine.shape == pygs.shape
+        assert float(mine.detach().abs().max()) == pytest.approx(
+            float(pygs.detach().abs().max()), rel=0.2 if mine.numel() > 1 else 20
+        )
+    uniform = _Noise(network, torch.tensor([0]), 0, 1000).uniform
+    assert 0 <= float(uniform.min()) < 0.01
+    assert 0.99 < float(uniform.max()) < 1
+
+
+def test_finds_the_edge_that_matters():
+    """Node 4i gets a message that decides its class and one that says nothing."""
+    count = 60
+    generator = torch.Generator().manual_seed(0)
+    centre = torch.arange(count) * 4
+    x = torch.zeros(4 * count, 3, dtype=torch.float64)
+    x[centre + 1, torch.randint(2, (count,), generator=generator)] = 5.0
+    x[centre + 3, 2] = 5.0
+    # Sources get a message of their own, so that their embeddings say what they send.
+    source = torch.stack([centre + 1, centre + 3], dim=1).flatten()
+    edges = [torch.stack([source, centre.repeat_interleave(2)]), torch.stack([source, source])]
+    data = Data(x=x, edge_index=torch.cat(edges, dim=1))
+    model = random_model(0, "gcn no loops", 1, features=3, classes=3).requires_grad_(False)
+    model.layers[0].lin.weight.copy_(torch.eye(3))
+    model.layers[0].bias.copy_(torch.tensor([0.0, 0.0, -9.0]))
+    method = explainers.load("pg_explainer", epochs=40, lr=0.02)
+    method.fit(model, data, centre[:20])
+    for explanation in method.explain(model, data, centre[40:]):
+        found = explanation.n_id[explanation.edge_index[0, explanation.edge_mask.argmax()]]
+        assert int(found) % 4 == 1
+
+
+def test_fit_on_chosen_nodes_is_this_objects_alone(graph, model):
+    mine = explainers.load("pg_explainer", epochs=2)
+    other = explainers.load("pg_explainer", epochs=2)
+    (default,) = other.explain(model, graph, 0)
+    mine.fit(model, graph, [0, 1])
+    (chosen,) = mine.explain(model, graph, 0)
+    assert not torch.equal(chosen.edge_mask, default.edge_mask)
+    (again,) = other.explain(model, graph, 0)
+    assert torch.equal(again.edge_mask, default.edge_mask)
+    mine.fit(model, graph)
+    (back,) = mine.explain(model, graph, 0)
+    assert torch.equal(back.edge_mask, default.edge_mask)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nodes_without_edges_teach_nothing(engine, graph, model):
+    method = explainers.load("pg_explainer", engine=engine, epochs=2)
+    method.fit(model, graph, [11, 0])  # 11 has no edges
+    (with_it,) = method.explain(model, graph, 0)
+    method.fit(model, graph, [0])
+    (without,) = method.explain(model, graph, 0)
+    assert torch.equal(with_it.edge_mask, without.edge_mask)
+    method.fit(model, graph, [11])
+    assert method.explain(model, graph, 0)[0].edge_mask.isfinite().all()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_layer_that_is_run_twice_is_two_hops(engine):
+    """PyG's hop count sees modules, not passes, and would leave the second hop out."""
+
+    class Twice(Stack):
+        def forward(self, x, edge_index):
+            return super().forward(self.layers[0](x, edge_index).relu(), edge_index)
+
+    data = random_graph(0)
+    model = Twice(random_model(0, depth=1, classes=5).layers).double().eval()
+    (explanation,) = explainers.load("pg_explainer", engine=engine).explain(model, data, 3)
+    assert explanation.n_id.numel() > 3
+    assert (explanation.edge_mask > 0).all()
+
+
+def test_what_was_learned_goes_with_the_model(graph):
+    import gc
+    import weakref
+
+    model = random_model(0)
+    explainers.load("pg_explainer", epochs=1).explain(model, graph, 0)
+    network = weakref.ref(prepare(model, graph))
+    del model
+    gc.collect()
+    assert network() is None
+
+
+def test_bad_nodes_to_fit(graph, model):
+    with pytest.raises(ValueError, match="node 12 is out of range"):
+        explainers.load("pg_explainer").fit(model, graph, [12])

@@ -6,12 +6,13 @@ from importlib.metadata import EntryPoint
 
 import pytest
 import torch
+from torch_geometric.data import Batch
 from torch_geometric.explain import Explainer
 
 import explainers
 from explainers import _discovery
 
-from .conftest import random_graph
+from .conftest import random_batch, random_graph, random_graph_model
 
 
 def test_available_is_what_there_is():
@@ -27,14 +28,14 @@ def test_the_library_does_not_know_the_harness():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def explainer(model, algorithm, **changes):
+def explainer(model, algorithm, level="node", **changes):
     settings = {
         "explanation_type": "model",
         "node_mask_type": "attributes",
         "edge_mask_type": "object",
         "model_config": {
             "mode": "multiclass_classification",
-            "task_level": "node",
+            "task_level": level,
             "return_type": "log_probs",
         },
     }
@@ -53,6 +54,34 @@ def test_as_algorithm_in_pygs_explainer(name, graph, model):
     assert explanation.validate()
 
 
+@pytest.mark.parametrize("name", explainers.available())
+def test_as_algorithm_for_graphs(name):
+    data, model = random_batch(0), random_graph_model(0)
+    graph = data.get_example(4)
+    alone = Batch.from_data_list([graph])
+    (ours,) = explainers.load(name).explain(model, alone, 0)
+    algorithm = explainers.as_algorithm(name)
+    for batch in ({}, {"batch": alone.batch}):
+        explanation = explainer(model, algorithm, "graph")(graph.x, graph.edge_index, **batch)
+        assert torch.equal(explanation.node_mask, ours.node_mask)
+        assert torch.equal(explanation.edge_mask, ours.edge_mask)
+        assert explanation.validate()
+    # One of several: the masks cover the batch.
+    explanation = explainer(model, algorithm, "graph")(
+        data.x, data.edge_index, batch=data.batch, index=4
+    )
+    (ours,) = explainers.load(name).explain(model, data, 4)
+    node_mask, edge_mask = explainers.to_full(ours, data)
+    assert torch.equal(explanation.node_mask, node_mask)
+    assert torch.equal(explanation.edge_mask, edge_mask)
+
+
+def test_unit_says_what_is_explained(graph, model):
+    assert explainers.unit(explainers.load("saliency").explain(model, graph, 3)[0]) == 3
+    batch = explainers.load("saliency").explain(random_graph_model(0), random_batch(0), [5, 2])
+    assert [explainers.unit(explanation) for explanation in batch] == [5, 2]
+
+
 def test_as_algorithm_with_edge_weights(model):
     data = random_graph(0, weighted=True)
     explanation = explainer(model, explainers.as_algorithm("saliency"))(
@@ -68,6 +97,11 @@ def test_as_algorithm_says_what_it_cannot(graph, model):
         explainer(model, algorithm, node_mask_type="object")
     with pytest.raises(ValueError, match="index is to name one node, got None"):
         explainer(model, algorithm)(graph.x, graph.edge_index)
+    batch = random_batch(0)
+    with pytest.raises(ValueError, match="index is to name one graph, got None"):
+        explainer(random_graph_model(0), algorithm, "graph")(
+            batch.x, batch.edge_index, batch=batch.batch
+        )
     with pytest.raises(ValueError, match="call the explainer once for each"):
         explainer(model, algorithm)(graph.x, graph.edge_index, index=torch.tensor([0, 1]))
 

@@ -8,12 +8,19 @@ import pytest
 import torch
 from torch import nn
 from torch_geometric.data import Data
-from torch_geometric.nn import GCNConv, SGConv
+from torch_geometric.nn import GCN, GCNConv, SGConv, global_mean_pool
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from explainers.engines.network import prepare, private_copy, return_type
 
-from ..conftest import LOOPS, Stack, random_graph, random_model
+from ..conftest import (
+    LOOPS,
+    Stack,
+    random_batch,
+    random_graph,
+    random_graph_model,
+    random_model,
+)
 
 
 @pytest.mark.parametrize("loops", LOOPS)
@@ -157,6 +164,70 @@ def test_bad_data(change, message, graph, model):
 def test_bad_models(make, message, graph):
     with pytest.raises(ValueError, match=message):
         prepare(make(), graph)
+
+
+def test_the_output_says_whether_nodes_or_graphs_are_classified():
+    data = random_batch(0)
+    network = prepare(random_graph_model(0), data)
+    assert (network.level, network.units) == ("graph", 12)
+    # PyG's stacks take a batch, too, but return a row for each node.
+    network = prepare(GCN(5, 6, num_layers=2, out_channels=3).double(), data)
+    assert (network.level, network.units) == ("node", data.num_nodes)
+    network = prepare(random_model(0), data)
+    assert (network.level, network.units) == ("node", data.num_nodes)
+
+
+@pytest.mark.parametrize("loops", LOOPS)
+def test_a_graph_alone(loops):
+    data, model = random_batch(1, loops=loops, weighted=True), random_graph_model(1)
+    network = prepare(model, data)
+    for graph in (0, 3, 11):
+        alone, single = network.alone(graph), data.get_example(graph)
+        assert torch.equal(alone.x, single.x)
+        torch.testing.assert_close(alone.output[0], network.output[graph])
+        edges, loops_ = alone.norm(alone.layers[0])
+        index, norm = gcn_norm(single.edge_index, single.edge_weight, len(single.x))
+        assert torch.equal(alone.edge_index, index[:, : len(edges)])
+        torch.testing.assert_close(torch.cat([edges, loops_]), norm, rtol=1e-12, atol=0)
+
+
+class _Mixing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = GCNConv(5, 3).double()
+
+    def forward(self, x, edge_index, batch):
+        return global_mean_pool(self.conv(x, edge_index), batch) + x.mean()
+
+
+def test_graphs_that_are_not_independent_are_refused():
+    with pytest.raises(ValueError, match="another output if the others are gone"):
+        prepare(_Mixing(), random_batch(0))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda batch: batch.float(), r"data\.batch is to be an int64 tensor \[\d+\]"),
+        (lambda batch: batch[1:], r"data\.batch is to be an int64 tensor"),
+        (lambda batch: batch - 1, "number the graphs from 0 without a gap"),
+        (lambda batch: batch + (batch > 3), "number the graphs from 0 without a gap"),
+        (lambda batch: batch.flip(0), r"edge 0 of data\.edge_index joins two graphs"),
+    ],
+)
+def test_bad_batch(change, message):
+    data = random_batch(0)
+    data.batch = change(data.batch)
+    with pytest.raises(ValueError, match=message):
+        prepare(random_graph_model(0), data)
+
+
+def test_a_graph_model_without_a_batch(graph):
+    model = random_graph_model(0)
+    with pytest.raises(
+        ValueError, match=r"returned \[1, 3\]; .* takes batch=\.\.\., and data\.batch"
+    ):
+        prepare(model, graph)
 
 
 def test_self_loops_with_mixed_layers_are_refused():

@@ -9,7 +9,17 @@ from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 import explainers
 from explainers import metrics
 
-from ..conftest import CONVS, LOOPS, WEIGHTED, random_graph, random_model
+from ..conftest import (
+    CONVS,
+    LOOPS,
+    POOLS,
+    WEIGHTED,
+    predict,
+    random_batch,
+    random_graph,
+    random_graph_model,
+    random_model,
+)
 
 LEVELS = ("k=1", "k=3", "f=50%", "f=100%")
 
@@ -37,6 +47,44 @@ def test_in_bulk_as_one_by_one(conv, loops, weighted):
     pd.testing.assert_series_equal(bulk, single, rtol=1e-9, atol=1e-9)
     pd.testing.assert_series_equal(bulk, squeezed, rtol=1e-9, atol=1e-9)
     pd.testing.assert_series_equal(bulk, default, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("conv", sorted(CONVS))
+@pytest.mark.parametrize("loops", LOOPS)
+@pytest.mark.parametrize("pool", sorted(POOLS))
+def test_graphs_in_bulk_as_one_by_one(conv, loops, pool):
+    data, model = random_batch(9, loops=loops), random_graph_model(9, conv, pool=pool)
+    bulk, _ = evaluated(model, data, engine="batched")
+    single, _ = evaluated(model, data, engine="stock")
+    squeezed, _ = evaluated(model, data, memory_budget=1)
+    pd.testing.assert_series_equal(bulk, single, rtol=1e-9, atol=1e-9)
+    pd.testing.assert_series_equal(bulk, squeezed, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["batched", "stock"])
+def test_fidelity_of_graphs_by_hand(engine):
+    data, model = random_batch(2), random_graph_model(2)
+    values, explanations = evaluated(model, data, engine=engine, semantics=["delete"])
+    full = predict(model, data).exp()
+    for graph, explanation in zip((0, 4, 11), explanations, strict=True):
+        target = int(explanation.target)
+        order = explanation.edge_mask.abs().sort(descending=True, stable=True).indices
+        for level in LEVELS:
+            chosen = explanation.e_id[order[: metrics.size(level, len(order))]]
+            left = data.clone()  # in the batch, with all edges of the other graphs
+            kept = torch.ones(data.num_edges, dtype=torch.bool)
+            kept[chosen] = False
+            left.edge_index = data.edge_index[:, kept]
+            without = float(predict(model, left)[graph, target].exp())
+            kept[explanation.e_id] = ~kept[explanation.e_id]
+            left.edge_index = data.edge_index[:, kept]
+            only = float(predict(model, left)[graph, target].exp())
+            whole = float(full[graph, target])
+            plus = values[graph, "fidelity+_prob", level, "delete"]
+            assert plus == pytest.approx(whole - without, abs=1e-12)
+            minus = values[graph, "fidelity-_prob", level, "delete"]
+            assert minus == pytest.approx(whole - only, abs=1e-12)
+    assert values[4, "fidelity-_prob", "f=100%", "delete"] == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("semantics", metrics.SEMANTICS)

@@ -36,5 +36,8 @@ def test_quality(
         explanations = method.explain(task.model, task.data, nodes)
         # One round: the fixture is what makes this a benchmark to pytest; the rows are the result.
         cell.quality += benchmark.pedantic(
-            explainers.metrics.evaluate, args=(task.model, task.data, explanations), rounds=1
+            explainers.metrics.evaluate,
+            args=(task.model, task.data, explanations),
+            kwargs={"truth": task.ground_truth},
+            rounds=1,
         )

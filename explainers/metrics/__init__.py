@@ -44,6 +44,7 @@ def evaluate(
     semantics: Sequence[str] = SEMANTICS,
     metrics: Sequence[str] | None = None,
     labels: Sequence[int] | Tensor | None = None,
+    truth: Tensor | None = None,
     engine: str | None = None,
     memory_budget: int = 256 * 2**20,
 ) -> list[Row]:
@@ -60,6 +61,8 @@ def evaluate(
         metrics: Names of metric modules; None for all.
         labels: The class that counts as right for each explanation ("phenomenon"), or None for the
             model's own prediction ("model").
+        truth: Which edges of ``data`` are part of a right explanation, bool [E], or None where that
+            is not known; metrics that compare with it give no value then.
         engine: ``"analytic"`` (two-layer GCNs by their algebra), ``"batched"`` (many selections and
             nodes in one pass over receptive fields), ``"stock"`` (one pass over the whole graph for
             each), or None for the first that supports the model.
@@ -72,7 +75,7 @@ def evaluate(
 
     Raises:
         ValueError: An unknown level, semantics, metric or engine; explanations of another model or
-            graph; NaN among the scores.
+            graph; NaN among the scores; a truth that is not one of this graph's edges.
     """
     wanted = levels() if at is None else tuple(Level(name) for name in at)
     for name in semantics:
@@ -83,6 +86,11 @@ def evaluate(
     if labels is not None and len(labels) != len(explanations):
         raise ValueError(
             f"{len(labels)} labels for {len(explanations)} explanations; give one each"
+        )
+    if truth is not None and (truth.dtype != torch.bool or truth.shape != (data.num_edges,)):
+        raise ValueError(
+            f"truth is to be a bool tensor [{data.num_edges}], one entry for each edge, got "
+            f"{truth.dtype} {list(truth.shape)}"
         )
     if engine not in (None, *ENGINES):
         raise ValueError(f"unknown engine {engine!r}; metrics have: {', '.join(ENGINES)}")
@@ -105,7 +113,7 @@ def evaluate(
         group = explanations[done : done + len(problem.fields)]
         right = None if labels is None else labels[done : done + len(group)]
         done += len(group)
-        for node, case in _cases(network, problem, group, wanted, asked, right):
+        for node, case in _cases(network, problem, group, wanted, asked, right, truth):
             kind = "predictions" if case.semantics else "scores"
             for name, function in functions.items():
                 if needs[name] == kind:
@@ -132,6 +140,7 @@ def _cases(
     wanted: Sequence[Level],
     semantics: Sequence[str],
     labels: Sequence[int] | Tensor | None,
+    truth: Tensor | None,
 ) -> Iterator[tuple[int, Case]]:
     """For each explanation a case without predictions, and one under each semantics."""
     fields = problem.fields
@@ -166,6 +175,9 @@ def _cases(
     full = _numpy(network.probabilities[problem.nodes])
     nothing = np.empty((0, full.shape[1]))
     for r, explanation in enumerate(explanations):
+        true = None
+        if truth is not None:
+            true = truth[explanation.e_id.to(truth.device)].cpu().numpy()
         for name in ("", *semantics):
             without, only = predicted[name] if name else (nothing[:, None], nothing[:, None])
             yield (
@@ -181,6 +193,7 @@ def _cases(
                     only=only[:, r] if name else nothing,
                     semantics=name,
                     output_change=float(change[r]) if claims[r] else None,
+                    truth=true,
                 ),
             )
 

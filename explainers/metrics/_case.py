@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 # No leading zeros: a level has one name, because names are what the results are joined on.
 _LEVEL = re.compile(r"k=[1-9][0-9]*|f=([1-9][0-9]?|100)%")
@@ -43,6 +44,8 @@ class Case:
             ``without`` and ``only`` mean nothing then.
         output_change: ``F(input) - F(baseline)`` of the explained class as the model returns it, or
             None where the method does not claim that its attributions add up to it.
+        truth: [e] Which of the receptive field's edges are the right explanation, or None where
+            that is not known.
     """
 
     scores: Floats
@@ -55,6 +58,7 @@ class Case:
     only: Floats
     semantics: str
     output_change: float | None
+    truth: Bools | None = None
 
 
 class Level(str):

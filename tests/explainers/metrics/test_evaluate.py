@@ -166,6 +166,8 @@ def test_labels_make_it_phenomenon(graph, model):
         ({"metrics": ["fidelty"]}, "unknown metric 'fidelty'; .* did you mean 'fidelity'"),
         ({"engine": "fast"}, "unknown engine 'fast'; metrics have: analytic, batched, stock"),
         ({"labels": [0, 1]}, "2 labels for 1 explanations"),
+        ({"truth": torch.ones(3).bool()}, r"truth .* bool tensor \[\d+\], .* got torch.bool \[3\]"),
+        ({"truth": torch.ones(3)}, "truth is to be a bool tensor .* got torch.float32"),
     ],
 )
 def test_bad_options(options, message, graph, model):
@@ -179,6 +181,26 @@ def test_explanation_of_another_graph(graph, model):
     other = random_graph(1)
     with pytest.raises(ValueError, match="is of another model or graph"):
         metrics.evaluate(model, other, explanations)
+
+
+@pytest.mark.parametrize("level", ["node", "graph"])
+def test_the_truth_of_the_fields_edges(level, graph, model, monkeypatch):
+    if level == "graph":
+        graph, model = random_batch(0), random_graph_model(0)
+    truth = torch.rand(graph.num_edges, generator=torch.Generator().manual_seed(0)) < 0.3
+    seen = []
+
+    def spy(case):
+        seen.append(case.truth)
+        return {}
+
+    spy.__module__ = "explainers.metrics.sparsity"
+    monkeypatch.setattr(metrics, "fetch", lambda package, name: spy)
+    explanations = explainers.load("saliency").explain(model, graph, [3, 0])
+    metrics.evaluate(model, graph, explanations, metrics=["spy"], truth=truth)
+    assert [case.tolist() for case in seen] == [truth[e.e_id].tolist() for e in explanations]
+    metrics.evaluate(model, graph, explanations, metrics=["spy"])
+    assert seen[2:] == [None, None]
 
 
 def test_nothing_to_evaluate(graph, model):

@@ -26,6 +26,7 @@ BULK = {
     ("saliency", "analytic"): 1000,
     ("saliency", "batched"): 1000,
     ("gnn_explainer", "batched"): 64,
+    ("pg_explainer", "batched"): 1000,
 }
 CURVE = "fidelity_curve"
 BUDGETS = tuple(f"f={share}%" for share in range(10, 101, 10))
@@ -34,14 +35,14 @@ BULK_CURVES = 100
 Explain = Callable[[Sequence[int]], object]
 
 
-def variants(methods: Sequence[str]) -> list[dict[str, Any]]:
+def variants(plan: Plan) -> list[dict[str, Any]]:
     """Stock first, so that the others can be compared with its result."""
     found: list[dict[str, Any]] = []
-    for name in methods:
-        engines = explainers.load(name).engines
+    for name in plan.methods:
+        engines = plan.engines(name)
         if "stock" not in engines:
             continue
-        for engine in reversed(engines):
+        for engine in engines:
             found.append({"method": name, "engine": engine, "options": {}})
             if (name, engine) in BULK:
                 options = {"bulk": BULK[name, engine]}
@@ -56,7 +57,7 @@ def variants(methods: Sequence[str]) -> list[dict[str, Any]]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One node a repeat; within it the engines take turns."""
     plan = plan_of(metafunc.config)
-    parametrize(metafunc, repeats=REPEATS[plan.profile], variants=variants(plan.methods))
+    parametrize(metafunc, repeats=REPEATS[plan.profile], variants=variants(plan))
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,8 @@ def test_engines(
     rounds = 1 if engine == "stock" or bulk else 3
     part = {"repeat": repeat}
     with run.cell("engines", config, task=task, nodes=[node], part=part, count=count) as cell:
+        if name != CURVE and not method.fitted(task.model, task.data):
+            method.fit(task.model, task.data)
         peak = peak_memory(explain, device) if repeat == 0 else None
         result = benchmark.pedantic(
             explain, rounds=rounds, iterations=1, warmup_rounds=int(rounds > 1)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import explainers
-from benchmarks.harness.measure import peak_memory
+from benchmarks.harness.measure import peak_memory, timer
 from benchmarks.harness.plan import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
 from benchmarks.tasks import Task
@@ -17,11 +17,11 @@ from benchmarks.tasks import Task
 IG_BATCH_SIZES = (1, 10, 50)
 
 
-def variants(methods: tuple[str, ...]) -> list[dict[str, Any]]:
+def variants(plan: Plan) -> list[dict[str, Any]]:
     """Every method on each of its engines; Integrated Gradients at several batch sizes."""
     found = []
-    for name in methods:
-        for engine in reversed(explainers.load(name).engines):
+    for name in plan.methods:
+        for engine in plan.engines(name):
             options: list[dict[str, Any]] = [{}]
             if name == "integrated_gradients":
                 sizes = {"stock": (1,), "batched": IG_BATCH_SIZES}.get(engine, (None,))
@@ -33,7 +33,7 @@ def variants(methods: tuple[str, ...]) -> list[dict[str, Any]]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One node a repeat; within it the variants take turns."""
     plan = plan_of(metafunc.config)
-    parametrize(metafunc, repeats=plan.repeats, variants=variants(plan.methods))
+    parametrize(metafunc, repeats=plan.repeats, variants=variants(plan))
 
 
 def test_runtime(
@@ -46,7 +46,10 @@ def test_runtime(
     repeat: int,
     benchmark: Any,
 ) -> None:
-    """Seconds for one node's explanation; peak memory in an untimed call, which warms up."""
+    """Seconds for one node's explanation; peak memory in an untimed call, which warms up.
+
+    What a method has to learn first is timed by itself, when it is first needed.
+    """
     method = explainers.load(variant["method"], engine=variant["engine"], **variant["options"])
     if not method.supports(task.model, task.data):
         pytest.skip(f"{method.name} does not support the model with engine {method.engine}")
@@ -56,6 +59,11 @@ def test_runtime(
     config = run.config(task, model_seed, method)
     part = {"repeat": repeat}
     with run.cell("runtime", config, task=task, nodes=[node], part=part, rounds=rounds) as cell:
+        if not method.fitted(task.model, task.data):
+            start = timer()
+            method.fit(task.model, task.data)
+            seconds, count = timer() - start, method.options["training_nodes"]
+            cell.add_times([seconds], repeat=repeat, nodes=count, varied="fit")
         explain = partial(method.explain, task.model, task.data, node)
         peak = peak_memory(explain, device) if repeat == 0 else None
         benchmark.pedantic(explain, rounds=rounds, iterations=1, warmup_rounds=int(rounds > 1))

@@ -76,6 +76,18 @@ class Plan:
         """The nodes of ``task`` to explain: the first ``nodes`` of its fixed order, or all."""
         return [int(node) for node in task.nodes[: self.nodes]]
 
+    def engines(self, name: str) -> tuple[str, ...]:
+        """The engines that a method is timed on, the slowest first.
+
+        A quick run has no time to train a method on the whole graph: it leaves ``stock`` out.
+        """
+        import explainers
+
+        method = explainers.load(name)
+        if method.needs_fit and self.profile == "quick":
+            return tuple(e for e in reversed(method.engines) if e != "stock")
+        return tuple(reversed(method.engines))
+
 
 PLAN = pytest.StashKey[Plan]()
 

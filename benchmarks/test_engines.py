@@ -27,6 +27,7 @@ BULK = {
     ("saliency", "batched"): 1000,
     ("gnn_explainer", "batched"): 64,
     ("pg_explainer", "batched"): 1000,
+    ("attention", "batched"): "all",
 }
 CURVE = "fidelity_curve"
 BUDGETS = tuple(f"f={share}%" for share in range(10, 101, 10))

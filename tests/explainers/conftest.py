@@ -135,6 +135,13 @@ def predict(model, data):
         return model(data.x, data.edge_index, **batch)
 
 
+def suited(name, seed=0):
+    """A model that a method supports: a GCN, or one with attention."""
+    models = (random_model(seed, conv) for conv in ("gcn", "gat"))
+    method = explainers.load(name)
+    return next(model for model in models if method.supports(model, random_graph(seed)))
+
+
 def difference(one, other):
     """The largest difference of two explanations' scores, relative to the largest score."""
     assert explainers.unit(one) == explainers.unit(other)

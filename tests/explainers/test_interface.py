@@ -12,7 +12,7 @@ from torch_geometric.explain import Explainer
 import explainers
 from explainers import _discovery
 
-from .conftest import random_batch, random_graph, random_graph_model
+from .conftest import random_batch, random_graph, random_graph_model, suited
 
 
 def test_available_is_what_there_is():
@@ -43,7 +43,8 @@ def explainer(model, algorithm, level="node", **changes):
 
 
 @pytest.mark.parametrize("name", explainers.available())
-def test_as_algorithm_in_pygs_explainer(name, graph, model):
+def test_as_algorithm_in_pygs_explainer(name, graph):
+    model = suited(name)
     explanation = explainer(model, explainers.as_algorithm(name))(
         graph.x, graph.edge_index, index=3
     )

@@ -14,7 +14,7 @@ from ..conftest import (
     random_batch,
     random_graph,
     random_graph_model,
-    random_model,
+    suited,
 )
 
 NAMES = explainers.available()
@@ -48,6 +48,13 @@ def model(level):
 
 def load(name, **options):
     return explainers.load(name, **FAST.get(name, {}), **options)
+
+
+@pytest.fixture
+def model(request):
+    """One that the test's method supports."""
+    parameters = getattr(request.node, "callspec", None)
+    return suited(parameters.params.get("name", "saliency") if parameters else "saliency")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -124,9 +131,11 @@ def test_the_same_again_and_no_trace(name, graph, model):
 
 
 @pytest.mark.parametrize("engine", ["stock", None])
-def test_the_order_of_methods_does_not_matter(engine, graph, model):
+def test_the_order_of_methods_does_not_matter(engine, graph):
     """PyG issue 9653: after GNNExplainer, Captum fails on the same model."""
+    model = suited("attention")  # as all other methods do
     names = [name for name in NAMES if engine in (None, *explainers.load(name).engines)]
+    assert all(load(name, engine=engine).supports(model, graph) for name in names)
     assert names.index("gnn_explainer") < names.index("integrated_gradients")
     forwards = {name: load(name, engine=engine).explain(model, graph, 0)[0] for name in names}
     backwards = {
@@ -156,7 +165,7 @@ def test_explains_without_gradient_mode(name, graph, model):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_on_the_device(name, device):
-    model, data = random_model(0).float().to(device), random_graph(0)
+    model, data = suited(name).float().to(device), random_graph(0)
     data.x = data.x.float()
     data = data.to(device)
     (explanation,) = load(name).explain(model, data, torch.tensor([0]))

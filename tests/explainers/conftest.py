@@ -135,11 +135,16 @@ def predict(model, data):
         return model(data.x, data.edge_index, **batch)
 
 
-def suited(name, seed=0):
-    """A model that a method supports: a GCN, or one with attention."""
-    models = (random_model(seed, conv) for conv in ("gcn", "gat"))
+def suited(name, seed=0, level="node"):
+    """A model that a method supports: of GCNConv layers, or one with attention."""
+    make, data = (
+        (random_model, random_graph(seed))
+        if level == "node"
+        else (random_graph_model, random_batch(seed))
+    )
+    models = (make(seed, conv) for conv in ("gcn", "gat"))
     method = explainers.load(name)
-    return next(model for model in models if method.supports(model, random_graph(seed)))
+    return next(model for model in models if method.supports(model, data))
 
 
 def difference(one, other):

@@ -13,7 +13,6 @@ from ..conftest import (
     predict,
     random_batch,
     random_graph,
-    random_graph_model,
     suited,
 )
 
@@ -42,19 +41,15 @@ def graph(level):
 
 
 @pytest.fixture
-def model(level):
-    return random_model(0) if level == "node" else random_graph_model(0)
+def model(request, level):
+    """One that the test's method supports."""
+    parameters = getattr(request.node, "callspec", None)
+    name = parameters.params.get("name", "saliency") if parameters else "saliency"
+    return suited(name, level=level)
 
 
 def load(name, **options):
     return explainers.load(name, **FAST.get(name, {}), **options)
-
-
-@pytest.fixture
-def model(request):
-    """One that the test's method supports."""
-    parameters = getattr(request.node, "callspec", None)
-    return suited(parameters.params.get("name", "saliency") if parameters else "saliency")
 
 
 @pytest.mark.parametrize("name", NAMES)

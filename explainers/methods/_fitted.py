@@ -32,7 +32,7 @@ class FittedMethod(Method):
     the graph are, for each engine and each choice of options and nodes.
 
     Args:
-        training_nodes: How many nodes are drawn to train on (all, if there are fewer).
+        training_nodes: How many nodes, or graphs, are drawn to train on (all, if there are fewer).
         seed: Of the draw, and of whatever else is random.
     """
 
@@ -79,8 +79,8 @@ class FittedMethod(Method):
         return self._key(network) in _LEARNED.get(network, {})
 
     @abstractmethod
-    def learn(self, network: Network, nodes: Tensor) -> Any:
-        """Trains on the model's predictions for ``nodes`` [R]; gives what :meth:`learned` keeps.
+    def learn(self, network: Network, units: Tensor) -> Any:
+        """Trains on the model's predictions for ``units`` [R]; gives what :meth:`learned` keeps.
 
         That is not to refer to the network, which would then never be let go.
         """
@@ -93,17 +93,17 @@ class FittedMethod(Method):
         return known[self._key(network)]
 
     def _learn(self, network: Network) -> Any:
-        nodes = torch.tensor(self._training(network), device=network.x.device, dtype=torch.long)
+        units = torch.tensor(self._training(network), device=network.x.device, dtype=torch.long)
         with torch.inference_mode(False), torch.enable_grad():
-            learned = self.learn(network, nodes)
+            learned = self.learn(network, units)
         _LEARNED.setdefault(network, {})[self._key(network)] = learned
         return learned
 
     def _training(self, network: Network) -> tuple[int, ...]:
         if network in self._nodes:
             return self._nodes[network]
-        size = min(self.training_nodes, network.num_nodes)
-        drawn = np.random.default_rng(self.seed).choice(network.num_nodes, size, replace=False)
+        size = min(self.training_nodes, network.units)
+        drawn = np.random.default_rng(self.seed).choice(network.units, size, replace=False)
         return tuple(drawn.tolist())
 
     def _key(self, network: Network) -> tuple[Any, ...]:

@@ -48,7 +48,7 @@ class Attention(Method):
     def attribute(self, problem: Problem) -> Attribution:
         """Attention in [0, 1]; zeros for the features."""
         if isinstance(problem, StockProblem):
-            edge_mask = self._with_pyg(problem.network, problem.nodes)
+            edge_mask = self._with_pyg(problem.home, problem.index)
         else:
             edge_mask = self._scores(problem.network)[problem.fields.e_id]
         return Attribution(torch.zeros_like(problem.x), edge_mask)
@@ -84,7 +84,9 @@ class Attention(Method):
         model = network.whole()
         try:
             with torch.no_grad():
-                explanation = algorithm(model, *graph, target=target, index=node, **network.inputs)
+                explanation = algorithm(
+                    model, *graph, target=target, index=node, **network.keywords
+                )
         except ValueError as error:
             raise ValueError(
                 f"model {type(network.model).__name__} has no layer with attention coefficients "

@@ -12,8 +12,7 @@ from torch_geometric.explain.config import ExplainerConfig, ModelConfig
 from torch_geometric.nn import Linear
 from torch_geometric.utils import get_embeddings, k_hop_subgraph
 
-from explainers.engines import batched
-from explainers.engines.fields import cut
+from explainers.engines.batched import BatchedProblem
 from explainers.engines.network import Network
 from explainers.engines.problem import Attribution, Problem
 from explainers.engines.stock import StockProblem
@@ -29,7 +28,8 @@ class PGExplainer(FittedMethod):
     of both ends and of the explained node (the output of the last message-passing layer), its
     loss with its coefficients and temperatures, a step of Adam for each node in each epoch. It is
     trained on the model's predictions for a sample of nodes and then explains any node at the
-    cost of looking it up; the class to explain plays no part. Features are not scored.
+    cost of looking it up; the class to explain plays no part. Features are not scored. For graphs
+    the network sees the ends of the edge alone.
 
     The first weights belong to the seed, and the noise to seed, node and epoch, so that what is
     learned does not depend on the engine. ``batched`` trains on the receptive fields, node after
@@ -54,25 +54,25 @@ class PGExplainer(FittedMethod):
         if not self.lr > 0:
             raise ValueError(f"lr is to be above 0, got {self.lr!r}")
 
-    def learn(self, network: Network, nodes: Tensor) -> _Learned:
-        """Trains on ``nodes`` [R], in their order, in every epoch."""
+    def learn(self, network: Network, units: Tensor) -> _Learned:
+        """Trains on ``units`` [R], in their order, in every epoch."""
         learned = _Learned(network, self.epochs, self.lr, self.seed)
         train = self._train_stock if self.engine == "stock" else self._train_batched
-        train(network, nodes, learned)
+        train(network, units, learned)
         return learned
 
     def attribute(self, problem: Problem) -> Attribution:
         """The probability that an edge matters, in (0, 1); zeros for the features."""
         learned = self.learned(problem.network)
         if isinstance(problem, StockProblem):
-            network = problem.network
+            home = problem.home
             explanation = learned.algorithm(
-                network.whole(),
-                network.x,
-                network.edge_index,
-                target=network.output.argmax(dim=-1),
-                index=problem.nodes,
-                **network.inputs,
+                home.whole(),
+                home.x,
+                home.edge_index,
+                target=home.output.argmax(dim=-1),
+                index=problem.index,
+                **home.keywords,
             )
             return Attribution(torch.zeros_like(problem.x), explanation.edge_mask)
         fields = problem.fields
@@ -82,49 +82,52 @@ class PGExplainer(FittedMethod):
             edge_mask = learned.logits(ends, explained).sigmoid()
         return Attribution(torch.zeros_like(problem.x), edge_mask)
 
-    def _train_stock(self, network: Network, nodes: Tensor, learned: _Learned) -> None:
+    def _train_stock(self, network: Network, units: Tensor, learned: _Learned) -> None:
         """With PyG's own ``train``, on the whole graph."""
         algorithm = learned.algorithm
-        noise = [_Noise(network, node, self.seed, self.epochs) for node in nodes.split(1)]
-        model, target = network.whole(), network.output.argmax(dim=-1)
+        prepared = []
+        for unit in units.split(1):
+            problem = StockProblem(network, unit, network.output[unit].argmax(-1), 1)
+            drawn = _Noise(network, unit, self.seed, self.epochs)
+            if len(drawn.e_id):  # PyG's loss has the mean over the edges
+                at = problem.e_at if network.level == "graph" else drawn.e_id
+                prepared.append((problem, drawn, at))
         for epoch in range(self.epochs):
-            for node, drawn in zip(nodes.split(1), noise, strict=True):
-                if not len(drawn.e_id):
-                    continue  # PyG's loss has the mean over the edges
-                algorithm.uniform = network.x.new_full((network.edge_index.size(1),), 0.5)
-                algorithm.uniform[drawn.e_id] = drawn.uniform[epoch]
+            for problem, drawn, at in prepared:
+                home = problem.home
+                algorithm.uniform = torch.full_like(problem.edge_mask, 0.5)
+                algorithm.uniform[at] = drawn.uniform[epoch]
                 algorithm.train(
                     epoch,
-                    model,
-                    network.x,
-                    network.edge_index,
-                    target=target,
-                    index=node,
-                    **network.inputs,
+                    problem.model,
+                    home.x,
+                    home.edge_index,
+                    target=home.output.argmax(dim=-1),
+                    index=problem.index,
+                    **home.keywords,
                 )
         algorithm._curr_epoch = self.epochs - 1
 
-    def _train_batched(self, network: Network, nodes: Tensor, learned: _Learned) -> None:
+    def _train_batched(self, network: Network, units: Tensor, learned: _Learned) -> None:
         """The same steps, each on the receptive field of its node."""
-        targets = network.output[nodes].argmax(dim=-1)
-        prepared = []
-        for node, target in zip(nodes.split(1), targets.split(1), strict=True):
-            drawn = _Noise(network, node, self.seed, self.epochs)
-            fields = cut(network.index, node, network.hops)
-            problem = batched.BatchedProblem(network, fields, node, target, self.memory_budget)
-            if len(drawn.e_id):
-                prepared.append((problem, drawn))
         algorithm = learned.algorithm
+        prepared = []
+        for unit in units.split(1):
+            target = network.output[unit].argmax(dim=-1)
+            problem = BatchedProblem(network, network.cut(unit), unit, target, self.memory_budget)
+            drawn = _Noise(network, unit, self.seed, self.epochs)
+            if len(drawn.e_id):
+                prepared.append(
+                    (problem, drawn, torch.searchsorted(drawn.e_id, problem.fields.e_id))
+                )
         for epoch in range(self.epochs):
             temperature = algorithm._get_temperature(epoch)
-            for problem, drawn in prepared:
+            for problem, drawn, inside in prepared:
                 algorithm.optimizer.zero_grad()
                 logits = learned.logits(network.edge_index[:, drawn.e_id], problem.nodes)
                 algorithm.uniform = drawn.uniform[epoch]
                 mask = algorithm._concrete_sample(logits, temperature)
-                used = torch.searchsorted(drawn.e_id, problem.fields.e_id)
-                inputs = problem.x[None], mask.sigmoid()[used][None]
-                output = problem.predict(*inputs)[0]
+                output = problem.predict(problem.x[None], mask.sigmoid()[inside][None])[0]
                 algorithm._loss(output, problem.targets, mask).backward()
                 algorithm.optimizer.step()
 
@@ -162,8 +165,9 @@ class _Learned:
 
     def __init__(self, network: Network, epochs: int, lr: float, seed: int) -> None:
         inputs = network.x, network.edge_index
-        self._embeddings = get_embeddings(network.whole(), *inputs, **network.inputs)[-1]
-        width = 3 * self._embeddings.size(1)
+        self._embeddings = get_embeddings(network.whole(), *inputs, **network.keywords)[-1]
+        self._level = network.level
+        width = (2 if self._level == "graph" else 3) * self._embeddings.size(1)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.algorithm = _PyG(epochs=epochs, lr=lr)
@@ -175,20 +179,25 @@ class _Learned:
             ExplainerConfig(explanation_type="phenomenon", edge_mask_type="object"),
             ModelConfig(
                 mode="multiclass_classification",
-                task_level="node",
+                task_level=network.level,
                 return_type=network.return_type,
             ),
         )
 
     def logits(self, ends: Tensor, explained: Tensor) -> Tensor:
-        """How much edges [2, e] matter to the ``explained`` nodes, [e] or one, before a sigmoid."""
+        """How much edges [2, e] matter to the ``explained`` nodes, [e] or one, before a sigmoid.
+
+        To a graph they matter whichever it is.
+        """
         z = self._embeddings
-        parts = [z[ends[0]], z[ends[1]], z[explained].expand(ends.size(1), -1)]
+        parts = [z[ends[0]], z[ends[1]]]
+        if self._level == "node":
+            parts.append(z[explained].expand(ends.size(1), -1))
         return self.algorithm.mlp(torch.cat(parts, dim=-1)).view(-1)
 
 
 class _Noise:
-    """Uniform numbers for the edges that a training node's loss looks at.
+    """Uniform numbers for the edges that the loss of a training node or graph looks at.
 
     These are all edges between nodes of the receptive field, also those into its border, which
     the prediction does not depend on: PyG counts them in the terms for size and entropy.
@@ -198,11 +207,11 @@ class _Noise:
         uniform: [epochs, e].
     """
 
-    def __init__(self, network: Network, node: Tensor, seed: int, epochs: int) -> None:
-        inside = torch.zeros(network.num_nodes, dtype=torch.bool, device=node.device)
-        inside[cut(network.index, node, network.hops).n_id] = True
+    def __init__(self, network: Network, unit: Tensor, seed: int, epochs: int) -> None:
+        inside = torch.zeros(network.num_nodes, dtype=torch.bool, device=unit.device)
+        inside[network.cut(unit).n_id] = True
         self.e_id = inside[network.edge_index].all(dim=0).nonzero().view(-1)
-        (generator,) = generators(seed, node)
+        (generator,) = generators(seed, unit)
         uniform = generator.random((epochs, len(self.e_id)))
         self.uniform = torch.from_numpy(uniform).to(network.x)
 

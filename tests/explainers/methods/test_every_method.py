@@ -126,9 +126,9 @@ def test_the_same_again_and_no_trace(name, graph, model):
 
 
 @pytest.mark.parametrize("engine", ["stock", None])
-def test_the_order_of_methods_does_not_matter(engine, graph):
+def test_the_order_of_methods_does_not_matter(engine, graph, level):
     """PyG issue 9653: after GNNExplainer, Captum fails on the same model."""
-    model = suited("attention")  # as all other methods do
+    model = suited("attention", level=level)  # as all other methods do
     names = [name for name in NAMES if engine in (None, *explainers.load(name).engines)]
     assert all(load(name, engine=engine).supports(model, graph) for name in names)
     assert names.index("gnn_explainer") < names.index("integrated_gradients")

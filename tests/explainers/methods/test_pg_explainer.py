@@ -12,14 +12,21 @@ import explainers
 from explainers.engines.network import prepare
 from explainers.methods.pg_explainer import _Learned, _Noise
 
-from ..conftest import Stack, random_graph, random_model
+from ..conftest import (
+    Stack,
+    predict,
+    random_batch,
+    random_graph,
+    random_graph_model,
+    random_model,
+)
 
 ENGINES = explainers.load("pg_explainer").engines
 KINDS = {"log_softmax": "log_probs", "softmax": "probs", "none": "raw"}
 
 
-def theirs(data, model, nodes, output, noise, *, epochs, lr, seed):
-    """PyG's PGExplainer from our first weights, with our noise on the edges that it looks at."""
+def pygs(model, ours, level, output, *, epochs, lr):
+    """PyG's own, with the first weights of ``ours``."""
     algorithm = PyGPGExplainer(epochs=epochs, lr=lr)
     explainer = Explainer(
         model,
@@ -28,43 +35,69 @@ def theirs(data, model, nodes, output, noise, *, epochs, lr, seed):
         edge_mask_type="object",
         model_config={
             "mode": "multiclass_classification",
-            "task_level": "node",
+            "task_level": level,
             "return_type": KINDS[output],
         },
     )
-    algorithm.mlp = copy.deepcopy(_Learned(prepare(model, data), epochs, lr, seed).algorithm.mlp)
+    algorithm.mlp = copy.deepcopy(ours.algorithm.mlp)
     algorithm.optimizer = torch.optim.Adam(algorithm.mlp.parameters(), lr=lr)
-    target = model(data.x, data.edge_index).argmax(dim=-1)
-    for epoch in range(epochs):
-        for node in nodes:
-            uniform = torch.rand(data.num_edges).double()
-            uniform[noise[node].e_id] = noise[node].uniform[epoch]
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(torch, "rand_like", lambda _, drawn=uniform: drawn)
-                algorithm.train(epoch, model, data.x, data.edge_index, target=target, index=node)
-    return explainer, target
+    return explainer
+
+
+def train(explainer, epoch, uniform, *graph, **options):
+    """One step of PyG's, with given noise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "rand_like", lambda _: uniform)
+        explainer.algorithm.train(epoch, explainer.model, *graph, **options)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("output", KINDS)
 def test_equal_to_pygs_from_the_same_weights_and_noise(engine, output):
     data, model = random_graph(3), random_model(3, output=output)
-    options = {"epochs": 5, "lr": 0.03, "seed": 3}
-    training = [2, 5, 0, 7]
-    network = prepare(model, data)
+    network, training = prepare(model, data), [2, 5, 0, 7]
     noise = {v: _Noise(network, torch.tensor([v]), 3, 5) for v in training}
     assert any(len(drawn.e_id) < data.num_edges for drawn in noise.values())
-    explainer, target = theirs(
-        data, random_model(3, output=output), training, output, noise, **options
-    )
-    method = explainers.load("pg_explainer", engine=engine, **options)
+    start = _Learned(network, 5, 0.03, 3)
+    other = random_model(3, output=output)
+    explainer = pygs(other, start, "node", output, epochs=5, lr=0.03)
+    target = predict(model, data).argmax(dim=-1)
+    for epoch in range(5):
+        for node in training:
+            uniform = torch.rand(data.num_edges).double()
+            uniform[noise[node].e_id] = noise[node].uniform[epoch]
+            train(explainer, epoch, uniform, data.x, data.edge_index, target=target, index=node)
+    method = explainers.load("pg_explainer", engine=engine, epochs=5, lr=0.03, seed=3)
     method.fit(model, data, training)
     for node in (0, 4, 9):
         (explanation,) = method.explain(model, data, node)
-        full = explainer(data.x, data.edge_index, target=target, index=node).edge_mask
+        theirs = explainer(data.x, data.edge_index, target=target, index=node).edge_mask
         torch.testing.assert_close(
-            explanation.edge_mask, full[explanation.e_id], rtol=1e-6, atol=1e-9
+            explanation.edge_mask, theirs[explanation.e_id], rtol=1e-6, atol=1e-9
         )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_equal_to_pygs_on_graphs(engine):
+    data, model = random_batch(3, graphs=5), random_graph_model(3)
+    network, training = prepare(model, data), [3, 0, 1]
+    noise = {g: _Noise(network, torch.tensor([g]), 3, 5) for g in training}
+    start = _Learned(network, 5, 0.03, 3)
+    explainer = pygs(random_graph_model(3), start, "graph", "log_softmax", epochs=5, lr=0.03)
+    target = predict(model, data).argmax(dim=-1)
+    alone = [data.get_example(g) for g in range(5)]
+    batch = [torch.zeros(graph.num_nodes, dtype=torch.long) for graph in alone]
+    for epoch in range(5):
+        for g in training:
+            graph = alone[g].x, alone[g].edge_index
+            options = {"target": target[g].view(1), "batch": batch[g]}
+            train(explainer, epoch, noise[g].uniform[epoch], *graph, **options)
+    method = explainers.load("pg_explainer", engine=engine, epochs=5, lr=0.03, seed=3)
+    method.fit(model, data, training)
+    for g, explanation in zip((2, 0), method.explain(model, data, [2, 0]), strict=True):
+        graph = alone[g].x, alone[g].edge_index
+        theirs = explainer(*graph, target=target[g].view(1), batch=batch[g]).edge_mask
+        torch.testing.assert_close(explanation.edge_mask, theirs, rtol=1e-6, atol=1e-9)
 
 
 def test_first_weights_and_noise_have_pygs_distribution(graph, model):

@@ -90,7 +90,7 @@ class PGExplainer(FittedMethod):
             problem = StockProblem(network, unit, network.output[unit].argmax(-1), 1)
             drawn = _Noise(network, unit, self.seed, self.epochs)
             if len(drawn.e_id):  # PyG's loss has the mean over the edges
-                at = problem.e_at if network.level == "graph" else drawn.e_id
+                at = problem.edge_rows if network.level == "graph" else drawn.e_id
                 prepared.append((problem, drawn, at))
         for epoch in range(self.epochs):
             for problem, drawn, at in prepared:

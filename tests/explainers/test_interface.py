@@ -57,7 +57,7 @@ def test_as_algorithm_in_pygs_explainer(name, graph):
 
 @pytest.mark.parametrize("name", explainers.available())
 def test_as_algorithm_for_graphs(name):
-    data, model = random_batch(0), random_graph_model(0)
+    data, model = random_batch(0), suited(name, level="graph")
     graph = data.get_example(4)
     alone = Batch.from_data_list([graph])
     (ours,) = explainers.load(name).explain(model, alone, 0)

@@ -46,6 +46,7 @@ def _paper(authors: str, number: str) -> _Paper:
 
 _FIDELITY = _paper("Yuan et al.", "2012.15445")
 _CHARACTERIZATION = _paper("Amara et al.", "2206.09677")
+_GEA = _paper("Agarwal et al.", "2208.09339")
 _COMPLETENESS = _paper("Sundararajan et al.", "1703.01365")
 
 METRICS = {
@@ -95,6 +96,74 @@ METRICS = {
         "up",
         "Harmonic mean of fidelity+ and 1 - fidelity-, both by predicted class; higher is better.",
         **_CHARACTERIZATION,
+        bounded=True,
+    ),
+    "area_fidelity+_prob": Metric(
+        "fidelity+ (prob), mean over sparsities",
+        "up",
+        "Area under fidelity+ (prob) against sparsity, over the width, in [-1, 1]: its mean over "
+        "all shares of selected edges; higher is better.",
+        **_CHARACTERIZATION,
+        bounded=True,
+    ),
+    "area_fidelity-_prob": Metric(
+        "fidelity- (prob), mean over sparsities",
+        "down",
+        "Area under fidelity- (prob) against sparsity, over the width, in [-1, 1]: its mean over "
+        "all shares of selected edges; lower is better.",
+        **_CHARACTERIZATION,
+        bounded=True,
+    ),
+    "unfaithfulness": Metric(
+        "unfaithfulness (GEF)",
+        "down",
+        "1 - exp(-KL(y || y')), y the probabilities of all classes given the graph, y' given the "
+        "selected edges alone, in [0, 1]; lower is better.",
+        **_GEA,
+        bounded=True,
+    ),
+    "auroc": Metric(
+        "AUROC",
+        "up",
+        "Probability that a right edge of the field has a higher absolute score than another one, "
+        "equal scores counted half, in [0, 1]; 0.5 for scores that say nothing. One for each node; "
+        "the literature often pools the edges of all nodes.",
+        **_paper("Ying et al.", "1903.03894"),
+        bounded=True,
+    ),
+    "auroc_undirected": Metric(
+        "AUROC, undirected",
+        "up",
+        "AUROC over undirected edges: both directions' scores are added, as the literature does.",
+        **_paper("Luo et al.", "2011.04573"),
+        bounded=True,
+    ),
+    "average_precision": Metric(
+        "average precision",
+        "up",
+        "Precision at each threshold, weighted by the gain in recall, in (0, 1]; scores that say "
+        "nothing have about the share of right edges.",
+        bounded=True,
+    ),
+    "r_precision": Metric(
+        "R-precision",
+        "up",
+        "Share of right edges among the highest scored, as many as there are right ones, in "
+        "[0, 1]; recall and precision are the same there.",
+        bounded=True,
+    ),
+    "recall": Metric(
+        "recall",
+        "up",
+        "Share of the right edges that are among the selected ones, in [0, 1]; higher is better.",
+        bounded=True,
+    ),
+    "jaccard": Metric(
+        "Jaccard (GEA)",
+        "up",
+        "Right and selected edges over right or selected ones, in [0, 1]: graph explanation "
+        "accuracy; higher is better.",
+        **_GEA,
         bounded=True,
     ),
     "sparsity": Metric(

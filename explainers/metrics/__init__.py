@@ -188,11 +188,13 @@ def _cases(
                     target=int(explanation.target),
                     label=None if labels is None else int(labels[r]),
                     full=full[r],
+                    levels=tuple(wanted),
                     sizes=counts[r],
                     without=without[:, r] if name else nothing,
                     only=only[:, r] if name else nothing,
                     semantics=name,
                     output_change=float(change[r]) if claims[r] else None,
+                    edge_index=explanation.edge_index.cpu().numpy(),
                     truth=true,
                 ),
             )

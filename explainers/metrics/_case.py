@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+Booleans = npt.NDArray[np.bool_]
 
 # No leading zeros: a level has one name, because names are what the results are joined on.
 _LEVEL = re.compile(r"k=[1-9][0-9]*|f=([1-9][0-9]?|100)%")
@@ -36,6 +36,7 @@ class Case:
             ("phenomenon" explanations), or None for the model's own prediction on ``G`` ("model"
             explanations).
         full: [C] Probabilities of the explained node, given ``G``.
+        levels: The names of the K levels.
         sizes: [K] Number of edges that each level selects.
         without: [K, C] Probabilities given ``G - S``.
         only: [K, C] Probabilities given ``S``.
@@ -44,8 +45,8 @@ class Case:
             ``without`` and ``only`` mean nothing then.
         output_change: ``F(input) - F(baseline)`` of the explained class as the model returns it, or
             None where the method does not claim that its attributions add up to it.
-        truth: [e] Which of the receptive field's edges are the right explanation, or None where
-            that is not known.
+        edge_index: [2, e] The edges' ends, as positions among the field's nodes.
+        truth: [e] Whether a right explanation has the edge; None where that is not known.
     """
 
     scores: Floats
@@ -53,12 +54,14 @@ class Case:
     target: int
     label: int | None
     full: Floats
+    levels: tuple[Level, ...]
     sizes: Integers
     without: Floats
     only: Floats
     semantics: str
     output_change: float | None
-    truth: Bools | None = None
+    edge_index: Integers
+    truth: Booleans | None
 
 
 class Level(str):
@@ -126,14 +129,3 @@ def ranking(scores: Floats) -> Integers:
         ValueError: Some scores are NaN or infinite.
     """
     return np.argsort(-magnitudes(scores), kind="stable")
-
-
-def top_edges(scores: Floats, count: int) -> Integers:
-    """[count] The positions of the ``count`` edges with the largest absolute scores.
-
-    Raises:
-        ValueError: There are not that many edges, or some scores are NaN or infinite.
-    """
-    if not 0 <= count <= scores.size:
-        raise ValueError(f"cannot select {count} of {scores.size} edges")
-    return ranking(scores)[:count]

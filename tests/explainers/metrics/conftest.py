@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from explainers.metrics._case import Case
+from explainers.metrics._case import Case, Level
 
 
 @pytest.fixture
@@ -27,10 +27,16 @@ def make_case() -> Callable[..., Case]:
             "only": same,
             "semantics": "mask",
             "output_change": None,
+            "levels": tuple(Level(f"k={max(1, count)}") for count in sizes.tolist()),
+            "edge_index": np.stack([np.arange(scores.size), np.full(scores.size, scores.size)]),
+            "truth": None,
         }
         case = defaults | given
         for name in ("without", "only", "node_scores"):
             case[name] = np.asarray(case[name], dtype=np.float64)
+        if case["truth"] is not None:
+            case["truth"] = np.asarray(case["truth"], dtype=bool)
+        case["edge_index"] = np.asarray(case["edge_index"], dtype=np.int64)
         return Case(scores=scores, sizes=sizes, full=full, **case)
 
     return make

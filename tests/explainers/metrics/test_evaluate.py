@@ -158,6 +158,26 @@ def test_labels_make_it_phenomenon(graph, model):
     assert rows[0, "fidelity+_acc", "k=1", "mask"] <= 0
 
 
+def test_ground_truth_belongs_to_the_graphs_edges(graph, model):
+    nodes = [0, 4, 11]
+    explanations = explainers.load("saliency").explain(model, graph, nodes)
+    truth = torch.rand(graph.num_edges, generator=torch.Generator().manual_seed(0)) < 0.4
+    rows = frame(
+        metrics.evaluate(model, graph, explanations, metrics=["ground_truth"], truth=truth)
+    )
+    for node, explanation in zip(nodes[:2], explanations, strict=False):
+        right = truth[explanation.e_id]
+        scores = explanation.edge_mask.abs()
+        above = (scores[right][:, None] - scores[~right]).sign()  # duplicate edges are equal
+        auroc = float((above + 1).mean()) / 2
+        assert rows[node, "auroc", "", ""] == pytest.approx(auroc)
+        chosen = scores.sort(descending=True, stable=True).indices[:10]
+        recall = float(right[chosen].sum() / right.sum())
+        assert rows[node, "recall", "k=10", ""] == pytest.approx(recall)
+    assert 11 not in rows.index.get_level_values("node")  # it has no edges to tell apart
+    assert metrics.evaluate(model, graph, explanations, metrics=["ground_truth"]) == []
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

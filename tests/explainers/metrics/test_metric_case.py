@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from explainers.metrics._case import Level, levels, magnitudes, ranking, size, top_edges
+from explainers.metrics._case import Level, levels, magnitudes, ranking, size
 
 
 def test_default_levels():
@@ -88,9 +88,6 @@ def test_size_of_a_negative_number_of_edges():
 def test_ranking_is_by_absolute_score_and_ties_stay_in_order():
     scores = np.array([0.0, -2.0, 1.0, 2.0, -0.0, 3.0, -1.0])
     assert ranking(scores).tolist() == [5, 1, 3, 2, 6, 0, 4]
-    assert top_edges(scores, 0).tolist() == []
-    assert top_edges(scores, 3).tolist() == [5, 1, 3]
-    assert top_edges(scores, 7).tolist() == ranking(scores).tolist()
 
 
 def test_equal_scores_keep_their_order_at_any_length():
@@ -112,7 +109,7 @@ def test_ranking_leaves_the_scores_alone():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_scores_that_are_no_numbers(bad):
     scores = np.array([1.0, bad, 0.0, bad])
-    for function in (ranking, magnitudes, lambda scores: top_edges(scores, 1)):
+    for function in (ranking, magnitudes):
         with pytest.raises(ValueError, match="2 of 4 edge scores are NaN or infinite"):
             function(scores)
 
@@ -120,9 +117,3 @@ def test_scores_that_are_no_numbers(bad):
 def test_scores_that_are_no_vector():
     with pytest.raises(ValueError, match=r"edge scores of shape \(2, 1\): need one score per edge"):
         ranking(np.zeros((2, 1)))
-
-
-@pytest.mark.parametrize("count", [-1, 4])
-def test_selections_that_cannot_be(count):
-    with pytest.raises(ValueError, match=f"cannot select {count} of 3 edges"):
-        top_edges(np.zeros(3), count)

@@ -9,7 +9,7 @@ from torch_geometric.explain.metric import fidelity as pyg_fidelity
 from torch_geometric.nn import GCN
 from torch_geometric.utils import erdos_renyi_graph
 
-from explainers.metrics._case import Case, levels, size, top_edges
+from explainers.metrics._case import Case, levels, ranking, size
 from explainers.metrics.fidelity import NEEDS, fidelity
 
 PROB = ("fidelity+_prob", "fidelity-_prob")
@@ -110,7 +110,7 @@ class Setting:
     def mask(self, count: int) -> torch.Tensor:
         """The selection as a hard mask; PyG's `1 - mask` is nonsense on soft, signed scores."""
         mask = torch.zeros(self.scores.size)
-        mask[torch.from_numpy(top_edges(self.scores, count))] = 1.0
+        mask[torch.from_numpy(ranking(self.scores)[:count])] = 1.0
         return mask
 
     @torch.no_grad()
@@ -137,6 +137,9 @@ class Setting:
                 only=only[:, node],
                 semantics="mask",
                 output_change=None,
+                levels=levels(),
+                edge_index=self.edge_index.numpy(),
+                truth=None,
             )
             for node in range(self.nodes)
         ]

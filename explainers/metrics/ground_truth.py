@@ -1,0 +1,106 @@
+"""Ground truth: whether the scores find the edges of the right explanation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from explainers.metrics._case import Booleans, Case, Floats, magnitudes, ranking
+
+NEEDS = "scores"
+
+
+def ground_truth(case: Case) -> dict[str, float | Floats]:
+    """How well the absolute scores separate the right edges T from the others of the field.
+
+    ``auroc``: the probability that a right edge has a higher score than another one, half of it for
+    equal scores. Range: [0, 1], 0.5 for scores that say nothing.
+
+    ``auroc_undirected``: the same over undirected edges, whose score is the sum over the directions
+    that the field has, and which are right if a direction is.
+
+    ``average_precision``: ``sum_n (R_n - R_{n-1}) P_n`` over the thresholds, equal scores together.
+    Range: (0, 1]; scores that say nothing have about ``|T| / |E|``.
+
+    ``r_precision``: precision, and recall, of the ``|T|`` edges with the highest scores.
+    Range: [0, 1].
+
+    ``recall`` and ``jaccard``: of the edges S that a level selects, ``|S & T| / |T|`` and
+    ``|S & T| / |S | T|``, the graph explanation accuracy GEA. Range: [0, 1].
+
+    Direction: higher is better, for all. Where T is empty or has all edges of the field, there is
+    nothing to separate, and no value.
+
+    Source: AUROC: Ying et al., "GNNExplainer", arXiv:1903.03894; Luo et al., arXiv:2011.04573.
+    GEA: Agarwal et al., "Evaluating Explainability for Graph Neural Networks", arXiv:2208.09339.
+
+    Conventions that differ elsewhere: these papers' code pools the edges of all explained nodes and
+    takes one AUROC of them; here it is one for each node, and reports average over the nodes. That
+    code symmetrises the scores first, as ``auroc_undirected`` does, but lets every edge count
+    twice. ``torch_geometric.explain.groundtruth_metrics`` thresholds the scores at 0.5 for all but
+    the AUROC, and does not take the absolute value. GEA is defined on masks thresholded at more
+    than 0; here a level decides, since most methods leave no score at 0.
+
+    Args:
+        case: With ``truth``; predictions are not needed.
+
+    Returns:
+        The numbers ``auroc``, ``auroc_undirected``, ``average_precision`` and ``r_precision`` and
+        the arrays [K] ``recall`` and ``jaccard``, or nothing where the truth is not known, empty or
+        everything.
+
+    Raises:
+        ValueError: Some scores are NaN or infinite.
+    """
+    truth = case.truth
+    if truth is None or truth.all() or not truth.any():
+        return {}
+    scores = magnitudes(case.scores)
+    right = int(truth.sum())
+    hits = np.concatenate([[0], np.cumsum(truth[ranking(scores)])])
+    found = hits[case.sizes]
+    values: dict[str, float | Floats] = {
+        "auroc": auroc(scores, truth),
+        "average_precision": average_precision(scores, truth),
+        "r_precision": float(hits[right] / right),
+        "recall": found / right,
+        "jaccard": found / (case.sizes + right - found),
+    }
+    pairs, pair_truth = _undirected(case, scores, truth)
+    if not pair_truth.all():
+        values["auroc_undirected"] = auroc(pairs, pair_truth)
+    return values
+
+
+def auroc(scores: Floats, truth: Booleans) -> float:
+    """The area under the ROC curve, by ranks: Mann and Whitney's U over the number of pairs.
+
+    Args:
+        scores: [e], any finite numbers.
+        truth: [e], neither all nor none.
+    """
+    _, group, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[group]  # equal scores share their mean rank
+    right = int(truth.sum())
+    u = ranks[truth].sum() - right * (right + 1) / 2
+    return float(u / (right * (truth.size - right)))
+
+
+def average_precision(scores: Floats, truth: Booleans) -> float:
+    """The sum over the thresholds of precision times gain in recall; equal scores pass together.
+
+    Args:
+        scores: [e], any finite numbers.
+        truth: [e], not none.
+    """
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), scores.size - 1)
+    hits = np.cumsum(truth[order])[last]
+    return float((np.diff(hits, prepend=0) * hits / (last + 1)).sum() / hits[-1])
+
+
+def _undirected(case: Case, scores: Floats, truth: Booleans) -> tuple[Floats, Booleans]:
+    """Sum of the scores, and whether any is right, of each pair of nodes with an edge."""
+    low, high = case.edge_index.min(axis=0), case.edge_index.max(axis=0)
+    _, pair = np.unique(low * (high.max() + 1) + high, return_inverse=True)
+    sums = np.bincount(pair, weights=scores).astype(np.float64)
+    return sums, np.bincount(pair, weights=truth) > 0

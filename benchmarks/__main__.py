@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import explain
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status (2 for input that cannot be)."""
@@ -73,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     drawing = commands.add_parser("report", help="draw the report of a results folder again")
     drawing.add_argument("folder", type=Path, metavar="DIR", help="the results folder of a run")
     drawing.set_defaults(command=report)
+    explain.add_parser(commands)
     for name, command in (("tasks", tasks), ("methods", methods)):
         listing = commands.add_parser(name, help=f"list the {name}")
         listing.add_argument("--json", action="store_true", help="for programs")

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from explainers._discovery import discover
 from explainers._pyg import as_algorithm, to_full
+from explainers.drawing import draw
 from explainers.engines.problem import unit
 from explainers.methods import load
 
-__all__ = ["as_algorithm", "available", "load", "to_full", "unit"]
+__all__ = ["as_algorithm", "available", "draw", "load", "to_full", "unit"]
 
 
 def available() -> list[str]:

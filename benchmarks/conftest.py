@@ -35,7 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="explain this task; repeatable (default: twitch-en or its stand-in, and ba-shapes)",
+        help="explain this task, or your own: path/to/file.py:function; repeatable (default: "
+        "twitch-en or its stand-in, and ba-shapes)",
     )
     group.addoption(
         "--method",

@@ -33,7 +33,12 @@ ROWS = 5  # of each table
 def add_parser(commands: Any) -> None:
     """Adds the command ``explain``."""
     parser = commands.add_parser("explain", help="explain one node: tables and a picture")
-    parser.add_argument("--task", required=True, metavar="NAME", help="what is explained")
+    parser.add_argument(
+        "--task",
+        required=True,
+        metavar="NAME",
+        help="what is explained: a task's name, or path/to/file.py:function",
+    )
     parser.add_argument("--node", required=True, type=int, metavar="N", help="the node's number")
     parser.add_argument(
         "--method",
@@ -73,7 +78,7 @@ def explain(options: argparse.Namespace) -> int:
         ValueError: An option cannot be; said before any work.
     """
     names = list(dict.fromkeys(options.method or METHODS))
-    out: Path = options.out or Path(f"{options.task}-{options.node}.png")
+    out: Path = options.out or Path("picture.png")
     if out.suffix.lower() not in FORMATS:
         raise ValueError(f"--out {out}: the ending is to be {', '.join(FORMATS)}; rename it")
     if not out.parent.is_dir():
@@ -88,10 +93,12 @@ def explain(options: argparse.Namespace) -> int:
     for name, method in methods.items():
         if "seed" in method.options:
             methods[name] = explainers.load(name, seed=options.seed)
+    name = benchmarks.tasks.resolve(options.task)
+    out = options.out or Path(f"{name}-{options.node}.png")
     try:
-        task = benchmarks.tasks.load(options.task, options.data_root, seed=options.model_seed)
+        task = benchmarks.tasks.load(name, options.data_root, seed=options.model_seed)
     except benchmarks.tasks.Unavailable as error:
-        raise ValueError(f"--task {options.task} is unavailable: {error}") from error
+        raise ValueError(f"--task {name} is unavailable: {error}") from error
     explanations = {}
     for name, method in methods.items():
         if not method.supports(task.model, task.data):

@@ -125,7 +125,8 @@ def make_plan(
     import benchmarks.tasks
     import explainers
 
-    _check_names("--task", tasks, benchmarks.tasks.available())
+    known = benchmarks.tasks.available()
+    _check_names("--task", [name for name in tasks if not benchmarks.tasks.is_own(name)], known)
     known = explainers.available()
     _check_names("--method", methods, known)
     if not methods:
@@ -134,13 +135,21 @@ def make_plan(
     device = device or os.environ.get(DEVICE_VARIABLE) or "cpu"
     _check_device(device)
     defaults = PROFILES[profile]
+    seeds = seeds or defaults.seeds
+    chosen = {benchmarks.tasks.resolve(name): name for name in tasks}  # runs the user's own files
+    for name, given in chosen.items():
+        if seeds > 1 and benchmarks.tasks.brings_model(name):
+            raise ValueError(
+                f"--task {given}: brings one trained model, but {seeds} were asked for; add "
+                "--seeds 1, or let it give a Definition, whose models are trained here"
+            )
     return Plan(
         profile=profile,
-        tasks=tuple(dict.fromkeys(tasks)),
+        tasks=tuple(chosen),
         methods=tuple(dict.fromkeys(methods)),
         device=device,
         nodes=nodes or defaults.nodes,
-        seeds=seeds or defaults.seeds,
+        seeds=seeds,
         repeats=defaults.repeats,
         data_root=data_root,
         results=results,

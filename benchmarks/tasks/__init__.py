@@ -18,6 +18,7 @@ import torch
 from torch_geometric.utils import remove_self_loops
 
 from benchmarks.tasks._data import data_root, tensors_sha256
+from benchmarks.tasks._own import REGISTERED, Own, is_own, register
 from benchmarks.tasks._task import Dataset, Definition, Recipe, Task, Unavailable
 from benchmarks.tasks._training import accuracy, trained
 
@@ -28,8 +29,11 @@ __all__ = [
     "Task",
     "Unavailable",
     "available",
+    "brings_model",
     "definition",
+    "is_own",
     "load",
+    "resolve",
 ]
 
 ENTRY_POINT_GROUP = "gnn_explainer_bench.tasks"
@@ -44,12 +48,36 @@ def available() -> list[str]:
     return sorted(_discover())
 
 
+def resolve(name: str) -> str:
+    """The name of the task that a user means by ``name``: one of :func:`available`, or a file.
+
+    A user's own task is ``path/to/file.py:function``; the file is run and checked, and its task is
+    known to this process by the name returned. See :mod:`benchmarks.tasks._own`.
+
+    Raises:
+        ValueError: There is no such task, file or function, or it gives no task.
+    """
+    if is_own(name):
+        return register(name)
+    if name not in REGISTERED:
+        definition(name)
+    return name
+
+
+def brings_model(name: str) -> bool:
+    """Whether the task ``name`` is a user's own with a trained model: there is one seed, 0."""
+    return isinstance(REGISTERED.get(name), Own)
+
+
 def definition(name: str) -> Definition:
     """The declaration of the task ``name``: title, description, recipe; no data is read.
 
     Raises:
         ValueError: There is no such task, its name is taken twice, or it cannot be imported.
     """
+    own = REGISTERED.get(name)
+    if isinstance(own, Definition):
+        return own
     found = _discover()
     if name not in found:
         close = difflib.get_close_matches(str(name).lower().replace("_", "-"), found, n=1)
@@ -81,7 +109,7 @@ def load(
     cache folder afterwards (``$GNN_BENCH_CACHE``, else ``~/.cache/gnn-explainer-bench``).
 
     Args:
-        name: One of :func:`available`.
+        name: One of :func:`available`, or ``path/to/file.py:function``.
         root: Folder with raw files, only read; else ``$GNN_BENCH_DATA``, else ``data``. What is
             not there is downloaded into the cache folder.
         device: Where the data and the model go.
@@ -91,10 +119,16 @@ def load(
         Unavailable: The dataset is not here and cannot be downloaded.
         ValueError: Unknown task, no such folder or device, a bad seed, or malformed raw files.
     """
-    task = definition(name)
+    name = resolve(name)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise ValueError(f"seed is to be a whole number from 0 to 2^63 - 1, got {seed!r}")
     place = _device(device)
+    own = REGISTERED.get(name)
+    if isinstance(own, Own):
+        if seed:
+            raise ValueError(f"model seed {seed}: the task {name} brings one trained model; use 0")
+        return own.task(name, place)
+    task = definition(name)
     # Checked for the generated tasks too: a mistyped folder is to be heard of at once.
     dataset = task.build(None if root is None else data_root(root))
     data, ground_truth = dataset.data, dataset.ground_truth

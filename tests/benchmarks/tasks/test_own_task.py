@@ -1,0 +1,200 @@
+"""A user's own model and data; ``docs/own-model.md`` is run as it is written."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch_geometric.nn import GCN
+
+import benchmarks.__main__ as command_line
+import benchmarks.tasks
+from benchmarks.harness.plan import make_plan
+from benchmarks.tasks import _own
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "own-model.md").read_text()
+FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, flags=re.DOTALL))
+COMMANDS = re.findall(r"^    (python -m benchmarks .*|pytest .*)$", PAGE, flags=re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The page's files, in the working folder."""
+    for name, content in FILES.items():
+        (tmp_path / name).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_own, "REGISTERED", {})
+    monkeypatch.setattr(benchmarks.tasks, "REGISTERED", _own.REGISTERED)
+    return tmp_path
+
+
+def write(**lines):
+    """A file with functions that return the given expressions."""
+    head = """
+import torch
+from torch_geometric.data import Data
+from torch_geometric.nn import GCN
+torch.manual_seed(0)
+data = Data(
+    x=torch.eye(3), edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), y=torch.tensor([0, 1, 0])
+)
+model = GCN(3, 4, num_layers=2, out_channels=2)
+"""
+    body = "".join(f"def {name}():\n    return {value}\n" for name, value in lines.items())
+    Path("own.py").write_text(head + body)
+
+
+def test_the_page_has_files_and_commands():
+    assert set(FILES) == {"own_model.py", "own_data.py"}
+    assert len(COMMANDS) == 3
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("python")])
+def test_the_pages_commands(folder, capsys, command):
+    words = command.split()[3:]
+    assert command_line.main(words) == 0
+    name = re.match(r"[^:]*", capsys.readouterr().out).group().partition(",")[0]
+    assert re.fullmatch(r"(trained|clubs)-[0-9a-f]{8}", name)
+    assert [path.name for path in folder.glob("*.png")] == [f"{name}-{words[-1]}.png"]
+
+
+def test_a_run_on_the_pages_model(folder):
+    """The published files say which model it was, and nothing of where it lay."""
+    (command,) = (line for line in COMMANDS if line.startswith("pytest"))
+    options = command.replace("own_model.py", f"{folder}/own_model.py").split()[2:]
+    options += ["--method", "saliency", "--results", str(folder / "out")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "benchmarks/test_quality.py", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    cells = [json.loads(path.read_text()) for path in (folder / "out" / "cells").glob("*.json")]
+    (name,) = {cell["config"]["task"] for cell in cells}
+    assert re.fullmatch(r"trained-[0-9a-f]{8}", name)
+    assert cells[0]["inputs"]["nodes"] == [0, 16, 33]
+    for path in (folder / "out").rglob("*.*"):
+        if path.suffix in (".json", ".csv", ".md", ".html"):
+            assert str(folder) not in path.read_text()
+    (entry,) = json.loads((folder / "out" / "manifest.json").read_text())["tasks"]
+    assert entry["provenance"] == "the user's own model and data, own_model.py:trained"
+
+
+def test_the_task_is_the_users_model():
+    task = benchmarks.tasks.load("own_model.py:trained")
+    assert task.nodes.tolist() == [0, 16, 33]
+    assert isinstance(task.model, GCN)
+    assert not task.model.training
+    assert not any(parameter.requires_grad for parameter in task.model.parameters())
+    right = task.model(task.data.x, task.data.edge_index).argmax(dim=1) == task.data.y
+    assert task.accuracy == pytest.approx(float(right.double().mean()))
+    assert task.description == "Zachary's karate club, a model trained elsewhere."
+    again = benchmarks.tasks.load(task.name)
+    assert again.checkpoint_sha256 == task.checkpoint_sha256
+    assert again.model is not task.model  # what one call changes, the next does not see
+
+
+def test_checksums_tell_data_and_weights_apart():
+    write(
+        one="{'model': model, 'data': data}",
+        two="{'model': model, 'data': data, 'ground_truth': torch.tensor([True, False, False])}",
+        three="{'model': GCN(3, 4, num_layers=2, out_channels=2), 'data': data}",
+    )
+    one, two, three = (benchmarks.tasks.load(f"own.py:{name}") for name in ("one", "two", "three"))
+    assert one.checkpoint_sha256 == two.checkpoint_sha256 != three.checkpoint_sha256
+    assert one.dataset_sha256 == three.dataset_sha256 != two.dataset_sha256
+    assert torch.equal(two.ground_truth, torch.tensor([True, False, False]))
+    assert sorted(one.nodes.tolist()) == [0, 1, 2]
+
+
+def test_a_definition_is_trained_for_each_seed():
+    one, two = (benchmarks.tasks.load("own_data.py:clubs", seed=seed) for seed in (0, 1))
+    assert one.name == two.name
+    assert one.checkpoint_sha256 != two.checkpoint_sha256
+    assert make_plan(tasks=["own_data.py:clubs"], profile="full").seeds == 2
+
+
+def test_another_file_is_another_task_wherever_it_lies(folder):
+    name = benchmarks.tasks.resolve("own_model.py:trained")
+    (folder / "sub").mkdir()
+    copy = folder / "sub" / "other.py"
+    copy.write_text(FILES["own_model.py"])
+    assert benchmarks.tasks.resolve(f"{copy}:trained") == name
+    copy.write_text(FILES["own_model.py"] + "# changed\n")
+    assert benchmarks.tasks.resolve(f"{copy}:trained") != name
+
+
+def test_a_file_imports_its_neighbours(folder):
+    write(f="{'model': model, 'data': data}")
+    (folder / "sub").mkdir()
+    Path("own.py").rename(folder / "sub" / "neighbour_of_own.py")
+    (folder / "sub" / "own.py").write_text("from neighbour_of_own import f\n")
+    assert benchmarks.tasks.load("sub/own.py:f").data.num_nodes == 3
+
+
+def test_one_model_has_one_seed():
+    with pytest.raises(
+        ValueError, match=r"--task own_model\.py:trained: brings one trained model, but 2"
+    ):
+        make_plan(tasks=["own_model.py:trained"], profile="full")
+    assert make_plan(tasks=["own_model.py:trained"], profile="full", seeds=1).seeds == 1
+    with pytest.raises(ValueError, match="model seed 1: the task trained-"):
+        benchmarks.tasks.load("own_model.py:trained", seed=1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("own_model.py", "write it as path/to/file.py:function"),
+        ("own_model.txt:f", "write it as path/to/file.py:function"),
+        ("no.py:f", "there is no file no.py; check the path"),
+        ("own_model.py:train", "has no 'train', or it gives None; it has the functions trained"),
+    ],
+)
+def test_bad_names(spec, message):
+    with pytest.raises(ValueError) as caught:
+        make_plan(tasks=[spec])
+    assert str(caught.value).startswith(f"--task {spec}: ")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("(model, data)", "gives a tuple; it is to be a Definition, or a dict with 'model'"),
+        ("{'model': model}", "gives a dict with model; it is to be a Definition, or a dict"),
+        ("{'model': model, 'data': data, 'node': 1}", "a dict with model, data, node; it is to be"),
+        ("{'model': 3, 'data': data}", "'model' is a int; it is to be a torch.nn"),
+        (
+            "{'model': model, 'data': [data]}",
+            "'data' is a list; it is to be a torch_geometric.data",
+        ),
+        ("{'model': torch.nn.Linear(3, 2), 'data': data}", "--task own.py:f: "),
+        (
+            "{'model': model, 'data': Data(x=data.x, edge_index=data.edge_index)}",
+            "data.y is to be torch.int64 [3], got NoneType; without labels, give the model's",
+        ),
+        (
+            "{'model': model, 'data': data, 'nodes': [3]}",
+            "nodes names 3 to 3, but there are 0 to 2",
+        ),
+        ("{'model': model, 'data': data, 'nodes': [0.5]}", "nodes is to be torch.int64 [n], got"),
+        ("{'model': model, 'data': data, 'nodes': []}", "nodes is to be torch.int64 [n], got"),
+        (
+            "{'model': model, 'data': data, 'ground_truth': torch.ones(2).bool()}",
+            "ground_truth is to be torch.bool [3], got torch.bool [2]",
+        ),
+        ("1 / 0", "ZeroDivisionError in own.py, line 11: division by zero; mend the file"),
+    ],
+)
+def test_bad_values(value, message):
+    write(f=value)
+    with pytest.raises(ValueError) as caught:
+        benchmarks.tasks.resolve("own.py:f")
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("--task own.py:f: ")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.harness import environment
+from benchmarks.harness import environment, supervisor
+from benchmarks.harness.cells import STATUSES
+from benchmarks.harness.lock import Locked
 from benchmarks.harness.plan import ALWAYS, DEVICES, PLAN, PREFERRED, PROFILES, Plan, make_plan
 from benchmarks.harness.run import RUN, Run, default_folder
 
@@ -68,6 +71,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--resume", action="store_true", help="keep the finished cells of --results DIR"
     )
     group.addoption(
+        "--cell-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="what takes longer at one cell is killed and recorded as timeout; 0 is no limit "
+        f"(default: {' or '.join(f'{entry.timeout:g}' for entry in PROFILES.values())}, "
+        "by profile)",
+    )
+    group.addoption(
         "--data-root",
         type=Path,
         metavar="DIR",
@@ -75,11 +86,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Runs the benchmarks in a child process, which may die; see ``harness/supervisor.py``."""
+    option = config.getoption
+    invoked = config.invocation_params
+    bystander = any(map(option, ("help", "collectonly", "version", "markers", "showfixtures")))
+    # Plugins that are objects belong to a program that calls pytest: they cannot be handed over.
+    at_hand = any(not isinstance(plugin, str) for plugin in invoked.plugins or ())
+    if not option("benchmark_only") or bystander or at_hand or supervisor.orders():
+        return None
+    limit = option("cell_timeout")
+    if os.name != "posix" or (limit is not None and not limit >= 0) or option("usepdb"):
+        return None
+    if limit is None:
+        limit = PROFILES[option("profile")].timeout if option("profile") in PROFILES else 0
+    folder = (option("results") or default_folder(config.rootpath)).resolve()
+    return supervisor.run(invoked.args, invoked.dir, folder, limit)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Checks the options and sets up the run, before pytest-benchmark reads its own options."""
     if not config.getoption("benchmark_only") or config.getoption("help"):
         return
     option = config.getoption
+    orders = supervisor.orders()
+    again = orders is not None and orders.again
     try:
         plan = make_plan(
             profile=option("profile"),
@@ -89,8 +121,9 @@ def pytest_configure(config: pytest.Config) -> None:
             nodes=option("nodes"),
             seeds=option("seeds"),
             data_root=option("data_root"),
-            results=option("results"),
-            resume=option("resume"),
+            cell_timeout=option("cell_timeout"),
+            results=Path(orders.folder) if orders and again else option("results"),
+            resume=again or option("resume"),
         )
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
@@ -98,9 +131,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[PLAN] = dataclasses.replace(plan, tasks=plan.tasks or (PREFERRED, *ALWAYS))
         return
     folder = (plan.results or default_folder(config.rootpath)).resolve()
+    if orders is not None:
+        folder = Path(orders.folder)
+        config.option.deselect = [*(config.option.deselect or []), *orders.skip]
     command = environment.public_command(config.invocation_params.args, config.rootpath)
+    run = Run(plan, folder, command)
+    try:
+        run.open()
+    except (Locked, OSError) as error:
+        raise pytest.UsageError(str(error)) from None
     config.stash[PLAN] = plan
-    config.stash[RUN] = Run(plan, folder, command)
+    config.stash[RUN] = run
     # A clock that does not wait for the accelerator would time the launch of the work only.
     config.option.benchmark_timer = TIMER
     config.option.benchmark_json = config.option.benchmark_json or folder / "benchmark.json"
@@ -130,7 +171,6 @@ def pytest_collection(session: pytest.Session) -> None:
     run = config.stash.get(RUN, None)
     if run is None:
         return
-    run.folder.mkdir(parents=True, exist_ok=True)
     with _uncaptured(config):
         for message in run.messages:
             print(message)
@@ -138,6 +178,21 @@ def pytest_collection(session: pytest.Session) -> None:
         for name, message in run.unavailable.items():
             print(f"\n{name} is unavailable: {message}\n")
     config.stash[PLAN] = dataclasses.replace(run.plan, tasks=tasks)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Tells the supervisor which test this process is at."""
+    run = item.config.stash.get(RUN, None)
+    if run is None:
+        return (yield)
+    callspec = getattr(item, "callspec", None)
+    stand_in = run.stand_in(item.nodeid, callspec.params if callspec else {})
+    supervisor.at_test(item.nodeid, stand_in)
+    try:
+        return (yield)
+    finally:
+        supervisor.after_test()
 
 
 @pytest.fixture(scope="session")
@@ -233,6 +288,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Lets go of the results folder, and of the supervisor."""
+    run = config.stash.get(RUN, None)
+    if run is not None:
+        run.close()
+    supervisor.ended()
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
@@ -241,6 +305,9 @@ def pytest_terminal_summary(
     if run is None or REPORT not in config.stash:
         return
     terminalreporter.section("results")
+    counts = run.statuses()
+    shown = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
+    terminalreporter.line(f"cells: {shown or 'none'}")
     for name, message in run.unavailable.items():
         terminalreporter.line(f"{name} is unavailable: {message}", yellow=True)
     if config.stash[REPORT]:

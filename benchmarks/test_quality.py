@@ -10,6 +10,7 @@ import explainers
 import explainers.metrics
 from benchmarks.harness.plan import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
+from benchmarks.harness.validate import check
 from benchmarks.tasks import Task
 
 # A published run has millions of values. At the level of the tables cells keep them all, at the
@@ -40,6 +41,7 @@ def test_quality(
     config = run.config(task, model_seed, method)
     with run.cell("quality", config, task=task, nodes=nodes, levels=levels) as cell:
         explanations = method.explain(task.model, task.data, nodes)
+        check(explanations, len(nodes))
         # One round: the fixture is what makes this a benchmark to pytest; the rows are the result.
         rows = benchmark.pedantic(
             explainers.metrics.evaluate,

@@ -11,6 +11,7 @@ import explainers
 from benchmarks.harness.measure import peak_memory, timer
 from benchmarks.harness.plan import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
+from benchmarks.harness.validate import check
 from benchmarks.tasks import Task
 
 # With one node at a time: one variant of its field a pass (all that PyG's recipe can), some, all.
@@ -66,6 +67,9 @@ def test_runtime(
             cell.add_times([seconds], repeat=repeat, nodes=count, varied="fit")
         explain = partial(method.explain, task.model, task.data, node)
         peak = peak_memory(explain, device) if repeat == 0 else None
-        benchmark.pedantic(explain, rounds=rounds, iterations=1, warmup_rounds=int(rounds > 1))
+        explanations = benchmark.pedantic(
+            explain, rounds=rounds, iterations=1, warmup_rounds=int(rounds > 1)
+        )
+        check(explanations, 1)
         times = benchmark.stats.stats.data
         cell.add_times(times, repeat=repeat, node=node, nodes=1, peak_bytes=peak)

@@ -16,6 +16,7 @@ import explainers
 from benchmarks.harness.measure import peak_memory
 from benchmarks.harness.plan import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
+from benchmarks.harness.validate import check
 from benchmarks.tasks import Task
 from benchmarks.tasks._models import GCN
 
@@ -122,7 +123,7 @@ def test_scaling(
     with run.cell("scaling", config, task=task, nodes=[node], part=part) as cell:
         explain = partial(method.explain, model, data, node)
         peak = peak_memory(explain, device) if repeat == 0 else None
-        benchmark.pedantic(explain, rounds=3, iterations=1, warmup_rounds=1)
+        check(benchmark.pedantic(explain, rounds=3, iterations=1, warmup_rounds=1), 1)
         times = benchmark.stats.stats.data
         cell.add_times(
             times,

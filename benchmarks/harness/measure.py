@@ -16,6 +16,8 @@ import torch
 # pytest-benchmark.
 from torch.utils.benchmark.utils.timer import timer
 
+from benchmarks.harness.validate import Invalid
+
 __all__ = ["Outcome", "attempt", "is_out_of_memory", "memory_limit", "peak_memory", "timer"]
 
 MESSAGE_LENGTH = 500
@@ -29,7 +31,7 @@ _OUT_OF_MEMORY = (
 
 @dataclass
 class Outcome:
-    """How an attempt ended: ``ok``, ``error`` or ``oom``, with one line that says why."""
+    """How an attempt ended (``ok``, ``error``, ``invalid``, ``oom``), and in one line why."""
 
     status: str = "ok"
     message: str = ""
@@ -52,6 +54,8 @@ def attempt() -> Iterator[Outcome]:
     except Exception as error:
         outcome.error = error
         outcome.status = "oom" if is_out_of_memory(error) else "error"
+        if isinstance(error, Invalid):
+            outcome.status = "invalid"
         text = " ".join(f"{type(error).__name__}: {error}".split())
         outcome.message = text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"
         if outcome.status == "oom":

@@ -26,16 +26,18 @@ class Profile:
         nodes: Nodes explained of each task.
         seeds: Models trained of each task.
         repeats: Times that every configuration gets its turn in a timing.
+        timeout: Seconds that one cell may take.
     """
 
     nodes: int
     seeds: int
     repeats: int
+    timeout: float
 
 
 PROFILES = {
-    "quick": Profile(nodes=10, seeds=1, repeats=3),
-    "full": Profile(nodes=30, seeds=2, repeats=5),
+    "quick": Profile(nodes=10, seeds=1, repeats=3, timeout=600),
+    "full": Profile(nodes=30, seeds=2, repeats=5, timeout=1800),
 }
 
 # The real data if they can be had, else a stand-in of the same size; and a task with ground truth.
@@ -100,6 +102,7 @@ def make_plan(
     device: str | None = None,
     nodes: int | None = None,
     seeds: int | None = None,
+    cell_timeout: float | None = None,
     data_root: Path | None = None,
     results: Path | None = None,
     resume: bool = False,
@@ -115,6 +118,8 @@ def make_plan(
     for option, number in (("--nodes", nodes), ("--seeds", seeds)):
         if number is not None and number < 1:
             raise ValueError(f"{option} {number}: is to be 1 or more")
+    if cell_timeout is not None and not cell_timeout >= 0:
+        raise ValueError(f"--cell-timeout {cell_timeout:g}: is to be 0 (no limit) or more seconds")
     if data_root is not None and not data_root.is_dir():
         raise ValueError(
             f"--data-root {data_root}: there is no such folder; create it and put the raw files "

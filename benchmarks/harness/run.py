@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.harness import environment
+from benchmarks.harness import environment, supervisor
 from benchmarks.harness.cells import (
     Cell,
     UnreadableCell,
@@ -22,6 +23,7 @@ from benchmarks.harness.cells import (
     write,
     write_atomically,
 )
+from benchmarks.harness.lock import locked
 from benchmarks.harness.plan import ALWAYS, PREFERRED, STAND_IN, Plan
 
 if TYPE_CHECKING:
@@ -36,9 +38,11 @@ class Run:
 
     Args:
         plan: What was asked for.
-        folder: The results folder; made when something is written. Cells that are there already
-            are reused if the plan says so.
+        folder: The results folder; made by :meth:`open`.
         command: The command line, for the manifest.
+
+    Attributes:
+        messages: One sentence for each file that was set aside.
     """
 
     def __init__(self, plan: Plan, folder: Path, command: str = "") -> None:
@@ -52,8 +56,22 @@ class Run:
         self._missing: dict[str, str] = {}
         self._described: dict[tuple[str, int], dict[str, Any]] = {}
         self._written: dict[str, str] = {}  # identity -> key
-        if plan.resume:
+        self._resources = ExitStack()
+
+    def open(self) -> None:
+        """Makes the folder and locks it; if the plan says so, takes over the cells that are there.
+
+        Raises:
+            Locked: Another run is writing there.
+        """
+        if problem := self._resources.enter_context(locked(self.folder)):
+            self.messages.append(problem)
+        if self.plan.resume:
             self._take_over()
+
+    def close(self) -> None:
+        """Lets others write into the folder."""
+        self._resources.close()
 
     @property
     def cells(self) -> Path:
@@ -140,8 +158,10 @@ class Run:
     ) -> Iterator[Cell]:
         """A cell to fill with rows; it is written when the body ends, however it ends.
 
-        A body that raises makes a cell with the rows so far and the status ``error``, and the
-        exception goes on, so that the test fails. Running out of memory is a result: the cell's
+        A body that raises makes a cell with the rows so far and the status ``error``, or
+        ``invalid`` if :mod:`benchmarks.harness.validate` raised, and the exception goes on, so that
+        the test fails. A body that leaves the task's model changed makes an ``invalid`` cell, too;
+        the model is put right for those that follow. Running out of memory is a result: the cell's
         status is ``oom``, and pytest counts the test as an expected failure. An interrupt writes
         nothing. If the run is resumed and the cell is there, the test is skipped as ``resumed``.
 
@@ -155,6 +175,7 @@ class Run:
             **inputs: Whatever else determines the numbers: rounds, budgets, seeds; plain values.
         """
         from benchmarks.harness.measure import attempt, memory_limit
+        from benchmarks.harness.validate import unchanged
 
         cell = Cell(
             benchmark,
@@ -170,11 +191,16 @@ class Run:
         )
         if self.done(cell):
             pytest.skip(f"resumed: cell {cell.key} is there")
-        with memory_limit(self.plan.device), attempt() as outcome:
+        self._supersede(cell)
+        supervisor.started(cell)
+        with attempt() as outcome, unchanged(task), memory_limit(self.plan.device):
             yield cell
         if outcome.error is not None:
             cell.status, cell.message = outcome.status, outcome.message
         self.record(cell)
+        supervisor.finished()
+        if outcome.status == "invalid":  # what else was changed cannot be known
+            self._tasks = {key: kept for key, kept in self._tasks.items() if kept is not task}
         if outcome.status == "oom":
             pytest.xfail(f"recorded as oom: {outcome.message}")
         if outcome.error is not None:
@@ -195,6 +221,36 @@ class Run:
         path = write(self.cells, cell)
         self._written[cell.identity] = cell.key
         return path
+
+    def stand_in(self, test: str, parameters: Mapping[str, Any]) -> Cell:
+        """What stands for a test that died before its cell began: all that its name tells.
+
+        Such a cell of an earlier try is set aside, since the test is tried again.
+
+        Args:
+            test: pytest's name of it, ``benchmarks/test_x.py::test_x[...]``.
+            parameters: Those of :func:`benchmarks.harness.plan.parametrize`.
+        """
+        variant = parameters.get("variant")
+        if not isinstance(variant, Mapping):  # none is left for this method: to be skipped
+            variant = {}
+        config = self._empty_config(parameters.get("task_name", ""))
+        config |= {
+            "model_seed": parameters.get("model_seed", 0),
+            "method": variant.get("method", ""),
+            "engine": variant.get("engine") or "",
+            "options": dict(variant.get("options", {})),
+        }
+        name = test.partition("::")[2].partition("[")[0].removeprefix("test_")
+        part = {key: parameters[key] for key in ("repeat",) if key in parameters}
+        cell = Cell(name, config, {"test": test, "part": part})
+        if cell.key in self._written.values():
+            self._supersede(cell, everything=True)
+        return cell
+
+    def statuses(self) -> Counter[str]:
+        """How many cells of the folder have which status."""
+        return Counter(cell.status for cell in load_all(self.cells)[0])
 
     # ------------------------------------------------------------------------------- manifest
 
@@ -244,15 +300,17 @@ class Run:
         del self._written[cell.identity]
 
     def _unavailable_cell(self, name: str, message: str) -> Cell:
-        config = {
-            "task": name,
+        return Cell("task", self._empty_config(name), status="unavailable", message=message)
+
+    def _empty_config(self, task: str) -> dict[str, Any]:
+        return {
+            "task": task,
             "model_seed": 0,
             "method": "",
             "engine": "",
             "options": {},
             "device": self.plan.device,
         }
-        return Cell("task", config, status="unavailable", message=message)
 
 
 RUN = pytest.StashKey[Run]()

@@ -294,6 +294,11 @@ def prepare(model: nn.Module, data: Data) -> Network:
     return known[2]
 
 
+def forget(model: nn.Module) -> None:
+    """Lets the next :func:`prepare` begin anew, for a model of which more has changed than that."""
+    _PREPARED.pop(model, None)
+
+
 def private_copy(model: nn.Module) -> nn.Module:
     """A copy that shares the weights, in eval mode, without caches and explainers' remains.
 

@@ -6,11 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch  # pytester forgets what is imported within, and torch cannot be imported twice
-import torch_geometric.data  # noqa: F401
+from torch_geometric.data import Data
+from torch_geometric.nn import GCNConv
 
 import benchmarks
 import benchmarks.tasks
 import explainers
+from benchmarks.harness.lock import locked
 
 MODULE = """
 from benchmarks.harness.plan import parametrize, plan_of
@@ -50,7 +52,7 @@ def drawn():
 @pytest.fixture
 def bench(pytester, monkeypatch, drawn):
     """Calls pytest with the benchmarks' options, on tasks and methods that are made up."""
-    graph = SimpleNamespace(
+    graph = Data(
         x=torch.ones(4, 3), edge_index=torch.zeros(2, 5, dtype=torch.long), y=torch.arange(4) % 2
     )
 
@@ -60,6 +62,7 @@ def bench(pytester, monkeypatch, drawn):
         return SimpleNamespace(
             name=name,
             data=graph,
+            model=GCNConv(3, 2),
             nodes=torch.arange(4),
             accuracy=1.0,
             provenance="made up",
@@ -181,6 +184,13 @@ def test_resume(bench, pytester):
     assert result.ret == 4
 
 
+def test_a_second_writer(bench, pytester):
+    with locked(pytester.path / "out"):
+        result = bench("--task", "karate", "--results", "out", "--resume")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*--results */out: another run is writing there (process *"])
+
+
 def test_a_task_asked_for_that_cannot_be_had(bench, pytester):
     result = bench("--task", "twitch-en", "--task", "karate", "--method", "random", "-rs")
     result.assert_outcomes(passed=3, skipped=2)
@@ -209,6 +219,8 @@ def test_a_report_that_fails_leaves_the_cells(bench, pytester, drawn):
         (["--nodes", "two"], "*--nodes*invalid int value: 'two'"),
         (["--profile", "slow"], "--profile slow: unknown; use quick or full"),
         (["--data-root", "nowhere"], "--data-root nowhere: there is no such folder*"),
+        (["--cell-timeout", "-1"], "--cell-timeout -1: is to be 0 (no limit) or more seconds"),
+        (["--cell-timeout", "nan"], "--cell-timeout nan: is to be 0 (no limit) or more seconds"),
         (["--resume"], "--resume: needs --results DIR*"),
     ],
 )

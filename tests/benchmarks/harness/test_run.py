@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch_geometric.data import Data
+from torch_geometric.nn import GCNConv
 
 import benchmarks.tasks
 from benchmarks.harness import environment
@@ -17,12 +19,13 @@ PLAN = Plan("quick", (), ("random",), "cpu", nodes=2, seeds=1, repeats=1)
 
 
 def make_task(name):
-    data = SimpleNamespace(
+    data = Data(
         x=torch.ones(4, 3), edge_index=torch.zeros(2, 5, dtype=torch.long), y=torch.arange(4) % 2
     )
     return SimpleNamespace(
         name=name,
         data=data,
+        model=GCNConv(3, 2),
         nodes=torch.tensor([2, 0, 1]),
         accuracy=0.75,
         provenance="made up",
@@ -50,11 +53,17 @@ def loads(monkeypatch):
 
 @pytest.fixture
 def run(tmp_path, loads):
-    return Run(PLAN, tmp_path / "results", "pytest benchmarks/")
+    run = Run(PLAN, tmp_path / "results", "pytest benchmarks/")
+    run.open()
+    yield run
+    run.close()
 
 
 def again(run, **changes):
-    return Run(replace(run.plan, resume=True, **changes), run.folder)
+    run.close()  # as the end of its process does
+    resumed = Run(replace(run.plan, resume=True, **changes), run.folder)
+    resumed.open()
+    return resumed
 
 
 def config(method="random"):

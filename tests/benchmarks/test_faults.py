@@ -1,0 +1,193 @@
+"""A method may fail in any way: the run ends, the others are right, and the fault is a row."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+import benchmarks.tasks
+import explainers
+import explainers.metrics
+from benchmarks.harness.cells import load_all
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="the supervisor needs a POSIX system")
+
+# Of each method its cell's status and message.
+FAULTS = {
+    "raises": ("error", "RuntimeError: no such luck"),
+    "not_finite": ("invalid", r"Invalid: edge_mask has \d+ of \d+ scores that are not finite"),
+    "wrong_shape": ("invalid", r"Invalid: edge_mask is \[\d+\] instead of \[\d+\]"),
+    "not_detached": ("invalid", "Invalid: edge_mask is not detached"),
+    "changes_model": ("invalid", r"Invalid: the method has changed the model's parameter \S+"),
+    "changes_data": ("invalid", "Invalid: the method has changed data.x"),
+    "eats_memory": ("oom", ".*(memory|alloc).*"),
+    "exits": ("crash", "the process ended itself with exit status 0"),
+    "segfaults": ("crash", "the process was killed by SIGSEGV"),
+    "hangs": ("timeout", "took longer than the 8 s of --cell-timeout"),
+    "hangs_before_its_cell": ("timeout", "took longer than the 8 s of --cell-timeout"),
+}
+
+
+@pytest.fixture(scope="module")
+def third_party(tmp_path_factory):
+    """The environment in which ``faulty_methods`` is an installed package with entry points."""
+    folder = tmp_path_factory.mktemp("site")
+    source = (ROOT / "tests" / "benchmarks" / "faulty_methods.py").read_text()
+    (folder / "faulty_methods.py").write_text(source)
+    information = folder / "faulty_methods-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: faulty-methods\nVersion: 1\n"
+    )
+    points = [f"{name} = faulty_methods:{name.title().replace('_', '')}" for name in FAULTS]
+    (information / "entry_points.txt").write_text(
+        "\n".join(["[gnn_explainer_bench.methods]", *points])
+    )
+    return {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+
+
+def command(folder, *arguments, module="test_quality.py"):
+    target = str(ROOT / "benchmarks" / module)
+    options = ["--benchmark-only", "--results", str(folder), "--task", "karate", "--nodes", "2"]
+    return [sys.executable, "-m", "pytest", target, "-q", *options, *arguments]
+
+
+@pytest.fixture(scope="module")
+def faulty_run(third_party, tmp_path_factory):
+    """A run of all of them between two methods that are right: its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("faults") / "results"
+    methods = [f"--method={name}" for name in ("random", *FAULTS, "saliency")]
+    done = subprocess.run(
+        command(folder, "--cell-timeout", "8", *methods),
+        cwd=ROOT,
+        env=third_party,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return folder, done
+
+
+@pytest.mark.parametrize("method", FAULTS)
+def test_a_fault_is_a_cell_and_a_row(faulty_run, method):
+    folder, done = faulty_run
+    cells, problems = load_all(folder / "cells")
+    assert problems == []
+    (cell,) = [cell for cell in cells if cell.config["method"] == method]
+    status, message = FAULTS[method]
+    assert cell.status == status, done.stdout + done.stderr
+    assert re.fullmatch(message, cell.message)
+    tables = [pd.read_csv(folder / name) for name in ("quality.csv", "runtime.csv")]
+    rows = pd.concat([table[table["method"] == method] for table in tables])
+    assert set(rows["task"]) == {"karate"}
+    assert set(rows["status"]) == {status}
+    assert set(rows["message"]) == {cell.message}
+
+
+def test_all_other_cells_are_right(faulty_run):
+    folder, _ = faulty_run
+    cells = {cell.config["method"]: cell for cell in load_all(folder / "cells")[0]}
+    assert set(cells) == {"random", *FAULTS, "saliency"}
+    task = benchmarks.tasks.load("karate")
+    nodes = task.nodes[:2].tolist()
+    for name in ("random", "saliency"):
+        assert cells[name].status == "ok"
+        explanations = explainers.load(name).explain(task.model, task.data, nodes)
+        expected = explainers.metrics.evaluate(task.model, task.data, explanations)
+        assert len(cells[name].quality) == len(expected)
+        found = [row["value"] for row in cells[name].quality]
+        assert found == pytest.approx([row["value"] for row in expected], rel=1e-6)
+
+
+def test_the_run_counts_them_and_fails(faulty_run):
+    folder, done = faulty_run
+    assert done.returncode == 1
+    counts = "cells: 2 ok, 1 error, 5 invalid, 1 oom, 2 timeout, 2 crash"
+    assert counts in done.stdout.splitlines()
+    assert done.stderr.count("going on with the others") == 4
+    assert "test_quality[karate-0-segfaults]; recorded as crash" in done.stderr
+    for name in ("manifest.json", "quality.csv", "report.html"):
+        assert (folder / name).stat().st_size
+    # What was called, not what the supervisor added.
+    assert "--deselect" not in json.loads((folder / "manifest.json").read_text())["command"]
+
+
+def test_resume_tries_the_faults_again_and_keeps_the_rest(faulty_run, third_party):
+    folder, _ = faulty_run
+    before = {cell.key: cell for cell in load_all(folder / "cells")[0]}
+    methods = ["--method=saliency", "--method=exits"]
+    done = subprocess.run(
+        command(folder, "--resume", *methods),
+        cwd=ROOT,
+        env=third_party,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("test_quality[karate-0-exits]; recorded as crash") == 1
+    assert {cell.key: cell for cell in load_all(folder / "cells")[0]} == before
+
+
+def test_a_killed_supervisor_takes_the_run_with_it(third_party, tmp_path):
+    """... and leaves no lock: the run can be resumed at once."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux ends a child with its parent; elsewhere it ends after its test")
+    folder = tmp_path / "results"
+    arguments = command(folder, "--method=hangs", "--cell-timeout=0")
+    with subprocess.Popen(arguments, cwd=ROOT, env=third_party, stdout=subprocess.DEVNULL) as run:
+        lock = folder / ".lock"
+        child = _wait(lambda: lock.read_text().split()[1] if lock.exists() else None)
+        assert int(child) != run.pid
+        run.send_signal(signal.SIGKILL)
+    _wait(lambda: not Path(f"/proc/{child}").exists())
+
+
+def _wait(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
+
+
+def test_the_model_is_put_back(monkeypatch):
+    from benchmarks.harness.validate import Invalid, unchanged
+
+    task = benchmarks.tasks.load("karate")
+    before = task.model(task.data.x, task.data.edge_index)
+
+    def leak_hook(model):
+        model.register_forward_hook(lambda *_: _[-1] * 2)
+
+    def leak_mode(model):
+        model.train()
+
+    def leak_patch(model):
+        model.forward = lambda x, edge_index: before * 2
+
+    def leak_parameter(model):
+        model.extra = torch.nn.Parameter(torch.ones(1))
+
+    def leak_private(model):
+        from explainers.engines.network import prepare
+
+        prepare(model, task.data).layers[0].register_forward_hook(lambda *_: _[-1] * 2)
+
+    for leak in (leak_hook, leak_mode, leak_patch, leak_parameter, leak_private):
+        with pytest.raises(Invalid, match="the method has changed"), unchanged(task):
+            leak(task.model)
+        with unchanged(task):
+            after = task.model(task.data.x, task.data.edge_index)
+        assert torch.equal(after, before)

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.explain import Explanation
 
-from explainers.engines.batched import alike
-from explainers.engines.network import Network, forget, prepare
+from explainers.engines.network import Network, alike, forget, prepare
 
 if TYPE_CHECKING:
     from benchmarks.tasks import Task

@@ -15,13 +15,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch_geometric.data import Data, InMemoryDataset
+from torch_geometric.data import InMemoryDataset
 
 from benchmarks.tasks._task import Unavailable
+
+Content = TypeVar("Content")
 
 ROOT_VARIABLE = "GNN_BENCH_DATA"
 CACHE_VARIABLE = "GNN_BENCH_CACHE"
@@ -32,27 +35,34 @@ DOWNLOAD_TIMEOUT = 20.0
 
 
 @dataclass(frozen=True)
-class Source:
-    """The raw files of one PyG dataset, in the layout ``ROOT/<class>/<name>/raw/<file>``.
+class Source(Generic[Content]):
+    """The raw files of one dataset; a PyG class's are in ``ROOT/<class>/<name>/raw/``.
 
     Args:
-        dataset: The PyG class that downloads them; called as ``dataset(root, name)``.
-        name: The dataset's name for that class.
+        name: The dataset's name; for PyG's class, if that downloads it.
         files: Each file wanted with its SHA-256, or None where any content is welcome. Pin what is
             a pickle: opening an unknown one runs its code.
-        read: Makes the graph from the folder of the files, writing nothing; ValueError if they are
-            malformed.
+        read: Makes the content from the folder of the files, writing nothing; ValueError if they
+            are malformed.
+        dataset: The PyG class that downloads them, called as ``dataset(root, name)``; None if these
+            very files cannot be downloaded.
+        folder: Of the files, relative to a data root; to be given if there is no ``dataset``.
     """
 
-    dataset: type[InMemoryDataset]
     name: str
     files: Mapping[str, str | None]
-    read: Callable[[Path], Data]
+    read: Callable[[Path], Content]
+    dataset: type[InMemoryDataset] | None = None
+    folder: Path = Path()
+
+    def __post_init__(self) -> None:
+        if self.dataset is not None:
+            object.__setattr__(self, "folder", Path(self.dataset.__name__, self.name, "raw"))
 
     @property
-    def folder(self) -> Path:
-        """The folder of the files, relative to a data root."""
-        return Path(self.dataset.__name__, self.name, "raw")
+    def title(self) -> str:
+        """What messages call the dataset."""
+        return self.name if self.dataset is None else f"{self.dataset.__name__} {self.name}"
 
 
 def data_root(root: str | os.PathLike[str] | None) -> Path:
@@ -81,8 +91,8 @@ def cache_dir() -> Path:
     return (base if base.is_absolute() else Path.home() / ".cache") / "gnn-explainer-bench"
 
 
-def read_raw(source: Source, root: Path | None) -> tuple[Data, dict[str, str]]:
-    """The graph of ``source`` and each file's SHA-256.
+def read_raw(source: Source[Content], root: Path | None) -> tuple[Content, dict[str, str]]:
+    """The content of ``source`` and each file's SHA-256.
 
     The files are looked for in the data root, then in the cache; else they are downloaded.
 
@@ -102,30 +112,32 @@ def read_raw(source: Source, root: Path | None) -> tuple[Data, dict[str, str]]:
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise Unavailable(
-            f"the dataset {source.dataset.__name__} {source.name} is not here and cannot be "
-            f"downloaded ({reason}); put {', '.join(_missing(source, wanted))} into the folder "
-            f"{wanted}, or name another data root with --data-root or ${ROOT_VARIABLE}"
+            f"the dataset {source.title} is not here and cannot be downloaded ({reason}); put "
+            f"{', '.join(_missing(source, wanted))} into the folder {wanted}, or name another data "
+            f"root with --data-root or ${ROOT_VARIABLE}"
         ) from error
 
 
-def _missing(source: Source, folder: Path) -> list[str]:
+def _missing(source: Source[Content], folder: Path) -> list[str]:
     return [name for name in source.files if not (folder / name).is_file()]
 
 
-def _read(source: Source, folder: Path) -> tuple[Data, dict[str, str]]:
+def _read(source: Source[Content], folder: Path) -> tuple[Content, dict[str, str]]:
     """Reads files that are all there; see :func:`read_raw`."""
     hashes = {name: file_sha256(folder / name) for name in source.files}
     for name, pinned in source.files.items():
         if pinned is not None and hashes[name] != pinned:
             raise ValueError(
-                f"{folder / name} is not opened: opening a pickle can run code, and this one's "
-                f"SHA-256 is {hashes[name]}, not the known {pinned}; replace it with the original"
+                f"{folder / name} is not opened: its SHA-256 is {hashes[name]}, not the known "
+                f"{pinned}, and opening a pickle can run code; replace it with the original"
             )
     return source.read(folder), hashes
 
 
-def _download(source: Source, folder: Path) -> tuple[Data, dict[str, str]]:
+def _download(source: Source[Content], folder: Path) -> tuple[Content, dict[str, str]]:
     """Fetches the files of ``source`` into ``folder``, and reads them."""
+    if source.dataset is None:
+        raise OSError("no published file is the one wanted")
     # PyG's classes process in their constructors, which would unpickle what has just come from the
     # network, unverified; only the download is wanted.
     raw_only = type(
@@ -156,6 +168,12 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_sha256(hashes: Mapping[str, str]) -> str:
+    """SHA-256 over several files' names and SHA-256."""
+    listing = "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes))
+    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
@@ -189,3 +207,13 @@ def seeded(seed: int) -> Iterator[None]:
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002
         torch.set_rng_state(states[2])
+
+
+def split(y: Tensor, share: float = 0.8) -> tuple[Tensor, Tensor]:
+    """Masks of a random ``share`` of each class, and of the rest; always the same."""
+    train = torch.zeros(y.numel(), dtype=torch.bool)
+    rng = np.random.RandomState(0)
+    for label in range(int(y.max()) + 1):
+        members = rng.permutation((y == label).nonzero().flatten().numpy())
+        train[torch.from_numpy(members[: round(share * len(members))])] = True
+    return train, ~train

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch_geometric.datasets import Planetoid
 from torch_geometric.io import read_planetoid_data
 from torch_geometric.transforms import NormalizeFeatures
 
-from benchmarks.tasks._data import Source, read_raw
+from benchmarks.tasks._data import Source, files_sha256, read_raw
 from benchmarks.tasks._task import Dataset, Definition, Recipe
 
 
@@ -42,18 +41,17 @@ def planetoid(name: str, title: str, description: str, pins: Mapping[str, str]) 
             source="PyG, Introduction by Example, after Kipf and Welling, arXiv:1609.02907",
         ),
         build=functools.partial(
-            _build, Source(Planetoid, name, files, functools.partial(_read, name))
+            _build, Source(name, files, functools.partial(_read, name), dataset=Planetoid)
         ),
     )
 
 
-def _build(source: Source, root: Path | None) -> Dataset:
+def _build(source: Source[Data], root: Path | None) -> Dataset:
     data, hashes = read_raw(source, root)
-    listing = "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes))
     return Dataset(
         NormalizeFeatures()(data),
         provenance="real graph, features and labels, public split (Planetoid's original files)",
-        sha256=hashlib.sha256(listing.encode()).hexdigest(),
+        sha256=files_sha256(hashes),
     )
 
 

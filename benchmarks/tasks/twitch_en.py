@@ -65,7 +65,7 @@ def _kind(array: np.ndarray) -> str:
 
 def build(root: Path | None) -> Dataset:
     """7,126 nodes, 70,648 directed edges (self loops not counted), 128 features, two classes."""
-    data, hashes = read_raw(Source(Twitch, "EN", {"EN.npz": None}, read), root)
+    data, hashes = read_raw(Source("EN", {"EN.npz": None}, read, dataset=Twitch), root)
     sha256 = hashes["EN.npz"]
     if sha256 == REBUILD_SHA256:
         # The columns of the SVD differ in mean and scale: with this recipe the GCN's accuracy is

@@ -1,0 +1,31 @@
+"""MUTAG: which nitroaromatic compounds make bacteria mutate?"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from benchmarks.tasks._data import files_sha256, read_raw
+from benchmarks.tasks._molecules import RECIPE, molecules
+from benchmarks.tasks._task import Dataset, Definition
+
+
+def build(root: Path | None) -> Dataset:
+    """188 graphs, 3,371 nodes, 7,442 directed edges, 7 kinds of atoms, two classes.
+
+    Debnath et al. 1991, doi:10.1021/jm00106a046. Class 1 is mutagenic.
+    """
+    (data, _), hashes = read_raw(molecules("MUTAG"), root)
+    return Dataset(
+        data,
+        provenance="real molecules (TUDataset's files), split at random",
+        sha256=files_sha256(hashes),
+    )
+
+
+TASK = Definition(
+    title="MUTAG",
+    description="Graphs: 188 nitroaromatic compounds; the class is whether one is mutagenic.",
+    recipe=dataclasses.replace(RECIPE, epochs=200),
+    build=build,
+)

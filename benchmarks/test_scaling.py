@@ -18,7 +18,7 @@ from benchmarks.harness.plan import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
 from benchmarks.harness.validate import check
 from benchmarks.tasks import Task
-from benchmarks.tasks._models import GCN
+from benchmarks.tasks._models import GNN
 
 FEATURES, HIDDEN, CLASSES = 32, 16, 2
 REPEATS = {"quick": 2, "full": 3}
@@ -147,7 +147,7 @@ def _generate(point: Point) -> Task:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = GCN([FEATURES, *[HIDDEN] * (point.layers - 1), CLASSES])
+        model = GNN([FEATURES, *[HIDDEN] * (point.layers - 1), CLASSES])
     what = f"{n} nodes, {point.degree} edges into each, {point.layers} layers"
     checksum = hashlib.sha256(what.encode()).hexdigest()
     return Task(

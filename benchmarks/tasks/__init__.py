@@ -2,12 +2,14 @@
 
 A task file declares ``TASK``, a :class:`Definition`: a few words, how the model is trained, and a
 function that builds the data. Its name is the file's, with hyphens: ``ba_shapes.py`` is
-``ba-shapes``. Files that start with ``_`` are no tasks. An installed package adds tasks of its own
+``ba-shapes``; variants that it declares have a suffix: ``ba-shapes:published``. Files that start
+with ``_`` are no tasks. An installed package adds tasks of its own
 with entry points of the group ``gnn_explainer_bench.tasks`` that name such a definition.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import pkgutil
@@ -18,11 +20,13 @@ import torch
 from torch_geometric.utils import remove_self_loops
 
 from benchmarks.tasks._data import data_root, tensors_sha256
+from benchmarks.tasks._models import LAYERS
 from benchmarks.tasks._own import REGISTERED, Own, is_own, register
 from benchmarks.tasks._task import Dataset, Definition, Recipe, Task, Unavailable
 from benchmarks.tasks._training import accuracy, trained
 
 __all__ = [
+    "MODELS",
     "Dataset",
     "Definition",
     "Recipe",
@@ -36,16 +40,24 @@ __all__ = [
     "resolve",
 ]
 
+MODELS = tuple(LAYERS)
 ENTRY_POINT_GROUP = "gnn_explainer_bench.tasks"
 
 
 def available() -> list[str]:
-    """The names of all tasks, sorted. Imports none of them.
+    """The names of all tasks and their variants, sorted.
+
+    A task that cannot be imported is there, too: :func:`definition` says what is wrong with it.
 
     Raises:
         ValueError: Two tasks have the same name.
     """
-    return sorted(_discover())
+    names = []
+    for name, point in _discover().items():
+        names.append(name)
+        with contextlib.suppress(ImportError, AttributeError):
+            names += [f"{name}:{variant}" for variant in point.load().variants]
+    return sorted(names)
 
 
 def resolve(name: str) -> str:
@@ -78,23 +90,25 @@ def definition(name: str) -> Definition:
     own = REGISTERED.get(name)
     if isinstance(own, Definition):
         return own
-    found = _discover()
-    if name not in found:
-        close = difflib.get_close_matches(str(name).lower().replace("_", "-"), found, n=1)
+    known = available()
+    if name not in known:
+        close = difflib.get_close_matches(str(name).lower().replace("_", "-"), known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"unknown task {name!r}; available: {', '.join(sorted(found))}{hint}")
+        raise ValueError(f"unknown task {name!r}; available: {', '.join(known)}{hint}")
+    base, _, variant = name.partition(":")
+    point = _discover()[base]
     try:
-        task = found[name].load()
+        task = point.load()
     except (ImportError, AttributeError) as error:
         raise ValueError(
-            f"the task {name!r} cannot be imported from {found[name].value!r}: {error}"
+            f"the task {base!r} cannot be imported from {point.value!r}: {error}"
         ) from error
     if not isinstance(task, Definition):
         raise ValueError(
-            f"the task {name!r} is to be a Definition, but {found[name].value!r} is a "
+            f"the task {base!r} is to be a Definition, but {point.value!r} is a "
             f"{type(task).__name__}"
         )
-    return task
+    return task.variants[variant] if variant else task
 
 
 def load(
@@ -102,10 +116,11 @@ def load(
     root: str | os.PathLike[str] | None = None,
     device: str | torch.device = "cpu",
     seed: int = 0,
+    model: str = "gcn",
 ) -> Task:
     """The task ``name`` with its data and trained model.
 
-    The model is trained on the CPU at the first call (seconds to half a minute) and taken from the
+    The model is trained on the CPU at the first call (seconds to a minute) and taken from the
     cache folder afterwards (``$GNN_BENCH_CACHE``, else ``~/.cache/gnn-explainer-bench``).
 
     Args:
@@ -114,14 +129,18 @@ def load(
             not there is downloaded into the cache folder.
         device: Where the data and the model go.
         seed: Of the model's training. The data and the order of the nodes do not depend on it.
+        model: The kind of its layers, one of :data:`MODELS`; nothing else depends on it.
 
     Raises:
         Unavailable: The dataset is not here and cannot be downloaded.
-        ValueError: Unknown task, no such folder or device, a bad seed, or malformed raw files.
+        ValueError: Unknown task or model, no such folder or device, a bad seed, or malformed raw
+            files.
     """
     name = resolve(name)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise ValueError(f"seed is to be a whole number from 0 to 2^63 - 1, got {seed!r}")
+    if model not in MODELS:
+        raise ValueError(f"unknown model {model!r}; available: {', '.join(MODELS)}")
     place = _device(device)
     own = REGISTERED.get(name)
     if isinstance(own, Own):
@@ -142,9 +161,10 @@ def load(
     if dataset_sha256 is None:
         truth = {} if ground_truth is None else {"ground_truth": ground_truth}
         dataset_sha256 = tensors_sha256({**data.to_dict(), **truth})
-    model = trained(data, task.recipe, seed, name)
+    network = trained(data, task.recipe, seed, name, model)
     explainable = torch.zeros(data.y.numel(), dtype=torch.bool)
-    explainable[data.edge_index[1]] = True
+    into = data.edge_index[1]
+    explainable[data.batch[into] if "batch" in data else into] = True
     if dataset.explainable is not None:
         explainable &= dataset.explainable
     # RandomState, because its stream is frozen: the same order with every version of numpy.
@@ -153,16 +173,17 @@ def load(
     return Task(
         name=name,
         data=data.to(place),
-        model=model.to(place),
+        model=network.to(place),
         nodes=nodes[explainable[nodes]],
         ground_truth=None if ground_truth is None else ground_truth.to(place),
-        accuracy=accuracy(model, data),
+        accuracy=accuracy(network, data),
         provenance=dataset.provenance,
         dataset_sha256=dataset_sha256,
-        checkpoint_sha256=tensors_sha256(model.state_dict()),
+        checkpoint_sha256=tensors_sha256(network.state_dict()),
         stand_in=task.stand_in,
         title=task.title,
         description=task.description,
+        architecture=model,
     )
 
 

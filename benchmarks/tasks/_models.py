@@ -1,42 +1,107 @@
-"""The network that the benchmarks explain."""
+"""The networks that the benchmarks explain."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_geometric.nn import GCNConv
+from torch_geometric.nn import (
+    GATConv,
+    GCNConv,
+    GINConv,
+    MessagePassing,
+    SAGEConv,
+    global_add_pool,
+    global_mean_pool,
+)
+
+HEADS = 4
 
 
-class GCN(nn.Module):
-    """A stack of GCNConv layers with ReLU and dropout between them and a log-softmax at the end.
+def _gin(width: int, out: int) -> GINConv:
+    return GINConv(nn.Sequential(nn.Linear(width, out), nn.ReLU(), nn.Linear(out, out)))
 
-    Kipf and Welling, "Semi-Supervised Classification with Graph Convolutional Networks",
-    arXiv:1609.02907.
+
+def _gat(width: int, out: int) -> GATConv:
+    return GATConv(width, out, heads=HEADS, concat=False)  # averaged: the width is `out`
+
+
+# Not cached: a cached GCNConv would ignore an edge_index that an explainer changes.
+LAYERS: dict[str, Callable[[int, int], MessagePassing]] = {
+    "gcn": GCNConv,
+    "sage": SAGEConv,
+    "gin": _gin,
+    "gat": _gat,
+}
+
+
+class GNN(nn.Module):
+    """A stack of layers of one kind, ReLU and dropout between them and a log-softmax at the end.
+
+    ``gcn``: Kipf and Welling, arXiv:1609.02907. ``sage``: Hamilton et al., arXiv:1706.02216, with
+    the mean over the neighbours. ``gin``: Xu et al., arXiv:1810.00826, with two linear layers and
+    no normalisation. ``gat``: Velickovic et al., arXiv:1710.10903, four heads, averaged.
 
     Args:
         dims: Widths from the input to the output, ``[F, hidden..., C]``: one layer fewer than
             numbers.
         dropout: Probability to drop a hidden unit while training.
+        kind: One of :data:`LAYERS`.
 
     Raises:
-        ValueError: Fewer than two widths.
+        ValueError: Fewer than two widths, or no such kind.
     """
 
-    def __init__(self, dims: Sequence[int], dropout: float = 0.0) -> None:
+    def __init__(self, dims: Sequence[int], dropout: float = 0.0, kind: str = "gcn") -> None:
         super().__init__()
         if len(dims) < 2:
-            raise ValueError(f"GCN needs at least an input and an output width, got {list(dims)}")
+            raise ValueError(f"GNN needs at least an input and an output width, got {list(dims)}")
+        if kind not in LAYERS:
+            raise ValueError(f"unknown model {kind!r}; available: {', '.join(LAYERS)}")
         self.dropout = dropout
-        # Not cached: a cached GCNConv would ignore an edge_index that an explainer changes.
-        self.convs = nn.ModuleList(GCNConv(a, b) for a, b in itertools.pairwise(dims))
+        self.convs = nn.ModuleList(LAYERS[kind](a, b) for a, b in itertools.pairwise(dims))
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """Log-probabilities [N, C] of ``x`` [N, F], ``edge_index`` [2, E], ``edge_weight`` [E]."""
+        return self.nodes(x, edge_index, edge_weight).log_softmax(dim=-1)
+
+    def nodes(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
+        """What the last layer gives for each node."""
+        weights = {} if edge_weight is None else {"edge_weight": edge_weight}
         for i, conv in enumerate(self.convs):
             if i:
                 x = F.dropout(x.relu(), self.dropout, self.training)
-            x = conv(x, edge_index, edge_weight)
-        return x.log_softmax(dim=-1)
+            x = conv(x, edge_index, **weights)
+        return x
+
+
+class GraphGNN(GNN):
+    """A stack of layers, the mean and the sum over each graph's nodes, and a linear layer.
+
+    The sum tells how often something is there, the mean how large a part it is. No maximum: where
+    nodes are alike, rounding would decide which of them an explanation points at.
+
+    Args:
+        dims: ``[F, hidden..., C]``, the hidden widths those of the stack.
+        dropout: As in :class:`GNN`.
+        kind: As in :class:`GNN`.
+    """
+
+    def __init__(self, dims: Sequence[int], dropout: float = 0.0, kind: str = "gcn") -> None:
+        super().__init__(dims[:-1], dropout, kind)
+        self.linear = nn.Linear(2 * dims[-2], dims[-1])
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        batch: Tensor | None = None,
+    ) -> Tensor:
+        """Log-probabilities [G, C]; ``batch`` [N] says the graph of each node (None: one graph)."""
+        x = self.nodes(x, edge_index, edge_weight).relu()
+        pooled = torch.cat([global_mean_pool(x, batch), global_add_pool(x, batch)], dim=1)
+        return self.linear(pooled).log_softmax(dim=-1)

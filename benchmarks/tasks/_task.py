@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,15 +17,17 @@ class Unavailable(RuntimeError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the explained GCN is trained: Adam, full batch, negative log-likelihood.
+    """How the explained network is trained: Adam, negative log-likelihood.
 
     Args:
-        hidden: Widths of the hidden layers; ``(64,)`` means two GCNConv layers.
-        epochs: Full-batch steps of Adam.
+        hidden: Widths of the hidden layers; ``(64,)`` means two message-passing layers. To classify
+            graphs: of all layers before the pooling.
+        epochs: Times that the training sees all data; without ``batch_size``, steps of Adam.
         lr: Adam's learning rate.
         weight_decay: Adam's L2 penalty, on every parameter.
         dropout: Probability to drop a hidden unit, after each ReLU.
         source: Where the recipe comes from; for the reader, without effect on the training.
+        batch_size: Graphs of a mini-batch, to classify graphs; None for everything at once.
     """
 
     hidden: tuple[int, ...]
@@ -34,20 +36,24 @@ class Recipe:
     weight_decay: float
     dropout: float
     source: str
+    batch_size: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """What a task file builds, on the CPU.
 
+    If graphs are classified and not nodes, the data are those of all G graphs side by side, with
+    ``batch`` int64 [N], the graph of each node.
+
     Args:
-        data: ``x`` float32 [N, F], ``edge_index`` int64 [2, E], ``y`` int64 [N] and the masks
-            ``train_mask`` and ``test_mask``, bool [N]: the nodes that the model is trained on and
-            the ones its accuracy is taken on.
+        data: ``x`` float32 [N, F], ``edge_index`` int64 [2, E], ``y`` int64 [N or G] and the masks
+            ``train_mask`` and ``test_mask``, bool [N or G]: the nodes or graphs that the model is
+            trained on and the ones its accuracy is taken on.
         provenance: One sentence for reports: where the data come from.
         sha256: SHA-256 of the raw content; None for that of the tensors built here.
         ground_truth: The edges that a right explanation finds, bool [E], or None.
-        explainable: The nodes worth explaining, bool [N]; None means all of them.
+        explainable: The nodes or graphs worth explaining, bool [N or G]; None means all of them.
 
     Raises:
         ValueError: A tensor is missing or has another type or shape.
@@ -64,14 +70,18 @@ class Dataset:
         wanted: dict[str, tuple[Tensor | None, torch.dtype, tuple[int, ...]]] = {
             "data.x": (self.data.get("x"), torch.float32, (n, int(self.data.num_features))),
             "data.edge_index": (self.data.get("edge_index"), torch.int64, (2, e)),
-            "data.y": (self.data.get("y"), torch.int64, (n,)),
-            "data.train_mask": (self.data.get("train_mask"), torch.bool, (n,)),
-            "data.test_mask": (self.data.get("test_mask"), torch.bool, (n,)),
         }
+        units = n
+        if (batch := self.data.get("batch")) is not None:
+            wanted["data.batch"] = (batch, torch.int64, (n,))
+            units = int(batch.max()) + 1
+        for name in ("y", "train_mask", "test_mask"):
+            dtype = torch.int64 if name == "y" else torch.bool
+            wanted[f"data.{name}"] = (self.data.get(name), dtype, (units,))
         if self.ground_truth is not None:
             wanted["ground_truth"] = (self.ground_truth, torch.bool, (e,))
         if self.explainable is not None:
-            wanted["explainable"] = (self.explainable, torch.bool, (n,))
+            wanted["explainable"] = (self.explainable, torch.bool, (units,))
         for name, (tensor, dtype, shape) in wanted.items():
             if tensor is None or tensor.dtype != dtype or tuple(tensor.shape) != shape:
                 got = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
@@ -85,10 +95,12 @@ class Definition:
     Args:
         title: A few words for headings.
         description: One or two sentences for listings.
-        recipe: How the model is trained.
+        recipe: How the models are trained.
         build: Gives the dataset. Its argument is the data root that the user named, or None. It
             may raise :class:`Unavailable`, and must not depend on the model's seed.
         stand_in: Whether the data are generated to stand in for real ones.
+        variants: Tasks of the same kind on other data, by a suffix: the variant ``published`` of
+            ``tree-cycles`` is the task ``tree-cycles:published``.
     """
 
     title: str
@@ -96,6 +108,7 @@ class Definition:
     recipe: Recipe
     build: Callable[[Path | None], Dataset]
     stand_in: bool = False
+    variants: Mapping[str, Definition] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,19 +118,23 @@ class Task:
     Attributes:
         name: The task's name, for example ``twitch-en``.
         data: ``x`` float32 [N, F], ``edge_index`` int64 [2, E] without self loops, ``y`` int64 [N],
-            ``train_mask`` and ``test_mask`` bool [N]; on the device asked for.
-        model: The trained network, ``model(x, edge_index)`` -> log-probabilities [N, C]; in eval
-            mode, no parameter requires a gradient; on the same device.
-        nodes: The nodes to explain, int64 on the CPU, in a fixed order that depends on the task
-            only. Every one has at least one incoming edge: without, there is no edge to score.
+            ``train_mask`` and ``test_mask`` bool [N]; on the device asked for. If graphs are
+            classified, also ``batch`` int64 [N], and ``y`` and the masks are [G].
+        model: The trained network, ``model(x, edge_index)`` -> log-probabilities [N, C], or
+            ``model(x, edge_index, batch=batch)`` -> [G, C]; in eval mode, no parameter requires a
+            gradient; on the same device.
+        nodes: The nodes (or graphs) to explain, int64 on the CPU, in a fixed order that depends on
+            the task only. Every one has at least one incoming edge (one edge): without, there is
+            no edge to score.
         ground_truth: The edges that a right explanation finds, bool [E] on the device, or None.
-        accuracy: Share of the nodes in ``test_mask`` that the model predicts right, in [0, 1].
+        accuracy: Share of those in ``test_mask`` that the model predicts right, in [0, 1].
         provenance: One sentence for reports: where the data come from.
         dataset_sha256: Of the raw files or, for generated data, of the tensors.
         checkpoint_sha256: Of the model's weights.
         stand_in: Whether the data are generated to stand in for real ones.
         title: A few words for headings.
         description: One or two sentences for listings.
+        architecture: The kind of the model's layers: ``gcn``, ``sage``, ``gin`` or ``gat``.
     """
 
     name: str
@@ -132,3 +149,4 @@ class Task:
     stand_in: bool
     title: str
     description: str
+    architecture: str = "gcn"

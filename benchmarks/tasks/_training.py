@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -21,12 +21,14 @@ from torch import Tensor
 from torch_geometric.data import Data
 from tqdm import tqdm
 
+from benchmarks.tasks import _models
 from benchmarks.tasks._data import cache_dir, seeded, tensors_sha256
-from benchmarks.tasks._models import GCN
+from benchmarks.tasks._models import GNN, GraphGNN
 from benchmarks.tasks._task import Recipe
+from explainers.engines.fields import Graphs
 
 
-def trained(data: Data, recipe: Recipe, seed: int, name: str) -> GCN:
+def trained(data: Data, recipe: Recipe, seed: int, name: str, kind: str = "gcn") -> GNN:
     """The model of ``recipe`` trained on ``data`` with ``seed``; in eval mode and frozen.
 
     It is trained on the CPU, whatever device explains it later, so that a CPU run and a GPU run
@@ -37,54 +39,82 @@ def trained(data: Data, recipe: Recipe, seed: int, name: str) -> GCN:
         recipe: Widths, optimiser and length of the training.
         seed: Of the initial weights and of dropout.
         name: The task's name, for the messages and the checkpoint's file name.
+        kind: Of the layers, one of :data:`benchmarks.tasks._models.LAYERS`.
     """
     dims = [data.num_features, *recipe.hidden, int(data.y.max()) + 1]
-    path = cache_dir() / "checkpoints" / f"{name}-{_key(data, recipe, seed, dims)[:16]}.pt"
+    key = _key(data, recipe, seed, dims, kind)
+    path = cache_dir() / "checkpoints" / f"{name.replace(':', '-')}-{kind}-{key[:16]}.pt"
     with seeded(seed):
-        model = GCN(dims, recipe.dropout)
+        model = (GraphGNN if "batch" in data else GNN)(dims, recipe.dropout, kind)
         if not _restore(model, path):
             start = time.perf_counter()
-            label = f"{name}: training GCN {'-'.join(map(str, dims))}, seed {seed}"
+            label = f"{name}: training {kind} {'-'.join(map(str, dims))}, seed {seed}"
             _fit(model, data, recipe, _progress(recipe.epochs, label))
             _say(f"{name}: trained in {time.perf_counter() - start:.1f} s")
             _store(model, path)
     return model.eval().requires_grad_(False)
 
 
-def accuracy(model: GCN, data: Data) -> float:
-    """Share of the nodes in ``data.test_mask`` that ``model`` predicts right, in [0, 1]."""
+def accuracy(model: GNN, data: Data) -> float:
+    """Share of the nodes or graphs in ``data.test_mask`` that are predicted right, in [0, 1]."""
     with torch.no_grad():
-        right = model(data.x, data.edge_index).argmax(dim=-1) == data.y
+        right = _output(model, data).argmax(dim=-1) == data.y
     return float(right[data.test_mask].double().mean())
 
 
-def _fit(model: GCN, data: Data, recipe: Recipe, epochs: Iterable[int]) -> None:
+def _output(model: GNN, data: Data) -> Tensor:
+    batch = {"batch": data.batch} if "batch" in data else {}
+    return model(data.x, data.edge_index, **batch)
+
+
+def _fit(model: GNN, data: Data, recipe: Recipe, epochs: Iterable[int]) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     model.train()
     with torch.enable_grad():
         for _ in epochs:
-            optimizer.zero_grad()
-            out = model(data.x, data.edge_index)
-            F.nll_loss(out[data.train_mask], data.y[data.train_mask]).backward()
-            optimizer.step()
+            for part in _parts(data, recipe.batch_size):
+                optimizer.zero_grad()
+                out = _output(model, part)
+                F.nll_loss(out[part.train_mask], part.y[part.train_mask]).backward()
+                optimizer.step()
 
 
-def _key(data: Data, recipe: Recipe, seed: int, dims: list[int]) -> str:
+def _parts(data: Data, batch_size: int | None) -> Iterator[Data]:
+    """What the steps of one epoch see: all, or the graphs to train on in random mini-batches."""
+    if batch_size is None:
+        yield data
+        return
+    graphs = Graphs(data.edge_index, data.batch)
+    training = data.train_mask.nonzero().view(-1)
+    for chosen in training[torch.randperm(len(training))].split(batch_size):
+        cut = graphs.cut(chosen)
+        yield Data(
+            x=data.x[cut.n_id],
+            edge_index=cut.edge_index,
+            batch=cut.node_field,
+            y=data.y[chosen],
+            train_mask=data.train_mask[chosen],
+        )
+
+
+def _key(data: Data, recipe: Recipe, seed: int, dims: list[int], kind: str) -> str:
     """SHA-256 of everything that determines the weights, the code that makes them included."""
     options = dataclasses.asdict(recipe)
     del options["source"]
+    made_of = [k for k in ("x", "edge_index", "batch", "y", "train_mask") if k in data]
     made_from = {
         "recipe": options,
+        "kind": kind,
         "seed": seed,
         "dims": dims,
-        "data": tensors_sha256({k: data[k] for k in ("x", "edge_index", "y", "train_mask")}),
-        "code": [inspect.getsource(GCN), inspect.getsource(_fit)],
+        "data": tensors_sha256({k: data[k] for k in made_of}),
+        "code": [inspect.getsource(part) for part in (_models, _fit, _parts, _output)],
         "versions": [torch.__version__, torch_geometric.__version__],
     }
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
-def _restore(model: GCN, path: Path) -> bool:
+def _restore(model: GNN, path: Path) -> bool:
     """Loads the weights at ``path`` into ``model``; False if there are none or broken ones."""
     if not path.is_file():
         return False
@@ -113,7 +143,7 @@ def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in weights.items()}
 
 
-def _store(model: GCN, path: Path) -> None:
+def _store(model: GNN, path: Path) -> None:
     """Writes the weights to ``path`` in one step: a reader sees a whole file or none."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

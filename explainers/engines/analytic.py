@@ -228,7 +228,8 @@ class AnalyticProblem(BatchedProblem):
 
     @property
     def copies(self) -> int:
-        needed = 6 * len(self.inner) * len(self.stack.b1) * self.network.x.element_size()
+        entries = len(self.inner) * len(self.stack.b1) + len(self.fields.e_id)
+        needed = 6 * entries * self.network.x.element_size()
         return max(1, self.memory_budget // needed)
 
     def _outputs(self, one: Tensor, own: Tensor, two: Tensor, last_own: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ class Linear(Model):
             # The dual form: samples are fewer than players in the fields that are dear.
             self._coefficients = samples.T @ torch.linalg.solve(samples @ samples.T + own, outputs)
         else:
+            # By singular values: the centred samples may well be short of full rank.
             solution = torch.linalg.lstsq(samples, outputs[:, None], driver="gelsd").solution
             self._coefficients = solution[:, 0]
 

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from explainers.engines.problem import Attribution, Problem
 
+PLAYER_BYTES = 64  # what Captum and the masks hold for each player of a coalition, roughly
+
 
 class Players:
     """The output of a problem of one field, as a function of who takes part.
@@ -18,12 +20,15 @@ class Players:
 
     Attributes:
         everyone: [1, n + e], ones.
+        at_once: How many coalitions one pass may take.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self._counts = [problem.fields.node_counts[0], problem.fields.edge_counts[0]]
         self.everyone = torch.ones(1, sum(self._counts), dtype=problem.x.dtype)
+        within_budget = problem.memory_budget // (PLAYER_BYTES * self.everyone.numel())
+        self.at_once = max(1, min(problem.copies, within_budget))
 
     def __call__(self, taking_part: Tensor) -> Tensor:
         """The output of the target, [B], for ``taking_part`` [B, n + e]."""

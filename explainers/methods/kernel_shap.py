@@ -57,7 +57,7 @@ class KernelShap(Method):
             values = captum.attribute(
                 everyone,
                 n_samples=self.n_samples,
-                perturbations_per_eval=problem.copies,
+                perturbations_per_eval=players.at_once,
                 return_input_shape=False,
             )
         return players.attribution(values)

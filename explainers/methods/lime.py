@@ -59,7 +59,7 @@ class Lime(Method):
             values = captum.attribute(
                 players.everyone,
                 n_samples=self.n_samples,
-                perturbations_per_eval=problem.copies,
+                perturbations_per_eval=players.at_once,
                 return_input_shape=False,
             )
         return players.attribution(values)

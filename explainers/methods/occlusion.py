@@ -33,7 +33,7 @@ class Occlusion(Method):
         """The losses."""
         players = Players(problem)
         (losses,) = FeatureAblation(players).attribute(
-            players.everyone, perturbations_per_eval=problem.copies
+            players.everyone, perturbations_per_eval=players.at_once
         )
         return players.attribution(losses)
 

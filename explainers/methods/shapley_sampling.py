@@ -51,7 +51,7 @@ class ShapleySampling(Method):
         players = Players(problem)
         with seeded(self.seed, problem.nodes):
             (values,) = ShapleyValueSampling(players).attribute(
-                players.everyone, n_samples=self.n_samples, perturbations_per_eval=problem.copies
+                players.everyone, n_samples=self.n_samples, perturbations_per_eval=players.at_once
             )
         return players.attribution(values)
 

@@ -48,3 +48,10 @@ class Players:
         node_mask[problem.node_rows] = used * (nodes / used.sum(dim=1).clamp(min=1))[:, None]
         edge_mask[problem.edge_rows] = edges
         return Attribution(node_mask, edge_mask)
+
+    def complete(self, values: Tensor) -> Attribution:
+        """:meth:`attribution` with ``convergence_delta``: the scores' sum minus F(x) - F(0)."""
+        attribution = self.attribution(values)
+        missing = self.problem.total(attribution) - self.problem.change()
+        attribution.extra["convergence_delta"] = missing
+        return attribution

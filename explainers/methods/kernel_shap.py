@@ -20,7 +20,8 @@ class KernelShap(Method):
 
     Lundberg and Lee, arXiv:1705.07874, section 4.1, by Captum, with a fit of our own in place of
     scikit-learn's. Players and their scores are those of ``shapley_sampling``; the scores add up to
-    F(x) - F(0). With fewer samples than players the fit is that of the smallest norm.
+    F(x) - F(0); explanations have ``convergence_delta``, what is missing. With fewer samples than
+    players the fit is that of the smallest norm.
 
     Args:
         n_samples: Coalitions, the full and the empty one among them, as in Captum.
@@ -50,7 +51,7 @@ class KernelShap(Method):
         players = Players(problem)
         everyone = players.everyone
         if everyone.size(1) == 1:  # no coalitions to draw: the one player makes all the difference
-            return players.attribution(players(everyone) - players(everyone * 0))
+            return players.complete(players(everyone) - players(everyone * 0))
         captum = CaptumKernelShap(players)
         captum.interpretable_model = Linear()
         with seeded(self.seed, problem.nodes):
@@ -60,7 +61,7 @@ class KernelShap(Method):
                 perturbations_per_eval=players.at_once,
                 return_input_shape=False,
             )
-        return players.attribution(values)
+        return players.complete(values)
 
 
 METHOD = KernelShap

@@ -20,8 +20,8 @@ class ShapleySampling(Method):
     Castro, Gomez and Tejada 2009, computed by Captum's ShapleyValueSampling. The players are the
     edges (their messages) and the nodes (all their features), the game the output as the model
     returns it; a node's value is shared equally by its features that are not zero. The values add
-    up to F(x) - F(0). Each order takes one variant of the field for each node and edge: the cost
-    grows with the square of the field.
+    up to F(x) - F(0); explanations have ``convergence_delta``, what is missing. Each order takes
+    one variant of the field for each node and edge: the cost grows with the square of the field.
 
     Args:
         n_samples: Orders, as in Captum.
@@ -53,7 +53,7 @@ class ShapleySampling(Method):
             (values,) = ShapleyValueSampling(players).attribute(
                 players.everyone, n_samples=self.n_samples, perturbations_per_eval=players.at_once
             )
-        return players.attribution(values)
+        return players.complete(values)
 
 
 METHOD = ShapleySampling

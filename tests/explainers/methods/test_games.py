@@ -90,6 +90,7 @@ def test_values_add_up(name, graph, model):
             change = output(model, graph, *everything, target)
             change -= output(model, graph, *nothing, target)
         assert float(players_of(explanation).sum()) == pytest.approx(change, rel=1e-4)
+        assert abs(float(explanation.convergence_delta)) < 1e-4 * abs(change)
 
 
 def test_occlusion_by_its_definition(graph, model):

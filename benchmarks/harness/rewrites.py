@@ -1,0 +1,91 @@
+"""Other networks that compute the same function as a GCN: what an explanation must not notice."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.tasks._models import GCN
+
+
+def rescaled(model: GCN, generator: torch.Generator) -> nn.Module:
+    """Hidden units in another order and on another scale, each 1/4 to 4 times its size.
+
+    A ReLU passes a positive factor on; the next layer's weights take it back.
+    """
+    changed = copy.deepcopy(model)
+    convs: list[Any] = list(changed.convs)
+    with torch.no_grad():
+        for one, two in itertools.pairwise(convs):
+            width = one.lin.weight.size(0)
+            order = torch.randperm(width, generator=generator)
+            scale = 4 ** (2 * torch.rand(width, generator=generator) - 1)
+            order, scale = order.to(one.lin.weight.device), scale.to(one.lin.weight)
+            one.lin.weight.copy_(one.lin.weight[order] * scale[:, None])
+            one.bias.copy_(one.bias[order] * scale)
+            two.lin.weight.copy_(two.lin.weight[:, order] / scale)
+    return changed
+
+
+def widened(model: GCN, generator: torch.Generator) -> nn.Module:
+    """More hidden units that never count: half always off, half with no weight on their output.
+
+    A unit that is off has weights to the next layer all the same, and a unit without has inputs:
+    both are seen by methods that do not follow the function, but the network's parts.
+    """
+    changed = copy.deepcopy(model)
+    convs: list[Any] = list(changed.convs)
+    with torch.no_grad():
+        for one, two in itertools.pairwise(convs):
+            weight, after = one.lin.weight, two.lin.weight
+            more = max(1, weight.size(0) // 4)
+            inputs = torch.randn(more, weight.size(1), generator=generator).to(weight)
+            inputs = inputs * weight.std()
+            outputs = torch.randn(len(after), more, generator=generator).to(after) * after.std()
+            off, lost = torch.zeros_like(inputs), torch.zeros_like(outputs)
+            negative = -one.bias.abs().max().clamp(min=1).expand(more)
+            one.lin.weight = nn.Parameter(torch.cat([weight, off, inputs]), requires_grad=False)
+            one.bias = nn.Parameter(
+                torch.cat([one.bias, negative, negative * 0]), requires_grad=False
+            )
+            two.lin.weight = nn.Parameter(torch.cat([after, outputs, lost], 1), requires_grad=False)
+            one.out_channels = one.lin.out_channels = len(one.lin.weight)
+            two.in_channels = two.lin.in_channels = one.out_channels
+    return changed
+
+
+class _Split(nn.Module):
+    """A model behind a linear layer."""
+
+    def __init__(self, first: nn.Module, rest: nn.Module) -> None:
+        super().__init__()
+        self.first, self.rest = first, rest
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        return self.rest(self.first(x), edge_index)
+
+
+def split(model: GCN, generator: torch.Generator) -> nn.Module:
+    """The first layer's linear map in two: a random rotation, and the old weights turned back."""
+    changed = copy.deepcopy(model)
+    convs: list[Any] = list(changed.convs)
+    weight = convs[0].lin.weight
+    width = weight.size(1)
+    rotation, _ = torch.linalg.qr(torch.randn(width, width, generator=generator).double())
+    first = nn.Linear(width, width, bias=False).to(weight).requires_grad_(False)
+    with torch.no_grad():
+        first.weight.copy_(rotation.T)
+        weight.copy_(weight.double() @ rotation.to(weight.device))
+    return _Split(first, changed).train(model.training)
+
+
+REWRITES: dict[str, Callable[[GCN, torch.Generator], nn.Module]] = {
+    "rescaled": rescaled,
+    "widened": widened,
+    "split": split,
+}

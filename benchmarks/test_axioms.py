@@ -1,0 +1,182 @@
+"""Axioms of Sundararajan et al., arXiv:1703.01365: sensitivity, invariance, completeness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch_geometric.explain import Explanation
+
+import explainers
+from benchmarks.harness.plan import Plan, parametrize, plan_of
+from benchmarks.harness.rewrites import REWRITES
+from benchmarks.harness.run import Run
+from benchmarks.tasks import Task
+from benchmarks.tasks._models import GCN
+from explainers.engines import analytic, batched, stock
+from explainers.engines.network import prepare
+from explainers.methods.integrated_gradients import METHOD as INTEGRATED_GRADIENTS
+from explainers.methods.integrated_gradients import QUADRATURES
+
+NODES = 10
+# An edge at a time is taken out of every field: those of hubs would cost more than all the others.
+MOST_EDGES = 1000
+STEPS = (10, 50, 200)
+# Float32 leaves a network's outputs equal up to about 1e-6; what moves less has not moved.
+CHANGE = 1e-5
+ZERO = 1e-6
+
+Floats = npt.NDArray[np.float64]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every method once; Integrated Gradients with every quadrature."""
+    plan = plan_of(metafunc.config)
+    variants: list[dict[str, Any]] = [
+        {"method": name, "engine": None, "options": {}} for name in plan.methods
+    ]
+    if metafunc.function is test_completeness:
+        name = "integrated_gradients"
+        variants = [
+            {"method": name, "engine": None, "options": {"quadrature": rule, "n_steps": steps}}
+            for rule in QUADRATURES
+            for steps in STEPS
+            if name in plan.methods
+        ]
+    parametrize(metafunc, variants=variants)
+
+
+@pytest.fixture(scope="module")
+def changes() -> dict[tuple[str, int], list[tuple[int, Floats]]]:
+    """The chosen nodes of a task and model, and what taking out each of their edges does."""
+    return {}
+
+
+def test_axioms(
+    run: Run,
+    plan: Plan,
+    task: Task,
+    model_seed: int,
+    variant: dict[str, Any],
+    changes: dict[tuple[str, int], list[tuple[int, Floats]]],
+    benchmark: Any,
+) -> None:
+    """Edges that matter and have no score; how far scores move from one network to its equals."""
+    method = explainers.load(variant["method"])
+    if not method.supports(task.model, task.data):
+        pytest.skip(f"{method.name} does not support the model")
+    key = (task.name, model_seed)
+    if key not in changes:
+        changes[key] = single_changes(task, plan.pick(task))
+    nodes = [node for node, _ in changes[key]]
+    if not nodes:
+        pytest.skip(f"every field has more than {MOST_EDGES} edges")
+    config = run.config(task, model_seed, method)
+    with run.cell("axioms", config, task=task, nodes=nodes, rewrites=list(REWRITES)) as cell:
+        explanations = benchmark.pedantic(
+            method.explain, args=(task.model, task.data, nodes), rounds=1
+        )
+        targets = torch.stack([one.target for one in explanations])
+        for (node, change), explanation in zip(changes[key], explanations, strict=True):
+            share = violations(change, _scores(explanation))
+            if share is not None:
+                cell.quality.append(_row(node, "sensitivity_violations", share))
+        if not isinstance(task.model, GCN):
+            return
+        for name, rewrite in REWRITES.items():
+            other = rewrite(task.model, torch.Generator().manual_seed(model_seed))
+            check_equal(task, other, name)
+            again = explainers.load(variant["method"])
+            moved = again.explain(other, task.data, nodes, targets)
+            for node, one, two in zip(nodes, explanations, moved, strict=True):
+                error = relative_error(_scores(two), _scores(one))
+                cell.quality.append(_row(node, f"invariance_{name}", error))
+
+
+def test_completeness(
+    run: Run, plan: Plan, task: Task, model_seed: int, variant: dict[str, Any], benchmark: Any
+) -> None:
+    """What a quadrature and its number of steps leave of F(x) - F(0)."""
+    method = INTEGRATED_GRADIENTS(**variant["options"])
+    method.name = variant["method"]
+    if not method.supports(task.model, task.data):
+        pytest.skip(f"{method.name} does not support the model")
+    nodes = plan.pick(task)
+    config = run.config(task, model_seed, method)
+    with run.cell("completeness", config, task=task, nodes=nodes) as cell:
+        explanations = benchmark.pedantic(
+            method.explain, args=(task.model, task.data, nodes), rounds=1
+        )
+        for node, explanation in zip(nodes, explanations, strict=True):
+            delta = abs(float(explanation.convergence_delta))
+            cell.quality.append(_row(node, "completeness", delta))
+
+
+def single_changes(task: Task, nodes: list[int]) -> list[tuple[int, Floats]]:
+    """For the first ``NODES`` of ``nodes`` with small fields: what masking each edge changes.
+
+    Returns:
+        The node, and the change of its predicted class's output for each edge of its field, [e].
+    """
+    network = prepare(task.model, task.data)
+    module: Any = next(one for one in (analytic, batched, stock) if one.refusal(network) is None)
+    found = []
+    for node in nodes:
+        place = torch.tensor([node], device=network.x.device)
+        (problem,) = module.problems(network, place, network.output[place].argmax(1), 2**28)
+        edges = problem.fields.edge_counts[0]
+        if edges > MOST_EDGES:
+            continue
+        one_out = ~torch.eye(edges, dtype=torch.bool, device=place.device)
+        with torch.no_grad():
+            whole = problem.mask(torch.ones_like(one_out[:1]))
+            parts = [problem.mask(kept) for kept in one_out.split(problem.copies)]
+            outputs = torch.cat(parts)[:, 0, problem.targets[0]]
+        change = outputs - whole[0, 0, problem.targets[0]]
+        found.append((node, change.double().cpu().numpy()))
+        if len(found) == NODES:
+            break
+    return found
+
+
+def violations(change: Floats, scores: Floats) -> float | None:
+    """Axiom (a): the share, among the edges that change the output, of those without a score.
+
+    An edge has none if it is not above a millionth of the largest; None if no edge matters.
+    """
+    matters = np.abs(change) > CHANGE
+    if not matters.any():
+        return None
+    size = np.abs(scores)
+    return float((size[matters] <= ZERO * size.max()).mean())
+
+
+def relative_error(scores: Floats, reference: Floats) -> float:
+    """Euclidean distance over the norm of the reference; 0 if both are 0."""
+    size = float(np.linalg.norm(reference))
+    distance = float(np.linalg.norm(scores - reference))
+    return distance / size if size else float(distance > 0)
+
+
+def check_equal(task: Task, other: torch.nn.Module, name: str) -> None:
+    """Raises if a rewritten network is not the same function.
+
+    Raises:
+        ValueError: Its outputs differ by more than rounding.
+    """
+    with torch.no_grad():
+        outputs = [model(task.data.x, task.data.edge_index) for model in (task.model, other)]
+    wrong = float((outputs[0] - outputs[1]).abs().max())
+    if not wrong <= 1e-4 * max(1.0, float(outputs[0].abs().max())):
+        raise ValueError(f"the network {name} is another function: outputs differ by {wrong:.1e}")
+
+
+def _scores(explanation: Explanation) -> Floats:
+    return explanation.edge_mask.double().cpu().numpy()
+
+
+def _row(node: int, metric: str, value: float) -> dict[str, Any]:
+    return {"node": node, "metric": metric, "level": "", "semantics": "", "value": value}

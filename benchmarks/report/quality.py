@@ -16,7 +16,7 @@ from benchmarks.report.blocks import (
 )
 from benchmarks.report.frames import natural
 from benchmarks.report.metrics import METRICS, metric
-from benchmarks.report.sections import Section
+from benchmarks.report.sections import FLOOR, Section
 from benchmarks.report.statistics import Standing
 from benchmarks.report.wording import (
     counted,
@@ -108,6 +108,8 @@ def comparison(
     legend = ""
     if any(one.mark for standings in found.values() for one in standings.values()):
         legend = " Bold: the best; †: not distinguishable from it."
+    if any(one.at_floor for standings in found.values() for one in standings.values()):
+        legend += f" ‡: not better than the floor, {FLOOR}, beyond chance."
     yield Table(
         f"{section.title}: {caption[0].lower()}{caption[1:]}. {nodes}.{legend}", header, rows
     )
@@ -122,7 +124,8 @@ def _heading(name: str, level: str, semantics: str, *, named: bool) -> str:
 def _standing(standing: Standing | None, *, bounded: bool) -> Entry:
     if standing is None:
         return Entry(NOTHING)
-    return Entry(estimate(standing.mean, bounded=bounded), standing.mark)
+    floor = " ‡" if standing.at_floor else ""
+    return Entry(estimate(standing.mean, bounded=bounded) + floor, standing.mark)
 
 
 def _differences(section: Section) -> Iterator[Block]:

@@ -14,11 +14,12 @@ from benchmarks.report.frames import Results, natural
 STOCK = "stock"
 # What a time is compared with, if it was measured: the method as Captum and PyG publish it.
 PREFERRED = ("integrated_gradients", STOCK)
+FLOOR = "random"  # the method that any other should beat
 # Options that make no other variant of a method: a seed is a repetition, and how many nodes are
 # explained at once has a column of its own.
 _NO_VARIANT = ("seed", "bulk")
 # Benchmarks that vary options on purpose; there the options are an axis, not part of a name.
-_SWEEPS = ("ig_sweep", "scaling")
+_SWEEPS = ("ig_sweep", "scaling", "completeness")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ averaged before anything is resampled. Resampling is seeded, so that a report ca
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,12 +49,14 @@ class Standing:
         p: P-value of the Wilcoxon signed-rank test against the best, corrected by Holm.
         mark: ``best``, ``tied`` if it cannot be told from the best (p >= 0.05), or empty. Methods
             that equal the best on every unit share its mark; if all do, there is no best.
+        at_floor: Whether it cannot be told to be better than the floor; see :func:`against_floor`.
     """
 
     mean: Estimate
     difference: Estimate | None = None
     p: float | None = None
     mark: str = ""
+    at_floor: bool = False
 
 
 def mean(values: npt.ArrayLike) -> Estimate:
@@ -77,12 +79,12 @@ def geometric_mean(log_ratios: npt.ArrayLike) -> Estimate:
     return Estimate(float(value), float(low), float(high), logs.n)
 
 
-def wilcoxon(differences: npt.ArrayLike) -> float:
-    """Two-sided p-value of the signed-rank test; 1 if no difference is other than zero."""
+def wilcoxon(differences: npt.ArrayLike, alternative: str = "two-sided") -> float:
+    """P-value of the signed-rank test; 1 if no difference is other than zero."""
     sample = np.asarray(differences, dtype=float)
     if not sample.any():
         return 1.0
-    result: Any = scipy.stats.wilcoxon(sample)
+    result: Any = scipy.stats.wilcoxon(sample, alternative=alternative)
     return float(result.pvalue)
 
 
@@ -136,3 +138,86 @@ def compare(values: pd.DataFrame, direction: str) -> dict[str, Standing]:
             mark = "best"
         standings[name] = Standing(means[name], mean(difference), p, mark)
     return standings
+
+
+def against_floor(
+    standings: dict[str, Standing], values: pd.DataFrame, direction: str, floor: str
+) -> dict[str, Standing]:
+    """Marks the methods that are not better than ``floor`` beyond chance.
+
+    One-sided, since a method only has to be better: Wilcoxon's signed-rank test over the same
+    units, corrected by Holm over the methods. Without the floor, a direction or a second unit there
+    is no mark.
+    """
+    if floor not in standings or not direction or len(values) < 2:
+        return standings
+    sign = 1 if direction == "up" else -1
+    others = [name for name in standings if name != floor]
+    gains = [sign * (values[name] - values[floor]).to_numpy() for name in others]
+    p_values = holm([wilcoxon(gain, "greater") for gain in gains])
+    failed = {name for name, p in zip(others, p_values, strict=True) if p >= ALPHA}
+    return {
+        name: replace(standing, at_floor=name in failed) for name, standing in standings.items()
+    }
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """How several methods rank over the same units.
+
+    Attributes:
+        means: Mean rank of each method, the best (1 is the first) before the others.
+        p: P-value of Friedman's test: whether the methods differ at all.
+        distance: Nemenyi's critical difference: mean ranks that are further apart differ.
+        n: Units.
+    """
+
+    means: dict[str, float]
+    p: float
+    distance: float
+    n: int
+
+    @property
+    def groups(self) -> list[tuple[str, ...]]:
+        """The longest runs of methods that cannot be told apart; all of them if p >= 0.05."""
+        names = list(self.means)
+        if self.p >= ALPHA:
+            return [tuple(names)]
+        found: list[tuple[str, ...]] = []
+        end = 0
+        for start, first in enumerate(names):
+            near = [name for name in names if self.means[name] <= self.means[first] + self.distance]
+            if len(near) > max(end, start + 1):
+                end = len(near)
+                found.append(tuple(names[start:end]))
+        return found
+
+
+def ranks(values: pd.DataFrame, direction: str) -> Ranks | None:
+    """Ranks of the methods over the units, by Friedman's and Nemenyi's tests.
+
+    Demsar (2006), Statistical comparisons of classifiers over multiple data sets, JMLR 7. Equal
+    values share their mean rank.
+
+    Args:
+        values: Units by methods, without gaps.
+        direction: ``up``, ``down`` or empty.
+
+    Returns:
+        None with fewer than three methods or two units, without a direction, or if all are equal.
+    """
+    n, k = values.shape
+    if k < 3 or n < 2 or not direction:
+        return None
+    by_unit = values.rank(axis=1, ascending=direction == "down")
+    if (by_unit == by_unit.iloc[0, 0]).all(axis=None):
+        return None
+    p = float(scipy.stats.friedmanchisquare(*(values[name] for name in values)).pvalue)
+    quantile = scipy.stats.studentized_range.ppf(1 - ALPHA, k, np.inf) / np.sqrt(2)
+    means = by_unit.mean().sort_values(kind="stable")
+    return Ranks(
+        means={str(name): float(rank) for name, rank in means.items()},
+        p=p,
+        distance=float(quantile * np.sqrt(k * (k + 1) / (6 * n))),
+        n=n,
+    )

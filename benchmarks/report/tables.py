@@ -12,7 +12,7 @@ import pandas as pd
 from benchmarks.report import statistics
 from benchmarks.report.frames import natural, steps_and_batch
 from benchmarks.report.metrics import METRICS, metric
-from benchmarks.report.sections import PREFERRED, STOCK, Section
+from benchmarks.report.sections import FLOOR, PREFERRED, STOCK, Section
 from benchmarks.report.statistics import Estimate, Standing
 
 HEADLINE_LEVEL = "k=10"
@@ -99,7 +99,9 @@ def node_values(section: Section, name: str, level: str, semantics: str) -> pd.D
 
 def compare(section: Section, name: str, level: str, semantics: str) -> dict[str, Standing]:
     """The methods by one metric; empty if nobody has it."""
-    return statistics.compare(node_values(section, name, level, semantics), metric(name).direction)
+    values, direction = node_values(section, name, level, semantics), metric(name).direction
+    standings = statistics.compare(values, direction)
+    return statistics.against_floor(standings, values, direction, FLOOR)
 
 
 def ranking(section: Section) -> list[str]:

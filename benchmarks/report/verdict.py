@@ -11,14 +11,13 @@ from benchmarks.report.blocks import (
 )
 from benchmarks.report.cost import cheapest_pair
 from benchmarks.report.frames import natural
-from benchmarks.report.sections import Section
+from benchmarks.report.sections import FLOOR, Section
 from benchmarks.report.statistics import Standing
 from benchmarks.report.wording import (
     counted,
     variant,
 )
 
-FLOOR = "random"  # the method that any other should beat
 FLOORS = (FLOOR, "degree", "page_rank")  # cost next to nothing and do not look at the model
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
-from torch_geometric.explain import Explanation
 
 import explainers
+from benchmarks.harness.agreement import Floats, edge_scores, relative_error
 from benchmarks.harness.plan import Plan, parametrize, plan_of
 from benchmarks.harness.rewrites import REWRITES
 from benchmarks.harness.run import Run
@@ -28,8 +27,6 @@ STEPS = (10, 50, 200)
 # Float32 leaves a network's outputs equal up to about 1e-6; what moves less has not moved.
 CHANGE = 1e-5
 ZERO = 1e-6
-
-Floats = npt.NDArray[np.float64]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -81,7 +78,7 @@ def test_axioms(
         )
         targets = torch.stack([one.target for one in explanations])
         for (node, change), explanation in zip(changes[key], explanations, strict=True):
-            share = violations(change, _scores(explanation))
+            share = violations(change, edge_scores(explanation))
             if share is not None:
                 cell.quality.append(_row(node, "sensitivity_violations", share))
         if not isinstance(task.model, GCN):
@@ -92,7 +89,7 @@ def test_axioms(
             again = explainers.load(variant["method"])
             moved = again.explain(other, task.data, nodes, targets)
             for node, one, two in zip(nodes, explanations, moved, strict=True):
-                error = relative_error(_scores(two), _scores(one))
+                error = relative_error(edge_scores(two), edge_scores(one))
                 cell.quality.append(_row(node, f"invariance_{name}", error))
 
 
@@ -154,13 +151,6 @@ def violations(change: Floats, scores: Floats) -> float | None:
     return float((size[matters] <= ZERO * size.max()).mean())
 
 
-def relative_error(scores: Floats, reference: Floats) -> float:
-    """Euclidean distance over the norm of the reference; 0 if both are 0."""
-    size = float(np.linalg.norm(reference))
-    distance = float(np.linalg.norm(scores - reference))
-    return distance / size if size else float(distance > 0)
-
-
 def check_equal(task: Task, other: torch.nn.Module, name: str) -> None:
     """Raises if a rewritten network is not the same function.
 
@@ -172,10 +162,6 @@ def check_equal(task: Task, other: torch.nn.Module, name: str) -> None:
     wrong = float((outputs[0] - outputs[1]).abs().max())
     if not wrong <= 1e-4 * max(1.0, float(outputs[0].abs().max())):
         raise ValueError(f"the network {name} is another function: outputs differ by {wrong:.1e}")
-
-
-def _scores(explanation: Explanation) -> Floats:
-    return explanation.edge_mask.double().cpu().numpy()
 
 
 def _row(node: int, metric: str, value: float) -> dict[str, Any]:

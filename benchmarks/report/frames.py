@@ -21,7 +21,7 @@ _CONFIG = ("task", "model_seed", "method", "engine", "options", "device")
 QUALITY = (
     "benchmark",
     *_CONFIG,
-    *("node", "metric", "level", "semantics", "value", "status", "message"),
+    *("node", "metric", "level", "semantics", "other", "value", "status", "message"),
 )
 RUNTIME = (
     "benchmark",

@@ -8,7 +8,6 @@ from torch import nn
 from benchmarks import tasks
 from benchmarks.test_axioms import (
     check_equal,
-    relative_error,
     single_changes,
     violations,
 )
@@ -28,12 +27,6 @@ def test_violations_by_hand():
     assert violations(change, np.zeros(5)) == 1
     assert violations(np.zeros(5), np.zeros(5)) is None
     assert violations(np.zeros(0), np.zeros(0)) is None
-
-
-def test_relative_error_by_hand():
-    assert relative_error(np.array([3.0, 4.0]), np.array([0.0, 4.0])) == pytest.approx(0.75)
-    assert relative_error(np.zeros(2), np.zeros(2)) == 0
-    assert relative_error(np.ones(2), np.zeros(2)) == 1
 
 
 def test_single_changes_are_those_of_the_masked_graph(karate):

@@ -14,7 +14,7 @@ def test_columns_are_the_published_ones(folder):
     results = load(folder.path)
     assert list(results.quality.columns) == list(QUALITY)
     assert ",".join(QUALITY) == (
-        "benchmark,task,model_seed,method,engine,options,device,node,metric,level,semantics,value,"
+        "benchmark,task,model_seed,method,engine,options,device,node,metric,level,semantics,other,value,"
         "status,message"
     )
     assert list(results.runtime.columns) == list(RUNTIME)

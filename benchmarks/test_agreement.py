@@ -1,0 +1,145 @@
+"""Whether methods agree, and whether a method agrees with itself under another seed or input."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from torch_geometric.data import Data
+from torch_geometric.explain import Explanation
+
+import explainers
+from benchmarks.harness.agreement import Floats, agreement, edge_scores, max_sensitivity
+from benchmarks.harness.measure import attempt
+from benchmarks.harness.plan import Plan, parametrize, plan_of
+from benchmarks.harness.run import Run
+from benchmarks.tasks import Task
+from explainers.methods import Method
+
+NODES = 20
+SEEDS = 5
+DRAWS = 5
+# A task, a model's seed, a method: its scores of each node, or None if it gives none.
+Known = dict[tuple[str, int, str], list[Floats] | None]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every method once."""
+    plan = plan_of(metafunc.config)
+    chosen: list[dict[str, Any]] = [
+        {"method": name, "engine": None, "options": {}} for name in plan.methods
+    ]
+    parametrize(metafunc, variants=chosen)
+
+
+@pytest.fixture(scope="module")
+def known() -> Known:
+    """Scores that several tests need."""
+    return {}
+
+
+def test_agreement(
+    run: Run,
+    plan: Plan,
+    task: Task,
+    model_seed: int,
+    variant: dict[str, Any],
+    known: Known,
+    benchmark: Any,
+) -> None:
+    """A method against those before it in the alphabet."""
+    method = supported(variant["method"], task)
+    nodes = plan.pick(task)[:NODES]
+    others = [name for name in sorted(plan.methods) if name < method.name]
+    config = run.config(task, model_seed, method)
+    with run.cell("agreement", config, task=task, nodes=nodes, others=others) as cell:
+        explanations = benchmark.pedantic(
+            method.explain, args=(task.model, task.data, nodes), rounds=1
+        )
+        mine = known[task.name, model_seed, method.name] = list(map(edge_scores, explanations))
+        for name in others:
+            key = (task.name, model_seed, name)
+            if key not in known:  # its own cell was there already, or it failed
+                known[key] = scores(name, task, nodes)
+            for node, one, other in zip(nodes, mine, known[key] or [], strict=False):
+                for metric, value in agreement(one, other).items():
+                    cell.quality.append(_row(node, metric, value, other=name))
+
+
+def test_stability(
+    run: Run,
+    plan: Plan,
+    task: Task,
+    model_seed: int,
+    variant: dict[str, Any],
+    load_task: Callable[[str, int], Task],
+    benchmark: Any,
+) -> None:
+    """The same method, with other seeds of its own, on other models, on features that moved."""
+    method = supported(variant["method"], task)
+    nodes = plan.pick(task)[:NODES]
+    config = run.config(task, model_seed, method)
+    models = range(plan.seeds) if model_seed == 0 else ()
+    inputs: dict[str, Any] = {"seeds": SEEDS, "models": len(models), "draws": DRAWS}
+    with run.cell("stability", config, task=task, nodes=nodes, **inputs) as cell:
+        explanations = benchmark.pedantic(
+            method.explain, args=(task.model, task.data, nodes), rounds=1
+        )
+        targets = [int(one.target) for one in explanations]
+
+        def again(task: Task, data: Data | None = None, **options: Any) -> list[Explanation]:
+            """Explains the same classes."""
+            fresh = explainers.load(method.name, **options)
+            return fresh.explain(task.model, data or task.data, nodes, targets)
+
+        if not method.deterministic:
+            runs = [again(task, seed=seed) for seed in range(SEEDS)]
+            cell.quality += pairwise(nodes, runs, "seeds")
+        if len(models) > 1:
+            runs = [again(load_task(task.name, seed)) for seed in models]
+            cell.quality += pairwise(nodes, runs, "models")
+        moved = max_sensitivity(lambda data: again(task, data), task.data, draws=DRAWS)
+        for node, value in zip(nodes, moved, strict=True):
+            cell.quality.append(_row(node, "max_sensitivity", value))
+
+
+def supported(name: str, task: Task) -> Method:
+    """The method; skips the test if it does not support the task's model."""
+    method = explainers.load(name)
+    if not method.supports(task.model, task.data):
+        pytest.skip(f"{name} does not support the model")
+    return method
+
+
+def scores(name: str, task: Task, nodes: Sequence[int]) -> list[Floats] | None:
+    """A method's scores of each node; None if it does not support the model, or fails."""
+    method = explainers.load(name)
+    if not method.supports(task.model, task.data):
+        return None
+    with attempt() as outcome:  # of a failure its own cell tells
+        found = [edge_scores(one) for one in method.explain(task.model, task.data, nodes)]
+    return found if outcome.error is None else None
+
+
+def pairwise(
+    nodes: Sequence[int], runs: Sequence[Sequence[Explanation]], what: str
+) -> list[dict[str, Any]]:
+    """For each node the mean agreement over all pairs of runs."""
+    rows = []
+    for node, explanations in zip(nodes, zip(*runs, strict=True), strict=True):
+        found = [
+            agreement(one, other)
+            for one, other in itertools.combinations(map(edge_scores, explanations), 2)
+        ]
+        for metric in ("kendall_tau", "overlap"):
+            values = [pair[metric] for pair in found if metric in pair]
+            if values:
+                rows.append(_row(node, f"{metric}_{what}", float(np.mean(values))))
+    return rows
+
+
+def _row(node: int, metric: str, value: float, **more: str) -> dict[str, Any]:
+    return {"node": node, "metric": metric, "level": "", "semantics": "", **more, "value": value}

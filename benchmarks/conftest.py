@@ -79,6 +79,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "by profile)",
     )
     group.addoption(
+        "--trust-data",
+        action="append",
+        default=[],
+        metavar="SHA256",
+        help="open this pickle of a dataset, although it is not the original; repeatable",
+    )
+    group.addoption(
         "--data-root",
         type=Path,
         metavar="DIR",
@@ -122,11 +129,16 @@ def pytest_configure(config: pytest.Config) -> None:
             seeds=option("seeds"),
             data_root=option("data_root"),
             cell_timeout=option("cell_timeout"),
+            trust_data=option("trust_data"),
             results=Path(orders.folder) if orders and again else option("results"),
             resume=again or option("resume"),
         )
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
+    if option("trust_data"):
+        from benchmarks.tasks._data import TRUST_VARIABLE
+
+        os.environ[TRUST_VARIABLE] = " ".join(option("trust_data"))
     if option("collectonly"):
         config.stash[PLAN] = dataclasses.replace(plan, tasks=plan.tasks or (PREFERRED, *ALWAYS))
         return

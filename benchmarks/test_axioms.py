@@ -11,10 +11,9 @@ import torch
 import explainers
 from benchmarks.harness.agreement import Floats, edge_scores, relative_error
 from benchmarks.harness.plan import Plan, parametrize, plan_of
-from benchmarks.harness.rewrites import REWRITES
+from benchmarks.harness.rewrites import REWRITES, is_gcn
 from benchmarks.harness.run import Run
 from benchmarks.tasks import Task
-from benchmarks.tasks._models import GCN
 from explainers.engines import analytic, batched, stock
 from explainers.engines.network import prepare
 from explainers.methods.integrated_gradients import METHOD as INTEGRATED_GRADIENTS
@@ -81,7 +80,7 @@ def test_axioms(
             share = violations(change, edge_scores(explanation))
             if share is not None:
                 cell.quality.append(_row(node, "sensitivity_violations", share))
-        if not isinstance(task.model, GCN):
+        if not is_gcn(task.model):
             return
         for name, rewrite in REWRITES.items():
             other = rewrite(task.model, torch.Generator().manual_seed(model_seed))

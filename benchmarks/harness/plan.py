@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,7 @@ def make_plan(
     nodes: int | None = None,
     seeds: int | None = None,
     cell_timeout: float | None = None,
+    trust_data: Sequence[str] = (),
     data_root: Path | None = None,
     results: Path | None = None,
     resume: bool = False,
@@ -120,6 +122,11 @@ def make_plan(
             raise ValueError(f"{option} {number}: is to be 1 or more")
     if cell_timeout is not None and not cell_timeout >= 0:
         raise ValueError(f"--cell-timeout {cell_timeout:g}: is to be 0 (no limit) or more seconds")
+    for sha256 in trust_data:
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+            raise ValueError(
+                f"--trust-data {sha256}: is to be a file's SHA-256, 64 hexadecimal digits"
+            )
     if data_root is not None and not data_root.is_dir():
         raise ValueError(
             f"--data-root {data_root}: there is no such folder; create it and put the raw files "

@@ -5,15 +5,21 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.nn import GCNConv
 
-from benchmarks.tasks._models import GCN
+from benchmarks.tasks._models import GNN
 
 
-def rescaled(model: GCN, generator: torch.Generator) -> nn.Module:
+def is_gcn(model: nn.Module) -> TypeGuard[GNN]:
+    """Whether the rewrites are for this model: a network of this project's with GCNConv layers."""
+    return isinstance(model, GNN) and all(isinstance(conv, GCNConv) for conv in model.convs)
+
+
+def rescaled(model: GNN, generator: torch.Generator) -> nn.Module:
     """Hidden units in another order and on another scale, each 1/4 to 4 times its size.
 
     A ReLU passes a positive factor on; the next layer's weights take it back.
@@ -32,7 +38,7 @@ def rescaled(model: GCN, generator: torch.Generator) -> nn.Module:
     return changed
 
 
-def widened(model: GCN, generator: torch.Generator) -> nn.Module:
+def widened(model: GNN, generator: torch.Generator) -> nn.Module:
     """More hidden units that never count: half always off, half with no weight on their output.
 
     A unit that is off has weights to the next layer all the same, and a unit without has inputs:
@@ -66,11 +72,12 @@ class _Split(nn.Module):
         super().__init__()
         self.first, self.rest = first, rest
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        return self.rest(self.first(x), edge_index)
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
+        of_graphs = {} if batch is None else {"batch": batch}
+        return self.rest(self.first(x), edge_index, **of_graphs)
 
 
-def split(model: GCN, generator: torch.Generator) -> nn.Module:
+def split(model: GNN, generator: torch.Generator) -> nn.Module:
     """The first layer's linear map in two: a random rotation, and the old weights turned back."""
     changed = copy.deepcopy(model)
     convs: list[Any] = list(changed.convs)
@@ -84,7 +91,7 @@ def split(model: GCN, generator: torch.Generator) -> nn.Module:
     return _Split(first, changed).train(model.training)
 
 
-REWRITES: dict[str, Callable[[GCN, torch.Generator], nn.Module]] = {
+REWRITES: dict[str, Callable[[GNN, torch.Generator], nn.Module]] = {
     "rescaled": rescaled,
     "widened": widened,
     "split": split,

@@ -106,7 +106,8 @@ class Run:
         """The task, loaded once.
 
         Raises:
-            Unavailable: Its dataset cannot be had; the run has a cell that says so.
+            Unavailable: Its dataset cannot be had or cannot be used; the run has a cell that says
+                so.
         """
         import benchmarks.tasks
 
@@ -118,11 +119,11 @@ class Run:
                 task = benchmarks.tasks.load(
                     name, root=self.plan.data_root, device=self.plan.device, seed=model_seed
                 )
-            except benchmarks.tasks.Unavailable as error:
+            except (benchmarks.tasks.Unavailable, ValueError) as error:  # or malformed
                 self._missing[name] = str(error)
                 self.record(self._unavailable_cell(name, str(error)))
                 self.write_manifest()
-                raise
+                raise benchmarks.tasks.Unavailable(str(error)) from error
             print(
                 f"{name}, model seed {model_seed}: accuracy {task.accuracy:.2%}; {task.provenance}"
             )

@@ -48,9 +48,11 @@ def planetoid(name: str, title: str, description: str, pins: Mapping[str, str]) 
 
 def _build(source: Source[Data], root: Path | None) -> Dataset:
     data, hashes = read_raw(source, root)
+    others = [name for name in hashes if hashes[name] != source.files[name]]
+    origin = f"{', '.join(others)} not the originals, trusted" if others else "original files"
     return Dataset(
         NormalizeFeatures()(data),
-        provenance="real graph, features and labels, public split (Planetoid's original files)",
+        provenance=f"real graph, features and labels, public split (Planetoid's {origin})",
         sha256=files_sha256(hashes),
     )
 

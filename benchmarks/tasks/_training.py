@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -43,7 +44,8 @@ def trained(data: Data, recipe: Recipe, seed: int, name: str, kind: str = "gcn")
     """
     dims = [data.num_features, *recipe.hidden, int(data.y.max()) + 1]
     key = _key(data, recipe, seed, dims, kind)
-    path = cache_dir() / "checkpoints" / f"{name.replace(':', '-')}-{kind}-{key[:16]}.pt"
+    plain = re.sub(r"[^\w.-]", "-", name)  # a third party's name is not to lead elsewhere
+    path = cache_dir() / "checkpoints" / f"{plain}-{kind}-{key[:16]}.pt"
     with seeded(seed):
         model = (GraphGNN if "batch" in data else GNN)(dims, recipe.dropout, kind)
         if not _restore(model, path):

@@ -221,6 +221,7 @@ def test_a_report_that_fails_leaves_the_cells(bench, pytester, drawn):
         (["--data-root", "nowhere"], "--data-root nowhere: there is no such folder*"),
         (["--cell-timeout", "-1"], "--cell-timeout -1: is to be 0 (no limit) or more seconds"),
         (["--cell-timeout", "nan"], "--cell-timeout nan: is to be 0 (no limit) or more seconds"),
+        (["--trust-data", "abc"], "--trust-data abc: is to be a file's SHA-256, 64 hexadecimal*"),
         (["--resume"], "--resume: needs --results DIR*"),
     ],
 )

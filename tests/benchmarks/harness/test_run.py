@@ -195,6 +195,20 @@ def test_default_tasks_without_the_real_data(run, loads):
     assert not run.loaded
 
 
+def test_default_tasks_with_malformed_data(run, monkeypatch):
+    load = benchmarks.tasks.load
+
+    def broken(name, **options):
+        if name == "twitch-en":
+            raise ValueError("EN.npz is malformed")
+        return load(name, **options)
+
+    monkeypatch.setattr(benchmarks.tasks, "load", broken)
+    assert run.choose_tasks() == ("twitch-sim", "ba-shapes")
+    (cell,) = stored(run)
+    assert (cell.status, cell.message) == ("unavailable", "EN.npz is malformed")
+
+
 def test_default_tasks_with_the_real_data(run, loads):
     loads.missing.clear()
     assert run.choose_tasks() == ("twitch-en", "ba-shapes")

@@ -334,6 +334,23 @@ def test_an_unknown_pickle_is_refused_unopened(tmp_path: Path) -> None:
     assert not (tmp_path / "unpickled").exists()
 
 
+def test_a_pickle_is_opened_if_its_hash_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other.pickle").write_bytes(pickle.dumps("harmless"))
+    digest = task_data.file_sha256(tmp_path / "other.pickle")
+    source = task_data.Source(
+        "Cora",
+        {"other.pickle": "0" * 64},
+        lambda folder: pickle.loads((folder / "other.pickle").read_bytes()),
+        Planetoid,
+    )
+    with pytest.raises(ValueError, match=f"if you know who made it, add --trust-data {digest}"):
+        task_data._read(source, tmp_path)
+    monkeypatch.setenv("GNN_BENCH_TRUST_DATA", f"{'1' * 64} {digest.upper()}")
+    assert task_data._read(source, tmp_path) == ("harmless", {"other.pickle": digest})
+
+
 @pytest.mark.parametrize("name", ["cora", "citeseer"])
 def test_every_planetoid_file_is_pinned(name: str) -> None:
     source = tasks.definition(name).build.args[0]  # type: ignore[attr-defined]

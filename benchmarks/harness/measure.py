@@ -17,16 +17,11 @@ import torch
 from torch.utils.benchmark.utils.timer import timer
 
 from benchmarks.harness.validate import Invalid
+from explainers.engines.memory import is_out_of_memory
 
-__all__ = ["Outcome", "attempt", "is_out_of_memory", "memory_limit", "peak_memory", "timer"]
+__all__ = ["Outcome", "attempt", "memory_limit", "peak_memory", "timer"]
 
 MESSAGE_LENGTH = 500
-_OUT_OF_MEMORY = (
-    "out of memory",
-    "can't allocate memory",  # torch's CPU allocator
-    "not enough memory",  # the same, on Windows
-    "alloc_failed",  # cuBLAS and cuDNN handles
-)
 
 
 @dataclass
@@ -63,14 +58,6 @@ def attempt() -> Iterator[Outcome]:
             traceback.clear_frames(error.__traceback__)
             if torch.cuda.is_initialized():
                 torch.cuda.empty_cache()
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` says that the memory of the CPU or the GPU did not suffice."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(part in text for part in _OUT_OF_MEMORY)
 
 
 def peak_memory(function: Callable[[], object], device: str | torch.device = "cpu") -> int | None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.explain import Explanation
 
+from explainers.engines.memory import is_out_of_memory, smaller
 from explainers.engines.network import Network, prepare
 from explainers.engines.problem import Attribution, Problem
 
@@ -42,6 +43,7 @@ class Method(ABC):
         asks_target: Whether they depend on the class that is explained.
         needs_fit: Whether the method trains on other predictions before it explains one.
         deterministic: Whether the result depends on no seed.
+        splits: How often the memory did not suffice and a pass was taken in smaller parts.
         costly: Whether its passes grow with the size of the field; then it is left out of the
             default choice of quick runs, and runs if it is named.
         citation: Where the method is defined.
@@ -70,6 +72,7 @@ class Method(ABC):
         self._fixed = self.engine is not None
         self._candidates = self.engines
         self.engine = self.engine or self.engines[0]
+        self.splits = 0
         self.at_least("memory_budget", 1)
 
     @property
@@ -181,17 +184,48 @@ class Method(ABC):
         self._candidates = tuple(name for name in self.engines if name != engine)
         self.engine = self._candidates[0]
 
-    def _stream(self, network: Network, nodes: Tensor, targets: Tensor) -> Iterator[Explanation]:
+    def may_split(self) -> bool:
+        """Whether a pass that does not fit into the memory may be taken in smaller parts."""
+        return True
+
+    def _stream(
+        self, network: Network, nodes: Tensor, targets: Tensor, memory_budget: int | None = None
+    ) -> Iterator[Explanation]:
         module = _module(self.engine)
-        problems = module.problems(network, nodes, targets, self.memory_budget, *self.share())
+        budget = memory_budget or self.memory_budget
+        problems = module.problems(network, nodes, targets, budget, *self.share())
         while True:
             # Not around the loop: a generator would leave the mode to its caller between turns.
             with torch.inference_mode(False), torch.enable_grad():
                 problem = next(problems, None)
                 if problem is None:
                     return
-                explanations = list(problem.explanations(self.attribute(problem)))
-            yield from explanations
+                explanations = self._explained(problem)
+            if explanations is not None:
+                yield from explanations
+                continue
+            if torch.cuda.is_initialized():
+                torch.cuda.empty_cache()
+            for part in smaller(problem, self.share()[0]):
+                yield from self._stream(network, *part)
+
+    def _explained(self, problem: Problem) -> list[Explanation] | None:
+        """A problem's explanations; None if the memory does not suffice, but may for parts."""
+        try:
+            return list(problem.explanations(self.attribute(problem)))
+        except Exception as error:
+            parts = list(smaller(problem, self.share()[0]))
+            if not (parts and self.may_split() and is_out_of_memory(error)):
+                raise
+        # Outside of the handler: the traceback's frames hold what filled the memory.
+        self.splits += 1
+        warnings.warn(
+            f"{self.name or type(self).__name__}: explaining {len(problem.nodes)} at once ran out "
+            f"of memory; going on in smaller parts. A memory_budget below {self.memory_budget} "
+            "avoids the attempt",
+            stacklevel=2,
+        )
+        return None
 
     def _choose(self, network: Network, *, warn: bool) -> None:
         """Sets :attr:`engine`."""

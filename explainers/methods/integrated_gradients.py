@@ -75,6 +75,10 @@ class IntegratedGradients(Method):
         size = self.internal_batch_size
         return self.n_steps, None if size is None else max(1, size // self.n_steps)
 
+    def may_split(self) -> bool:
+        """Not if the batch size was asked for: what it costs is the question then."""
+        return self.internal_batch_size is None
+
     def attribute(self, problem: Problem) -> Attribution:
         """Captum's attributions, and the completeness that is missing from them."""
         if isinstance(problem, AnalyticProblem):

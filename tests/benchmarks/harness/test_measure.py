@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from benchmarks.harness import measure
-from benchmarks.harness.measure import attempt, is_out_of_memory, memory_limit, peak_memory, timer
+from benchmarks.harness.measure import attempt, memory_limit, peak_memory, timer
+from explainers.engines.memory import is_out_of_memory
 
 MIB = 2**20
 linux = pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")

@@ -1,0 +1,46 @@
+"""What is done when the memory does not suffice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from explainers.engines.problem import Problem
+
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",  # torch's CPU allocator
+    "not enough memory",  # the same, on Windows
+    "alloc_failed",  # cuBLAS and cuDNN handles
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that the memory of the CPU or the GPU did not suffice."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(part in text for part in _OUT_OF_MEMORY)
+
+
+def smaller(problem: Problem, variants: int) -> Iterator[tuple[Tensor, Tensor, int]]:
+    """Nodes, targets and budgets of smaller problems in place of one; none if there are none.
+
+    Half of the nodes each; a single node with half of its variants in a pass.
+
+    Args:
+        problem: What did not fit.
+        variants: How many the method wants in a pass. One that perturbs its inputs wants up to
+            one for each of them, which it need not say.
+    """
+    half = len(problem.nodes) // 2
+    if half:
+        yield problem.nodes[:half], problem.targets[:half], problem.memory_budget
+        yield problem.nodes[half:], problem.targets[half:], problem.memory_budget
+        return
+    tried = min(problem.copies, max(variants, len(problem.fields.n_id) + len(problem.fields.e_id)))
+    if tried > 1:
+        budget = problem.memory_budget * (tried // 2) / problem.copies
+        yield problem.nodes, problem.targets, max(1, int(budget))

@@ -31,6 +31,18 @@ TOOLS = ("gnn-explainer-bench", "matplotlib", "pandas", "pytest", "pytest-benchm
 ENTRY_POINT_GROUPS = ("gnn_explainer_bench.methods", "gnn_explainer_bench.metrics")
 
 
+# Operations that the engines and PyG use and that sum in another order with every call on a GPU, so
+# that results differ in their last digits (torch.use_deterministic_algorithms lists them; for CSR
+# products: cuSPARSE). On a CPU the same seed gives the same numbers, bit for bit.
+NOT_DETERMINISTIC_ON_CUDA = (
+    "index_add_ (sums over fields; backward of index_select)",
+    "scatter_add_ (PyG's aggregation; backward of gather)",
+    "index_put_ with accumulate (backward of indexing)",
+    "cumsum (sums over the steps of a path)",
+    "products with sparse CSR matrices",
+)
+
+
 def commit(root: Path = ROOT) -> tuple[str | None, bool | None]:
     """The commit that is checked out, and whether the tree differs from it; None without git.
 
@@ -106,7 +118,10 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def determinism() -> dict[str, Any]:
-    """Torch's settings that decide whether and how exactly a number comes out again."""
+    """Torch's settings that decide whether and how exactly a number comes out again.
+
+    ``not_deterministic`` lists the operations whose results vary in the last digits.
+    """
     import torch
 
     return {
@@ -116,6 +131,7 @@ def determinism() -> dict[str, Any]:
         "cublas_workspace_config": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "tf32": torch.get_float32_matmul_precision() != "highest",
+        "not_deterministic": list(NOT_DETERMINISTIC_ON_CUDA) if gpu() else [],
     }
 
 

@@ -88,7 +88,7 @@ def test_splitting_was_needed(case, limit):
 def test_what_never_fits_is_an_error_after_few_tries(case, limit):
     model, data, nodes = case
     sizes = limit(0)
-    with pytest.warns(UserWarning), pytest.raises(torch.OutOfMemoryError):  # noqa: PT031
+    with pytest.warns(UserWarning, match="smaller parts"), pytest.raises(torch.OutOfMemoryError):
         explainers.load("integrated_gradients", engine="batched").explain(model, data, nodes)
     assert len(sizes) < 15
 

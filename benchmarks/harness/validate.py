@@ -101,10 +101,10 @@ _OUTPUTS: weakref.WeakKeyDictionary[Network, list[Tensor]] = weakref.WeakKeyDict
 @torch.no_grad()
 def _outputs(network: Network, task: Task) -> list[Tensor]:
     """The outputs of the task's model and of the private copy that the engines share."""
-    data, inputs = task.data, network.given[1]
+    data, inputs = task.data, {**network.keywords, **network.given[1]}
     return [
         task.model(data.x, data.edge_index, **inputs),
-        network.model(network.x, network.edge_index, **network.inputs),
+        network.model(network.x, network.edge_index, **network.keywords),
     ]
 
 

@@ -39,7 +39,14 @@ def add_parser(commands: Any) -> None:
         metavar="NAME",
         help="what is explained: a task's name, or path/to/file.py:function",
     )
-    parser.add_argument("--node", required=True, type=int, metavar="N", help="the node's number")
+    parser.add_argument(
+        "--node",
+        "--graph",
+        required=True,
+        type=int,
+        metavar="N",
+        help="number of the node or, where graphs are classified, of the graph",
+    )
     parser.add_argument(
         "--method",
         action="extend",
@@ -107,24 +114,24 @@ def explain(options: argparse.Namespace) -> int:
 
     notes = {name: _fidelity(task, found, options.edges) for name, found in explanations.items()}
     title = "\n".join(_subject(task, options.node, next(iter(explanations.values()))))
+    _save(task, explanations, options.edges, notes, title, out)
     print(title)
     for name, explanation in explanations.items():
         print(f"\n{name}, engine {methods[name].engine}")
         drawn = str(explainers.drawing.shown(explanation, options.edges))
         for line in filter(None, [drawn, notes[name], *_tables(explanation)]):
             print(f"  {line}")
-    _save(task, explanations, options.edges, notes, title, out)
     print(f"\npicture: {out}")
     return 0
 
 
 def _subject(task: Task, node: int, explanation: Explanation) -> Iterator[str]:
     """What is explained, in two lines."""
-    from explainers.engines.network import return_type, to_probabilities
+    from explainers.engines.network import prepare, to_probabilities
 
-    yield f"{task.name}, node {node}: {task.description}"
-    kind = return_type(task.model(task.data.x, task.data.edge_index))
-    probability = to_probabilities(explanation.prediction[None], kind)[0]
+    network = prepare(task.model, task.data)
+    yield f"{task.name}, {network.level} {node}: {task.description}"
+    probability = to_probabilities(explanation.prediction[None], network.return_type)[0]
     target = int(explanation.target)
     yield (
         f"predicted class {target} with probability {float(probability[target]):.2f}, "

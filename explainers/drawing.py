@@ -246,7 +246,13 @@ def _classes(
     needed = int(ids.max()) + 1 if ids.numel() else 0
     if classes is None:
         y = None if data is None else data.get("y")
-        if not isinstance(y, Tensor) or y.dim() != 1 or y.is_floating_point() or len(y) < needed:
+        if (
+            data is None
+            or _index(explanation) is None  # `y` is of the graphs
+            or not isinstance(y, Tensor)
+            or y.shape != (data.num_nodes,)
+            or y.is_floating_point()
+        ):
             return None
         classes = y
     values = torch.as_tensor(classes)

@@ -41,7 +41,8 @@ class Own:
     Args:
         model: In place of one that is trained here.
         data: ``x``, ``edge_index`` and ``y``; ``test_mask`` if the accuracy is to be taken there.
-        nodes: The nodes to explain, int64 [n]; None for all with an incoming edge.
+        nodes: The nodes or graphs to explain, int64 [n]; None for all, of the nodes those with an
+            incoming edge.
         ground_truth: The edges that a right explanation finds, bool [E], or None.
         description: A sentence for listings.
         source: ``file.py:name``, without its folder.
@@ -62,8 +63,9 @@ class Own:
         mask = data.get("test_mask")
         nodes = self.nodes
         if nodes is None:
-            reached = torch.zeros(len(right), dtype=torch.bool)
-            reached[data.edge_index[1]] = True
+            reached = torch.full([len(right)], network.level == "graph")
+            if network.level == "node":
+                reached[data.edge_index[1]] = True
             order = torch.from_numpy(np.random.RandomState(0).permutation(len(right)))
             nodes = order[reached[order]]
         tensors = {key: value for key, value in data.to_dict().items() if torch.is_tensor(value)}

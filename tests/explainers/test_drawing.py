@@ -119,7 +119,7 @@ def test_arrows_go_from_source_to_target(small):
 
 
 def test_nodes_are_named_coloured_and_weighted(small):
-    data = Data(y=torch.tensor([0] * 10 + [1, 0, 2, 1, 1]))
+    data = Data(x=torch.ones(15, 1), y=torch.tensor([0] * 10 + [1, 0, 2, 1, 1]))
     ax = explainers.draw(small, data, ax=panel(), edges=2)
     assert list(places(ax)) == ["10", "11", "12"]
     nodes = ax.collections[1::2]  # each above a white disc

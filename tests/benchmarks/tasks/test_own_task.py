@@ -137,6 +137,38 @@ def test_a_file_imports_its_neighbours(folder):
     assert benchmarks.tasks.load("sub/own.py:f").data.num_nodes == 3
 
 
+def test_graphs_are_explained_and_drawn_whole(folder, capsys):
+    Path("own.py").write_text("""
+import torch
+from torch import nn
+from torch_geometric.data import Batch, Data
+from torch_geometric.nn import GCNConv, global_mean_pool
+
+
+class Pooled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = GCNConv(3, 2)
+
+    def forward(self, x, edge_index, batch):
+        return global_mean_pool(self.conv(x, edge_index), batch)
+
+
+def graphs():
+    ring = Data(x=torch.eye(3), edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), y=0)
+    path = Data(x=torch.eye(3), edge_index=torch.tensor([[0, 1], [1, 2]]), y=1)
+    return {"model": Pooled(), "data": Batch.from_data_list([ring, path])}
+""")
+    task = benchmarks.tasks.load("own.py:graphs")
+    assert sorted(task.nodes.tolist()) == [0, 1]
+    arguments = ["explain", "--task", "own.py:graphs", "--graph", "1", "--method", "saliency"]
+    assert command_line.main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert f"{task.name}, graph 1: " in shown
+    assert "2 of 2 edges drawn: 100 %" in shown
+    assert len(list(folder.glob("*.png"))) == 1
+
+
 def test_one_model_has_one_seed():
     with pytest.raises(
         ValueError, match=r"--task own_model\.py:trained: brings one trained model, but 2"

@@ -11,13 +11,14 @@ import json
 import os
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tqdm import tqdm
 
-from benchmarks.harness import environment, supervisor
+from benchmarks.harness import environment, progress, supervisor
 from benchmarks.harness.cells import STATUSES
 from benchmarks.harness.lock import Locked
 from benchmarks.harness.plan import ALWAYS, DEVICES, PLAN, PREFERRED, PROFILES, Plan, make_plan
@@ -174,6 +175,12 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if run.git[1]:
         lines.append("warning: the working tree has changes; these results cannot be published")
     return lines
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Shows how far the run is, from here on."""
+    if RUN in session.config.stash:
+        progress.install(session.config)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -337,12 +344,10 @@ def pytest_terminal_summary(
 
 @contextmanager
 def _uncaptured(config: pytest.Config) -> Iterator[None]:
-    """Lets what is printed inside reach the terminal."""
+    """Lets what is printed inside reach the terminal, past the progress bar."""
     manager = config.pluginmanager.getplugin("capturemanager")
-    if manager is None:
-        yield
-        return
-    with manager.global_and_fixture_disabled():
+    shown = manager.global_and_fixture_disabled() if manager else nullcontext()
+    with shown, tqdm.external_write_mode():
         yield
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch_geometric.explain import Explanation
@@ -107,7 +109,7 @@ def explain(options: argparse.Namespace) -> int:
     except benchmarks.tasks.Unavailable as error:
         raise ValueError(f"--task {name} is unavailable: {error}") from error
     explanations = {}
-    for name, method in methods.items():
+    for name, method in tqdm(methods.items(), desc="explaining", disable=None, leave=False):
         if not method.supports(task.model, task.data):
             raise ValueError(f"--method {name}: does not support the model of {task.name}")
         (explanations[name],) = method.explain(task.model, task.data, options.node)

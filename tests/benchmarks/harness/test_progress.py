@@ -1,0 +1,112 @@
+"""Progress: a line now and then in a log, a bar on a terminal, nothing if it is to be quiet."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks.harness import progress
+from benchmarks.harness.progress import Progress
+
+ROOT = Path(__file__).parents[3]
+RUN = ["benchmarks/test_quality.py", "--benchmark-only", "--task", "karate", "--nodes", "1"]
+RUN += ["--method", "random", "--method", "degree", "-p", "no:cacheprovider"]
+
+
+class Reporter:
+    def __init__(self):
+        self.lines = []
+
+    def ensure_newline(self):
+        pass
+
+    def write_line(self, line):
+        self.lines.append(line)
+
+
+def session(tests):
+    return SimpleNamespace(items=range(tests))
+
+
+def outcome(skipped=False):
+    return SimpleNamespace(skipped=skipped)
+
+
+def test_a_line_in_a_log_every_thirty_seconds():
+    now = [0.0]
+    reporter = Reporter()
+    told = Progress(reporter, bar=False, clock=lambda: now[0])
+    now[0] = 100.0  # loading the data is no part of the cells
+    told.pytest_collection_finish(session(10))
+    for number in range(10):
+        told.pytest_runtest_logstart(f"benchmarks/test_runtime.py::test_runtime[karate-{number}]")
+        now[0] += 20
+        told.pytest_runtest_logreport(outcome())
+        told.pytest_runtest_logfinish()
+    assert reporter.lines[0] == (
+        "2 of 10 cells, 0:40 so far, about 2:40 to go; now runtime[karate-2]"
+    )
+    assert [line.split()[0] for line in reporter.lines] == ["2", "4", "6", "8"]
+
+
+def test_cells_of_an_earlier_run_do_not_count_as_fast():
+    now = [0.0]
+    told = Progress(Reporter(), bar=False, clock=lambda: now[0])
+    told.pytest_collection_finish(session(10))
+    for number in range(6):
+        resumed = number < 5
+        now[0] += 0.0 if resumed else 4000.0
+        told.pytest_runtest_logreport(outcome(skipped=resumed))
+        told.pytest_runtest_logfinish()
+    assert str(told) == "6 of 10 cells, 1:06:40 so far, about 4:26:40 to go"
+
+
+def test_no_estimate_without_a_measurement():
+    told = Progress(Reporter(), bar=False, clock=lambda: 0.0)
+    told.pytest_collection_finish(session(3))
+    assert str(told) == "0 of 3 cells, 0:00 so far"
+
+
+@pytest.mark.parametrize(("verbosity", "installed"), [(-1, False), (0, True), (1, True)])
+def test_quiet_is_quiet(verbosity, installed):
+    registered = []
+    manager = SimpleNamespace(
+        getplugin=lambda name: Reporter(), register=lambda plugin, name: registered.append(plugin)
+    )
+    progress.install(SimpleNamespace(pluginmanager=manager, get_verbosity=lambda: verbosity))
+    assert bool(registered) == installed
+    assert all(plugin.bar is None for plugin in registered)  # no terminal here
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pseudo-terminals")
+def test_a_bar_on_a_terminal(tmp_path):
+    """The bar counts to the end and takes the place of the dots; the summary is whole."""
+    import pty
+    import termios
+
+    head, tail = pty.openpty()
+    termios.tcsetwinsize(tail, (40, 120))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *RUN, "--results", str(tmp_path / "out")],
+        cwd=ROOT,
+        stdout=tail,
+        stderr=tail,
+    )
+    os.close(tail)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(head, 65536)
+        except OSError:  # the other side is closed
+            break
+    os.close(head)
+    assert process.wait() == 0, shown.decode()
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", shown.decode())
+    assert re.search(r"\r *0%\|.*0/2 cells .*quality\[karate-0-random\]", text)
+    assert re.search(r"\r *50%\|.*1/2 cells .*quality\[karate-0-degree\]", text)
+    assert "\n." not in text
+    assert " 2 passed" in text

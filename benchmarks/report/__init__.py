@@ -6,36 +6,50 @@ can be drawn again from its folder. The same cells give the same files, byte for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.harness.cells import write_atomically
-from benchmarks.report import content, figures, frames, html, markdown
+from benchmarks.report import content, figures, frames, html, latex, markdown
 from benchmarks.report.blocks import Picture
 
-__all__ = ["write"]
+__all__ = ["FORMATS", "write"]
+
+FORMATS = ("html", "md", "latex")  # their files: report.html, report.md, report.tex
 
 
-def write(folder: Path) -> None:
+def write(folder: Path, formats: Sequence[str] = FORMATS) -> None:
     """Writes the report of ``folder``, which holds ``cells/`` and ``manifest.json``.
 
-    Makes ``quality.csv``, ``runtime.csv``, ``report.md``, ``report.html`` and ``figures/``; an
-    earlier report is replaced. Nothing is written if something cannot be drawn.
+    Makes ``quality.csv``, ``runtime.csv``, ``figures/`` and, of ``report.html``, ``report.md`` and
+    ``report.tex``, those of the formats; an earlier report is replaced. Nothing is written if
+    something cannot be drawn.
     """
     results = frames.load(folder)
     title, blocks = content.title(results), content.compose(results)
     pictures = [block for block in blocks if isinstance(block, Picture)]
     drawn = {picture.name: figures.encode(picture.figure) for picture in pictures}
-    page = html.render(title, blocks, {name: svg for name, (svg, _) in drawn.items()})
+    pages = {}
+    if "html" in formats:
+        drawings = {name: svg for name, (svg, _) in drawn.items()}
+        pages["report.html"] = html.render(title, blocks, drawings)
+    if "md" in formats:
+        pages["report.md"] = markdown.render(title, blocks)
+    if "latex" in formats:
+        pages["report.tex"] = latex.render(title, blocks)
 
     write_atomically(folder / "quality.csv", results.quality.to_csv(index=False))
     write_atomically(folder / "runtime.csv", results.runtime.to_csv(index=False))
     place = folder / "figures"
     place.mkdir(exist_ok=True)
-    for name, (svg, png) in drawn.items():
-        write_atomically(place / f"{name}.svg", svg)
-        (place / f"{name}.png").write_bytes(png)
+    for picture in pictures:
+        svg, png = drawn[picture.name]
+        write_atomically(place / f"{picture.name}.svg", svg)
+        (place / f"{picture.name}.png").write_bytes(png)
+        if picture.csv:
+            write_atomically(place / f"{picture.name}.csv", picture.csv)
     for path in place.iterdir():  # figures of an earlier report that are no longer in it
-        if path.suffix in (".svg", ".png") and path.stem not in drawn:
+        if path.suffix in (".svg", ".png", ".csv") and path.stem not in drawn:
             path.unlink()
-    write_atomically(folder / "report.md", markdown.render(title, blocks))
-    write_atomically(folder / "report.html", page)
+    for name, page in pages.items():
+        write_atomically(folder / name, page)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import matplotlib.figure
+import pandas as pd
 
 from benchmarks.report.statistics import Estimate
 
@@ -16,11 +17,19 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Entry:
-    """A table's cell: text, how it stands out (``best``, ``tied`` or not), where it leads."""
+    """A table's cell.
+
+    Attributes:
+        text: What it shows.
+        mark: How it stands out: ``best``, ``tied`` or empty.
+        url: Where it leads, if anywhere.
+        value: The number that its column is sorted by; None to sort by the text.
+    """
 
     text: str
     mark: str = ""
     url: str = ""
+    value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,18 +86,58 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, kept as ``figures/<name>.svg`` and ``.png``."""
+    """A figure, kept as ``figures/<name>.svg`` and ``.png``; what it shows as ``<name>.csv``."""
 
     kind: ClassVar[str] = "picture"
     name: str
     caption: str
     figure: matplotlib.figure.Figure = field(repr=False)
+    data: pd.DataFrame | None = field(default=None, repr=False)
+
+    @property
+    def csv(self) -> str:
+        """The data as CSV, six significant digits; empty if there are none."""
+        if self.data is None:
+            return ""
+        return self.data.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
-Block = Heading | Text | Caution | Items | Code | Table | Picture
+@dataclass(frozen=True)
+class Option:
+    """One that can be chosen: its error, its cost, and the words that recommend it."""
+
+    error: float
+    seconds: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The cheapest of some options whose error is below a bound that the reader sets.
+
+    Attributes:
+        label: What the bound is for.
+        bound: The bound to begin with.
+        options: What there is to choose from.
+        none: What to say if no option is good enough.
+    """
+
+    kind: ClassVar[str] = "choice"
+    label: str
+    bound: float
+    options: Sequence[Option]
+    none: str
+
+
+Block = Heading | Text | Caution | Items | Code | Table | Picture | Choice
 
 
 # ------------------------------------------------------------------------------- numbers as text
+
+
+def measured(text: Callable[[Any], str], value: Estimate | float | None) -> Entry:
+    """A number as a table's cell: in the words of ``text``, sorted by its value."""
+    return Entry(text(value), value=value.value if isinstance(value, Estimate) else value)
 
 
 def number(value: float | None, *, bounded: bool = False) -> str:
@@ -111,9 +160,9 @@ def estimate(value: Estimate | None, *, bounded: bool = False) -> str:
     return f"{text} [{number(value.low, bounded=bounded)}, {number(value.high, bounded=bounded)}]"
 
 
-def factor(value: float) -> str:
+def factor(value: float | None) -> str:
     """``12.3×``: three significant digits, thousands apart."""
-    if not math.isfinite(value):
+    if value is None or not math.isfinite(value):
         return NOTHING
     return f"{value:,.0f}×" if value >= 100 else f"{value:.3g}×"
 

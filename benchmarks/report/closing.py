@@ -7,15 +7,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from benchmarks.report import tables
-from benchmarks.report.blocks import (
-    NOTHING,
-    Block,
-    Code,
-    Entry,
-    Heading,
-    Table,
-    Text,
-)
+from benchmarks.report.blocks import NOTHING, Block, Code, Entry, Heading, Table, Text
 from benchmarks.report.frames import Results
 from benchmarks.report.metrics import METRICS, metric
 from benchmarks.report.sections import Section
@@ -49,7 +41,8 @@ def meaning(results: Results) -> Iterator[Block]:
         "The unit is the node: models, repeats and rounds are averaged within a node first, and "
         "methods are compared over the same nodes. Intervals are 95 % percentile bootstrap "
         "intervals of 2,000 resamples with a fixed seed. A method is not distinguishable from the "
-        "best if p >= 0.05 in Wilcoxon's signed-rank test, corrected by Holm over the methods. "
+        "best if p >= 0.05 in Wilcoxon's signed-rank test, corrected by Holm over the methods, or "
+        "if the interval of their difference holds zero; nor does one method beat another then. "
         "The best is chosen by the same data, and with few nodes the test can tell little apart."
     )
     used = {str(name) for name in results.quality["metric"].unique()}

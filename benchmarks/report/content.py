@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.report import closing, cost, figures, origin, quality
-from benchmarks.report.blocks import Block, Heading, Items, Text
+from benchmarks.report.blocks import Block, Heading
 from benchmarks.report.frames import Results
 from benchmarks.report.sections import Section, engines, methods, split
 from benchmarks.report.verdict import verdict
@@ -22,15 +22,14 @@ def compose(results: Results) -> list[Block]:
     """All blocks of the report."""
     sections = split(results)
     palette = figures.Palette(methods(sections), engines(sections))
-    blocks = [*origin.origin(results), *origin.tasks(results), Heading("Verdict", "verdict")]
-    sentences = [sentence for section in sections for sentence in verdict(section)]
-    blocks.append(Items(sentences) if sentences else Text("Nothing was measured."))
+    blocks = [*origin.cautions(results), *verdict(sections), *origin.tasks(results)]
     for section in sections:
         blocks += _section(section, palette, results.manifest)
     return [
         *blocks,
         *closing.failures(results, sections),
         *closing.meaning(results),
+        *origin.environment(results),
         *closing.again(results),
     ]
 

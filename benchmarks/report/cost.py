@@ -6,24 +6,25 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.report import figures, tables
 from benchmarks.report.blocks import (
-    NOTHING,
     Block,
+    Choice,
     Entry,
     Heading,
+    Option,
     Table,
     Text,
     factor,
     factors,
+    measured,
     number,
     seconds,
     share,
     size,
 )
 from benchmarks.report.sections import Section
-from benchmarks.report.wording import (
-    picture,
-    variant,
-)
+from benchmarks.report.wording import picture, variant
+
+_BOUNDS = (0.1, 0.05, 0.01, 0.001, 0.0001)
 
 
 def runtime(section: Section, palette: figures.Palette, machine: str) -> Iterator[Block]:
@@ -38,13 +39,14 @@ def runtime(section: Section, palette: figures.Palette, machine: str) -> Iterato
             [
                 Entry(timing.label),
                 Entry(timing.engine),
-                Entry("1× (reference)" if pair == reference else factors(timing.speedup)),
-                Entry(seconds(timing.seconds)),
-                Entry(size(timing.peak_bytes)),
-                Entry(str(timing.nodes)),
+                Entry("1× (reference)", value=1.0)
+                if (timing.label, timing.engine) == reference
+                else measured(factors, timing.speedup),
+                measured(seconds, timing.seconds),
+                measured(size, timing.peak_bytes),
+                measured(str, timing.nodes),
             ]
             for timing in timings
-            for pair in [(timing.label, timing.engine)]
         ]
         yield Table(
             f"{section.title}: time of one explanation. Speed-ups over {variant(*reference)} are "
@@ -60,15 +62,17 @@ def runtime(section: Section, palette: figures.Palette, machine: str) -> Iterato
             f"times above; median on this machine ({machine}).",
             ("method", "engine", "median, this machine", "trainings"),
             [
-                [Entry(label), Entry(engine), Entry(seconds(value)), Entry(str(count))]
+                [Entry(label), Entry(engine), measured(seconds, value), measured(str, count)]
                 for label, engine, value, count in fits
             ],
         )
+    times = tables.node_seconds(section)
     yield from picture(
         f"runtime-{section.slug}",
         f"{section.title}: time of one explanation on this machine ({machine}), logarithmic. "
         "Small markers are nodes, large ones medians.",
-        figures.runtime(section, palette),
+        figures.runtime(times, palette),
+        times,
     )
 
 
@@ -81,12 +85,45 @@ def sweep(section: Section) -> Iterator[Block]:
         yield Heading(f"Steps and batch size of {name}", anchor, 3)
         sentence = cheapest_pair(pairs)
         yield Text(sentence[0].upper() + sentence[1:])
+        yield from _recommended(pairs)
         yield from picture(
             anchor,
             f"{section.title}: {name} by n_steps and internal_batch_size; medians over the "
             "nodes. Column all: all steps in one pass. Grey: out of memory (oom) or failed. "
             "Framed: the cheapest pair with a median relative error < 1 %.",
             figures.sweep(pairs),
+            tables.sweep_data(pairs),
+        )
+
+
+def _recommended(pairs: list[tables.Pair]) -> Iterator[Block]:
+    eligible = tables.eligible(pairs)
+    if not eligible:
+        return
+    options = [
+        Option(pair.values["relative_error"], pair.values["seconds"], _recommendation(pair))
+        for pair in eligible
+    ]
+    none = "No pair that was measured has so small an error."
+    yield Choice("median relative error below", tables.MAX_ERROR, options, none)
+    rows = []
+    for bound in _BOUNDS:
+        best = tables.cheapest(pairs, bound)
+        if best is not None:
+            rows.append(
+                [
+                    Entry(f"{100 * bound:g} %", value=bound),
+                    measured(str, best.n_steps),
+                    measured(str, best.batch),
+                    measured(seconds, best.values["seconds"]),
+                    measured(share, best.values["relative_error"]),
+                ]
+            )
+    if rows:
+        yield Table(
+            "The cheapest pair for each bound of the median relative error to 1,000 steps.",
+            ("error below", "n_steps", "internal_batch_size", "median, this machine", "error"),
+            rows,
         )
 
 
@@ -96,10 +133,15 @@ def cheapest_pair(pairs: Sequence[tables.Pair]) -> str:
     limit = share(tables.MAX_ERROR)
     if best is None:
         return f"no pair of n_steps and internal_batch_size has a median relative error < {limit}."
+    recommended = _recommendation(best)
+    return f"the cheapest pair with a median relative error < {limit} is {recommended}."
+
+
+def _recommendation(pair: tables.Pair) -> str:
     return (
-        f"the cheapest pair with a median relative error < {limit} is n_steps = {best.n_steps}, "
-        f"internal_batch_size = {best.batch}: {seconds(best.values['seconds'])} a node on this "
-        f"machine, error {share(best.values['relative_error'])}."
+        f"n_steps = {pair.n_steps}, internal_batch_size = {pair.batch}: "
+        f"{seconds(pair.values['seconds'])} a node on this machine, "
+        f"error {share(pair.values['relative_error'])}"
     )
 
 
@@ -122,12 +164,12 @@ def engines(section: Section) -> Iterator[Block]:
             [
                 Entry(ratio.label),
                 Entry(ratio.engine),
-                Entry(f"{ratio.at_once:,}"),
-                Entry(factors(ratio.ratio)),
-                Entry(factor(ratio.median)),
-                Entry(str(ratio.ratio.n)),
-                Entry(number(ratio.error)),
-                Entry(NOTHING if ratio.over_limit is None else factor(ratio.over_limit)),
+                Entry(f"{ratio.at_once:,}", value=ratio.at_once),
+                measured(factors, ratio.ratio),
+                measured(factor, ratio.median),
+                measured(str, ratio.ratio.n),
+                measured(number, ratio.error),
+                measured(factor, ratio.over_limit),
             ]
             for ratio in ratios
         ],
@@ -136,7 +178,8 @@ def engines(section: Section) -> Iterator[Block]:
 
 def scaling(section: Section, palette: figures.Palette) -> Iterator[Block]:
     """Cost against the size of the problem."""
-    figure = figures.scaling(section, palette)
+    medians = tables.scaling(section)
+    figure = figures.scaling(medians, palette)
     if figure is None:
         return
     yield Heading("Scaling", f"scaling-{section.slug}", 3)
@@ -145,4 +188,5 @@ def scaling(section: Section, palette: figures.Palette) -> Iterator[Block]:
         f"{section.title}: cost of one explanation against the size of the problem, medians, both "
         "axes logarithmic. A line that ends early ran out of memory or failed; see Failures.",
         figure,
+        medians,
     )

@@ -22,12 +22,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from benchmarks.report import statistics, tables
+from benchmarks.report import tables
 from benchmarks.report.blocks import seconds, share, size
 from benchmarks.report.metrics import metric
-from benchmarks.report.sections import Section
 
 _COLOURS = sns.color_palette("colorblind")
+_COLOURS[8] = (0.0, 0.0, 0.0)  # its yellow is hardly seen on white
 _DASHES: Sequence[Any] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 _MARKERS = "osD^vPXph*"
 _STYLE = {
@@ -56,8 +56,8 @@ class Palette:
     """Which colour, dash and marker stand for whom, in all figures of a report.
 
     Attributes:
-        methods: All methods; the eleventh has the first one's colour, and so on, but dashed lines
-            and hollow markers.
+        methods: All methods; neighbours differ in their dashes, too. The eleventh has the first
+            one's colour, and so on, but other dashes and hollow markers.
         engines: All engines.
     """
 
@@ -70,7 +70,7 @@ class Palette:
 
     def dash(self, method: str) -> Any:
         """A method's line style."""
-        return _DASHES[self.methods.index(method) // len(_COLOURS) % len(_DASHES)]
+        return _DASHES[self.methods.index(method) % len(_DASHES)]
 
     def marks(self, method: str) -> dict[str, Any]:
         """How a method's markers are filled and framed, whatever their shape."""
@@ -115,46 +115,38 @@ def encode(figure: Figure) -> tuple[str, bytes]:
     return drawn.getvalue().decode(), painted.getvalue()
 
 
-def fidelity(section: Section, palette: Palette) -> Figure | None:
-    """Fidelity+ and fidelity- against sparsity, under mask and delete."""
-    names = ("fidelity+_prob", "fidelity-_prob")
-    curves = {
-        (name, semantics): values
-        for name in names
-        for semantics in tables.SEMANTICS
-        if len(values := tables.curve(section, name, semantics))
-    }
-    if not curves:
+def fidelity(curves: pd.DataFrame, palette: Palette) -> Figure | None:
+    """Fidelity+ and fidelity- against sparsity, under mask and delete; see ``tables.curves``."""
+    if curves.empty:
         return None
-    rows = [name for name in names if any(name == key[0] for key in curves)]
-    columns = [one for one in tables.SEMANTICS if any(one == key[1] for key in curves)]
+    rows = list(curves["metric"].unique())
+    columns = [one for one in tables.SEMANTICS if (curves["semantics"] == one).any()]
     with _style():
         figure, axes = _grid(len(rows), len(columns), (5.2, 3.4), sharex=True, sharey="row")
         for i, name in enumerate(rows):
             for j, semantics in enumerate(columns):
-                _curves(axes[i, j], curves.get((name, semantics)), palette)
+                here = (curves["metric"] == name) & (curves["semantics"] == semantics)
+                _curves(axes[i, j], curves[here], palette)
                 axes[i, j].set_title(f"{metric(name).heading}, edges {_done(semantics)}")
                 axes[i, j].set_ylabel("change of probability" if j == 0 else "")
                 if i == len(rows) - 1:
                     axes[i, j].set_xlabel("sparsity (share of edges not selected)")
-        shown = {str(label) for values in curves.values() for label in values["label"].unique()}
-        _legend(figure, palette.method_handles(shown))
+        _legend(figure, palette.method_handles(set(curves["method"])))
     return figure
 
 
-def runtime(section: Section, palette: Palette) -> Figure | None:
-    """Seconds of one explanation for each method: every node, and the median."""
-    times = tables.node_seconds(section)
+def runtime(times: pd.DataFrame, palette: Palette) -> Figure | None:
+    """Seconds of one explanation: every node, and the median; see ``tables.node_seconds``."""
     if times.empty:
         return None
-    medians = times.groupby(["label", "engine"])["seconds"].median()
-    order = list(medians.groupby(level="label").min().sort_values(kind="stable").index)
+    medians = times.groupby(["method", "engine"])["seconds"].median()
+    order = list(medians.groupby(level="method").min().sort_values(kind="stable").index)
     with _style():
         engines = [name for name in palette.engines if name in set(times["engine"])]
         height = 1.4 + len(order) * max(0.36, 0.2 * len(engines))
         figure, axes = _grid(1, 1, (8.0, height))
         axis = axes[0, 0]
-        for (label, engine), rows in times.groupby(["label", "engine"], sort=True)["seconds"]:
+        for (label, engine), rows in times.groupby(["method", "engine"], sort=True)["seconds"]:
             here = [one for one in engines if (label, one) in medians.index]
             offset = (here.index(str(engine)) - (len(here) - 1) / 2) * 0.8 / len(engines)
             place = order.index(label) + offset
@@ -177,44 +169,37 @@ def runtime(section: Section, palette: Palette) -> Figure | None:
     return figure
 
 
-def quality_and_cost(section: Section, palette: Palette) -> Figure | None:
+def quality_and_cost(points: Sequence[tables.Tradeoff], palette: Palette) -> Figure | None:
     """Fidelity+ at ten edges against the time of one explanation, with the Pareto front."""
-    standings = tables.compare(section, "fidelity+_prob", tables.HEADLINE_LEVEL, "mask")
-    points = [
-        (timing, standings[timing.label].mean)
-        for timing in tables.timings(section)
-        if timing.label in standings
-    ]
     if not points:
         return None
     with _style():
         figure, axes = _grid(1, 1, (8.0, 4.6))
         axis = axes[0, 0]
-        front = pareto([(timing.seconds, mean.value) for timing, mean in points])
-        axis.step(
-            *zip(*front, strict=True), where="post", color=_GREY, linestyle="--", linewidth=1.2
-        )
-        for timing, mean in points:
-            bounds = None
+        front = [(point.seconds, point.fidelity.value) for point in points if point.front]
+        line = {"color": _GREY, "linestyle": "--", "linewidth": 1.2}
+        axis.step(*zip(*front, strict=True), where="post", **line)
+        for point in points:
+            mean, bounds = point.fidelity, None
             if np.isfinite(mean.low):
                 bounds = [[mean.value - mean.low], [mean.high - mean.value]]
             axis.errorbar(
-                [timing.seconds],
+                [point.seconds],
                 [mean.value],
                 yerr=bounds,
-                marker=palette.marker(timing.engine),
+                marker=palette.marker(point.engine),
                 markersize=9,
                 elinewidth=1.5,
-                **palette.marks(timing.label),
+                **palette.marks(point.label),
             )
-        _log(axis, "x", [timing.seconds for timing, _ in points], seconds)
+        _log(axis, "x", [point.seconds for point in points], seconds)
         axis.set_xlabel("median time of one explanation")
         axis.set_ylabel("fidelity+ (prob), 10 edges, masked ↑")
         _legend(
             figure,
-            palette.method_handles({timing.label for timing, _ in points})
-            + palette.engine_handles({timing.engine for timing, _ in points})
-            + [_handle("Pareto front", color=_GREY, linestyle="--", linewidth=1.2)],
+            palette.method_handles(point.label for point in points)
+            + palette.engine_handles(point.engine for point in points)
+            + [_handle("Pareto front", **line)],
         )
     return figure
 
@@ -249,9 +234,8 @@ def sweep(pairs: list[tables.Pair]) -> Figure | None:
     return figure
 
 
-def scaling(section: Section, palette: Palette) -> Figure | None:
-    """Time and memory of one explanation against the size of the problem, log-log."""
-    medians = tables.scaling(section)
+def scaling(medians: pd.DataFrame, palette: Palette) -> Figure | None:
+    """Time and memory of one explanation against the problem's size; see ``tables.scaling``."""
     if medians.empty:
         return None
     found = {str(name) for name in medians["varied"]}
@@ -289,15 +273,6 @@ def scaling(section: Section, palette: Palette) -> Figure | None:
             + palette.engine_handles(str(name) for name in medians["engine"]),
         )
     return figure
-
-
-def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points that no other beats in both cost (lower) and quality (higher), by cost."""
-    front: list[tuple[float, float]] = []
-    for cost, quality in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not front or quality > front[-1][1]:
-            front.append((cost, quality))
-    return front
 
 
 # ----------------------------------------------------------------------------------------- inside
@@ -344,26 +319,17 @@ def _times(value: float) -> str:
     return f"{value:.2g}" if value < 99.5 else f"{value:,.0f}"
 
 
-def _interval(values: pd.Series) -> tuple[float, float]:
-    estimate = statistics.mean(values.to_numpy())
-    return estimate.low, estimate.high
-
-
-def _curves(axis: Axes, values: pd.DataFrame | None, palette: Palette) -> None:
+def _curves(axis: Axes, values: pd.DataFrame, palette: Palette) -> None:
     axis.axhline(0, color=_GREY, linewidth=0.8)
-    if values is None:
-        return
-    shown = [name for name in palette.methods if (values["label"] == name).any()]
+    shown = [name for name in palette.methods if (values["method"] == name).any()]
     for name in shown:
-        groups = values[values["label"] == name].groupby("sparsity")["value"]
-        middle = groups.mean()
-        bounds = np.array([_interval(group) for _, group in groups])
+        line = values[values["method"] == name].sort_values("sparsity")
         marks = palette.marks(name) | {"marker": "o", "markersize": 4, "markeredgewidth": 0.8}
-        axis.plot(middle.index, middle, linestyle=palette.dash(name), **marks)
+        axis.plot(line["sparsity"], line["mean"], linestyle=palette.dash(name), **marks)
         axis.fill_between(
-            middle.index,
-            bounds[:, 0],
-            bounds[:, 1],
+            line["sparsity"],
+            line["low"],
+            line["high"],
             color=palette.colour(name),
             alpha=0.13 if len(shown) <= 6 else 0.05,  # many bands would hide the lines
             linewidth=0,

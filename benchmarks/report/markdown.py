@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from benchmarks.report.blocks import (
     Block,
     Caution,
+    Choice,
     Code,
     Entry,
     Heading,
@@ -20,7 +21,8 @@ from benchmarks.report.blocks import (
 
 def render(title: str, blocks: Sequence[Block]) -> str:
     """The whole document."""
-    return "\n\n".join([f"# {escape(title)}", *(_block(block) for block in blocks)]) + "\n"
+    shown = [_block(block) for block in blocks if not isinstance(block, Choice)]
+    return "\n\n".join([f"# {escape(title)}", *shown]) + "\n"
 
 
 def escape(text: str) -> str:
@@ -35,7 +37,7 @@ def escape(text: str) -> str:
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _block(block: Block) -> str:
+def _block(block: Heading | Text | Caution | Items | Code | Table | Picture) -> str:
     match block:
         case Heading(text, _, level):
             return f"{'#' * level} {escape(text)}"
@@ -48,8 +50,9 @@ def _block(block: Block) -> str:
         case Code(text):
             fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
             return f"{fence}sh\n{text}\n{fence}"
-        case Picture(name, caption, _):
-            return f"![{escape(caption)}](figures/{name}.svg)\n\n*Figure.* {escape(caption)}"
+        case Picture(name, caption):
+            image = f"![{escape(caption)}](figures/{name}.svg)\n\n*Figure.* {escape(caption)}"
+            return image + (f" [Its data](figures/{name}.csv)." if block.csv else "")
         case Table(caption, header, rows):
             lines = [header, ["---"] * len(header)]
             lines += [[_entry(entry) for entry in row] for row in rows]

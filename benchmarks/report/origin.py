@@ -15,16 +15,11 @@ from benchmarks.report.blocks import (
     size,
 )
 from benchmarks.report.frames import Results
-from benchmarks.report.wording import (
-    counted,
-    join,
-    mapping,
-    named,
-)
+from benchmarks.report.wording import counted, join, mapping, named
 
 
-def origin(results: Results) -> Iterator[Block]:
-    """Warnings, and the facts about the run."""
+def cautions(results: Results) -> Iterator[Block]:
+    """What a reader must know before all else."""
     manifest = results.manifest
     if manifest.get("dirty"):
         yield Caution("Made from a changed working tree: not for publication.")
@@ -32,6 +27,11 @@ def origin(results: Results) -> Iterator[Block]:
         yield Caution("It is not known whether the working tree was clean: not for publication.")
     for problem in results.problems:
         yield Caution(f"Incomplete: {problem}.")
+
+
+def environment(results: Results) -> Iterator[Block]:
+    """The facts about the run."""
+    manifest = results.manifest
     commit = str(manifest.get("commit") or "unknown")
     if manifest.get("dirty"):
         commit += ", with changes"
@@ -60,6 +60,7 @@ def origin(results: Results) -> Iterator[Block]:
         "settings": mapping(manifest.get("determinism")),
     }
     rows = [[Entry(name), Entry(str(value or "unknown"))] for name, value in facts.items()]
+    yield Heading("Environment", "environment")
     yield Table("When, where and with what the numbers were taken.", ("what", "value"), rows)
 
 

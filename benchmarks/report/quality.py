@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from benchmarks.report import figures, tables
 from benchmarks.report.blocks import (
@@ -13,17 +14,14 @@ from benchmarks.report.blocks import (
     Table,
     estimate,
     factors,
+    measured,
+    seconds,
 )
 from benchmarks.report.frames import natural
 from benchmarks.report.metrics import METRICS, metric
 from benchmarks.report.sections import FLOOR, Section
 from benchmarks.report.statistics import Standing
-from benchmarks.report.wording import (
-    counted,
-    p_value,
-    picture,
-    variant,
-)
+from benchmarks.report.wording import counted, p_value, picture, variant
 
 _PROB = ("fidelity+_prob", "fidelity-_prob", "characterization_prob")
 _ACC = ("fidelity+_acc", "fidelity-_acc", "characterization_acc")
@@ -37,7 +35,7 @@ def quality(section: Section, palette: figures.Palette) -> Iterator[Block]:
     if not order:
         return
     yield Heading("Quality", f"quality-{section.slug}", 3)
-    speeds = _speeds(section)
+    speeds = _speeds(section, order)
     level = tables.HEADLINE_LEVEL
     for semantics in tables.SEMANTICS:
         columns = [(name, level, semantics) for name in _PROB]
@@ -50,32 +48,33 @@ def quality(section: Section, palette: figures.Palette) -> Iterator[Block]:
     columns = tables.other_metrics(section)
     yield from comparison(section, order, columns, "Other metrics")
     yield from _differences(section)
+    curves, points = tables.curves(section), tables.tradeoffs(section)
     yield from picture(
         f"fidelity-{section.slug}",
         f"{section.title}: fidelity against sparsity. Lines are means over the nodes, bands their "
         "95 % intervals. Left in a panel: all edges selected; right: 5 % of them.",
-        figures.fidelity(section, palette),
+        figures.fidelity(curves, palette),
+        curves,
     )
     yield from picture(
         f"quality-cost-{section.slug}",
         f"{section.title}: quality against cost. Bars are 95 % intervals. A method's quality is "
         "drawn at the time of each of its engines, which are equal up to rounding.",
-        figures.quality_and_cost(section, palette),
+        figures.quality_and_cost(points, palette),
+        tables.tradeoff_data(points),
     )
+    yield from _tradeoffs(section, points)
 
 
-def _speeds(section: Section) -> dict[str, tuple[str, str]]:
-    """For each method the heading and text of its speed, with the engine that was scored."""
-    reference = tables.reference(section)
-    if reference is None:
-        return {}
+def _speeds(section: Section, order: Sequence[str]) -> dict[str, Entry]:
+    """The methods' speeds with the engine that was scored; empty if nothing was timed."""
     rows, _ = section.of("quality")
     scored = {str(row.label): str(row.engine) for row in rows[["label", "engine"]].itertuples()}
-    heading = f"speed-up over {variant(*reference)} ↑"
     return {
-        timing.label: (heading, factors(timing.speedup))
-        for timing in tables.timings(section)
-        if scored.get(timing.label) == timing.engine
+        label: measured(factors, timing.speedup)
+        for label in order
+        for timing in tables.costs(section, label)
+        if scored[label] == timing.engine
     }
 
 
@@ -84,7 +83,7 @@ def comparison(
     order: Sequence[str],
     columns: Sequence[tuple[str, str, str]],
     caption: str,
-    speeds: dict[str, tuple[str, str]] | None = None,
+    speeds: dict[str, Entry] | None = None,
 ) -> Iterator[Block]:
     """A table of methods by metrics; metrics that nobody has are left out."""
     found = {column: tables.compare(section, *column) for column in columns}
@@ -99,10 +98,11 @@ def comparison(
         for (name, _, _), standings in found.items():
             row.append(_standing(standings.get(method), bounded=metric(name).bounded))
         if speeds:
-            row.append(Entry(speeds[method][1] if method in speeds else NOTHING))
+            row.append(speeds.get(method, Entry(NOTHING)))
         rows.append(row)
-    if speeds:
-        header.append(next(iter(speeds.values()))[0])
+    reference = tables.reference(section)
+    if speeds and reference is not None:
+        header.append(f"speed-up over {variant(*reference)} ↑")
     counts = sorted({one.mean.n for standings in found.values() for one in standings.values()})
     nodes = counted(counts[0], "node") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} nodes"
     legend = ""
@@ -125,7 +125,8 @@ def _standing(standing: Standing | None, *, bounded: bool) -> Entry:
     if standing is None:
         return Entry(NOTHING)
     floor = " ‡" if standing.at_floor else ""
-    return Entry(estimate(standing.mean, bounded=bounded) + floor, standing.mark)
+    text = estimate(standing.mean, bounded=bounded) + floor
+    return Entry(text, standing.mark, value=standing.mean.value)
 
 
 def _differences(section: Section) -> Iterator[Block]:
@@ -136,13 +137,14 @@ def _differences(section: Section) -> Iterator[Block]:
         others = [one for one in standings if standings[one].difference is not None]
         for method in sorted(others, key=natural):
             standing = standings[method]
-            texts = [
-                metric(name).title,
-                f"{method} - {best}",
-                estimate(standing.difference, bounded=True),
-                p_value(standing.p),
-            ]
-            rows.append([Entry(text) for text in texts])
+            rows.append(
+                [
+                    Entry(metric(name).title),
+                    Entry(f"{method} - {best}"),
+                    measured(partial(estimate, bounded=True), standing.difference),
+                    measured(p_value, standing.p),
+                ]
+            )
     if rows:
         yield Table(
             f"{section.title}: differences to the best at 10 edges, masked; paired over the nodes. "
@@ -150,3 +152,29 @@ def _differences(section: Section) -> Iterator[Block]:
             ("metric", "difference", "mean", "p"),
             rows,
         )
+
+
+def _tradeoffs(section: Section, points: Sequence[tables.Tradeoff]) -> Iterator[Block]:
+    if not points:
+        return
+    rows = []
+    for point in points:
+        mark = "best" if point.front else ""
+        rows.append(
+            [
+                Entry(point.label),
+                Entry(point.engine),
+                measured(seconds, point.seconds),
+                measured(partial(estimate, bounded=True), point.fidelity),
+                Entry("yes" if point.front else "no", mark),
+            ]
+        )
+    yield Table(
+        f"{section.title}: quality against cost, the fastest first. On the Pareto front are those "
+        "to which none is both at least as good and at least as fast.",
+        (
+            *("method", "engine", "median time of one explanation, this machine"),
+            *("fidelity+ (prob), 10 edges, masked ↑", "on the Pareto front"),
+        ),
+        rows,
+    )

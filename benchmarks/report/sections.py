@@ -22,7 +22,7 @@ _NO_VARIANT = ("seed", "bulk")
 _SWEEPS = ("ig_sweep", "scaling", "completeness")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Section:
     """What was measured on one task and device.
 
@@ -46,10 +46,16 @@ class Section:
 
     def of(self, benchmark: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of one benchmark: quality and runtime."""
-        return (
-            self.quality[self.quality["benchmark"] == benchmark],
-            self.runtime[self.runtime["benchmark"] == benchmark],
-        )
+        if benchmark not in self._of:
+            self._of[benchmark] = (
+                self.quality[self.quality["benchmark"] == benchmark],
+                self.runtime[self.runtime["benchmark"] == benchmark],
+            )
+        return self._of[benchmark]
+
+    @cached_property
+    def _of(self) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+        return {}
 
     @cached_property
     def scores(self) -> dict[tuple[str, str, str], pd.DataFrame]:

@@ -47,8 +47,9 @@ class Standing:
         difference: Mean of its paired difference to the best; None for the best itself, and where
             none is best.
         p: P-value of the Wilcoxon signed-rank test against the best, corrected by Holm.
-        mark: ``best``, ``tied`` if it cannot be told from the best (p >= 0.05), or empty. Methods
-            that equal the best on every unit share its mark; if all do, there is no best.
+        mark: ``best``, ``tied`` if it cannot be told from the best (p >= 0.05, or the interval of
+            the difference holds zero), or empty. Methods that equal the best on every unit share
+            its mark; if all do, there is no best.
         at_floor: Whether it cannot be told to be better than the floor; see :func:`against_floor`.
     """
 
@@ -133,10 +134,11 @@ def compare(values: pd.DataFrame, direction: str) -> dict[str, Standing]:
     p_values = holm([wilcoxon(difference) for difference in differences])
     standings = {best: Standing(means[best], mark="best")}
     for name, difference, p in zip(others, differences, p_values, strict=True):
-        mark = "tied" if p >= ALPHA else ""
+        gap = mean(difference)
+        mark = "tied" if p >= ALPHA or gap.low <= 0 <= gap.high else ""
         if not difference.any():
             mark = "best"
-        standings[name] = Standing(means[name], mean(difference), p, mark)
+        standings[name] = Standing(means[name], gap, p, mark)
     return standings
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,8 @@ class Timing:
     """What one explanation costs with one method and engine.
 
     Attributes:
-        label: The method.
+        method: The method.
+        label: The method, with the options that tell its variants apart.
         engine: Its engine.
         seconds: Median over the nodes.
         peak_bytes: Median over the nodes, or None where it was not measured.
@@ -35,12 +37,32 @@ class Timing:
         speedup: Time of the reference over this one's, paired; None where nothing pairs.
     """
 
+    method: str
     label: str
     engine: str
     seconds: float
     peak_bytes: float | None
     nodes: int
     speedup: Estimate | None
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """Quality against cost of one method and engine.
+
+    Attributes:
+        label: The method.
+        engine: The engine.
+        seconds: Median time of one explanation.
+        fidelity: Fidelity+ by probability at ten edges, masked.
+        front: Whether no other is both at least as good and at least as fast (the Pareto front).
+    """
+
+    label: str
+    engine: str
+    seconds: float
+    fidelity: Estimate
+    front: bool
 
 
 @dataclass(frozen=True)
@@ -97,6 +119,7 @@ def node_values(section: Section, name: str, level: str, semantics: str) -> pd.D
     return statistics.paired(values).groupby(level="unit").mean()
 
 
+@lru_cache(maxsize=512)
 def compare(section: Section, name: str, level: str, semantics: str) -> dict[str, Standing]:
     """The methods by one metric; empty if nobody has it."""
     values, direction = node_values(section, name, level, semantics), metric(name).direction
@@ -133,30 +156,43 @@ def other_metrics(section: Section) -> list[tuple[str, str, str]]:
 
 
 def curve(section: Section, name: str, semantics: str) -> pd.DataFrame:
-    """A metric at the levels that are shares of the edges: label, sparsity, node, value."""
+    """A metric at the levels that are shares of the edges: method, sparsity, mean, low, high, n."""
     parts = []
     for key in section.scores:
         share = re.fullmatch(r"f=([\d.]+)%", key[1])
         if (key[0], key[2]) != (name, semantics) or share is None:
             continue
         values = node_values(section, *key)
-        long = values.melt(var_name="label", value_name="value", ignore_index=False).reset_index()
         measured = section.scores.get(("sparsity", key[1], ""))
         nominal = 1 - float(share[1]) / 100
         sparsity = nominal if measured is None else float(measured["value"].mean())
-        parts.append(long.assign(sparsity=sparsity))
-    if not parts:
-        return pd.DataFrame(columns=["unit", "label", "value", "sparsity"])
-    return pd.concat(parts, ignore_index=True)
+        for label in values.columns:
+            mean = statistics.mean(values[label])
+            parts.append((str(label), sparsity, mean.value, mean.low, mean.high, mean.n))
+    return pd.DataFrame(parts, columns=["method", "sparsity", "mean", "low", "high", "n"])
+
+
+def curves(section: Section) -> pd.DataFrame:
+    """Fidelity against sparsity: metric, semantics and the columns of :func:`curve`."""
+    parts = [
+        curve(section, name, semantics).assign(metric=name, semantics=semantics)
+        for name in ("fidelity+_prob", "fidelity-_prob")
+        for semantics in SEMANTICS
+    ]
+    # An empty frame would take the numbers' type from the others.
+    found = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    order = ["metric", "semantics", "method", "sparsity"]
+    return found[[*order, "mean", "low", "high", "n"]].sort_values(order, ignore_index=True)
 
 
 # ---------------------------------------------------------------------------------------- runtime
 
 
 def node_seconds(section: Section) -> pd.DataFrame:
-    """Seconds of one explanation: label, engine, node, seconds; the median over its rounds."""
-    rows = _explanations(section)
-    keys = ["label", "engine", "unit"]
+    """Seconds of one explanation: method, engine, node, seconds; the median over its rounds."""
+    rows = _explanations(section).drop(columns=["method", "node"])
+    rows = rows.rename(columns={"label": "method", "unit": "node"})
+    keys = ["method", "engine", "node"]
     return rows.groupby(keys, sort=True)["per_node"].median().rename("seconds").reset_index()
 
 
@@ -179,31 +215,85 @@ def reference(section: Section) -> tuple[str, str] | None:
     )
 
 
+@lru_cache(maxsize=16)
 def timings(section: Section) -> list[Timing]:
     """What each method and engine costs, the fastest first."""
     rows, against = _explanations(section), reference(section)
-    times = rows.pivot_table(
-        index=["model", "turn", "unit"],
-        columns=["label", "engine"],
-        values="per_node",
-        aggfunc="median",
-    )
     found = []
     for (label, engine), group in rows.groupby(["label", "engine"], sort=True):
-        ratios = np.log(times[against]) - np.log(times[(label, engine)])
-        by_node = ratios.dropna().groupby(level="unit").mean()
         peaks = group["peak_bytes"].dropna().astype("float64")
         found.append(
             Timing(
+                method=str(group["method"].iloc[0]),
                 label=str(label),
                 engine=str(engine),
                 seconds=float(group.groupby("unit")["per_node"].median().median()),
                 peak_bytes=float(peaks.median()) if len(peaks) else None,
                 nodes=int(group["unit"].nunique()),
-                speedup=statistics.geometric_mean(by_node) if len(by_node) else None,
+                speedup=against and time_ratio(section, against, (str(label), str(engine))),
             )
         )
     return sorted(found, key=lambda timing: (timing.seconds, timing.label, timing.engine))
+
+
+def time_ratio(
+    section: Section, first: tuple[str, str], second: tuple[str, str]
+) -> Estimate | None:
+    """Time of one method and engine over that of another, paired; None where nothing pairs."""
+    rows = _explanations(section)
+    keys = ["model", "turn", "unit"]
+    logs = [
+        np.log(
+            rows[(rows["label"] == label) & (rows["engine"] == engine)]
+            .groupby(keys)["per_node"]
+            .median()
+        )
+        for label, engine in (first, second)
+    ]
+    by_node = (logs[0] - logs[1]).dropna().groupby(level="unit").mean()
+    return statistics.geometric_mean(by_node) if len(by_node) else None
+
+
+def costs(section: Section, label: str) -> list[Timing]:
+    """What a method of the quality benchmark costs, the fastest first: one timing for each engine.
+
+    An engine that was timed in several variants (batch sizes, which change no score), but not in
+    the one that was scored, costs what its fastest variant does.
+    """
+    rows = section.of("quality")[0]
+    methods = set(rows.loc[rows["label"] == label, "method"])
+    same = [timing for timing in timings(section) if timing.method in methods]
+    fastest: dict[str, Timing] = {}
+    for timing in [*(one for one in same if one.label == label), *same]:
+        fastest.setdefault(timing.engine, timing)
+    return sorted(fastest.values(), key=lambda timing: timing.seconds)
+
+
+def tradeoffs(section: Section) -> list[Tradeoff]:
+    """Each method and engine by cost and quality, the fastest first."""
+    standings = compare(section, "fidelity+_prob", HEADLINE_LEVEL, "mask")
+    points = [
+        (timing.seconds, -one.mean.value, label, timing.engine, one.mean)
+        for label, one in standings.items()
+        for timing in costs(section, label)
+    ]
+    found: list[Tradeoff] = []
+    best = -np.inf
+    for cost, _, label, engine, mean in sorted(points, key=lambda point: point[:4]):
+        found.append(Tradeoff(label, engine, cost, mean, front=mean.value > best))
+        best = max(best, mean.value)
+    return found
+
+
+def tradeoff_data(points: list[Tradeoff]) -> pd.DataFrame:
+    """The same as a table: method, engine, seconds, fidelity, low, high, front."""
+    columns = ["method", "engine", "seconds", "fidelity", "low", "high", "front"]
+    rows = [
+        (one.label, one.engine, one.seconds, mean.value, mean.low, mean.high, one.front)
+        for one in points
+        for mean in [one.fidelity]
+    ]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def fits(section: Section) -> list[tuple[str, str, float, int]]:
@@ -343,16 +433,30 @@ def sweep_grid(pairs: list[Pair], name: str) -> tuple[pd.DataFrame, pd.DataFrame
     return values, statuses
 
 
-def cheapest(pairs: list[Pair]) -> Pair | None:
-    """The fastest pair whose median relative error is below 1 %; None if there is none."""
+def eligible(pairs: list[Pair]) -> list[Pair]:
+    """The pairs whose time and relative error are known, the fastest first."""
     good = [
         pair
         for pair in pairs
-        if pair.status == "ok"
-        and "seconds" in pair.values
-        and pair.values.get("relative_error", np.inf) < MAX_ERROR
+        if pair.status == "ok" and {"seconds", "relative_error"} <= pair.values.keys()
     ]
-    return min(good, default=None, key=lambda pair: pair.values["seconds"])
+    return sorted(good, key=lambda pair: pair.values["seconds"])
+
+
+def cheapest(pairs: list[Pair], bound: float = MAX_ERROR) -> Pair | None:
+    """The fastest pair whose median relative error is below a bound; None if there is none."""
+    good = (pair for pair in eligible(pairs) if pair.values["relative_error"] < bound)
+    return next(good, None)
+
+
+def sweep_data(pairs: list[Pair]) -> pd.DataFrame:
+    """The sweep as a table: n_steps, internal_batch_size, status and the medians."""
+    rows = [
+        {"n_steps": pair.n_steps, "internal_batch_size": pair.batch, "status": pair.status}
+        | dict(sorted(pair.values.items()))
+        for pair in pairs
+    ]
+    return pd.DataFrame(rows)
 
 
 # ---------------------------------------------------------------------------------------- scaling

@@ -6,18 +6,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import matplotlib.figure
+import pandas as pd
 
-from benchmarks.report.blocks import (
-    NOTHING,
-    Picture,
-)
+from benchmarks.report.blocks import NOTHING, Picture
 from benchmarks.report.sections import Section
 
 
-def picture(name: str, caption: str, figure: matplotlib.figure.Figure | None) -> Iterator[Picture]:
-    """The figure's block; nothing if there is no figure."""
+def picture(
+    name: str,
+    caption: str,
+    figure: matplotlib.figure.Figure | None,
+    data: pd.DataFrame | None = None,
+) -> Iterator[Picture]:
+    """The figure's block, with the data that it shows; nothing if there is no figure."""
     if figure is not None:
-        yield Picture(name, caption, figure)
+        yield Picture(name, caption, figure, data)
 
 
 def machine(section: Section, manifest: dict[str, Any]) -> str:

@@ -68,12 +68,12 @@ def test_ranking_is_by_fidelity_and_those_without_it_come_last(folder, section):
 
 
 def test_unknown_metrics_are_found_at_the_headline_level(folder, section):
-    folder.quality("a", [0.1], metric="auroc", level="", semantics="")
+    folder.quality("a", [0.1], metric="another", level="", semantics="")
     folder.quality("a", [0.1], metric="new", level="k=2")
     folder.quality("a", [0.2], metric="newer", level="k=10")
     folder.quality("a", [0.2], metric="newer", level="k=5")
     assert tables.other_metrics(section()) == [
-        ("auroc", "", ""),
+        ("another", "", ""),
         ("new", "k=2", "mask"),
         ("newer", "k=10", "mask"),
     ]
@@ -85,9 +85,10 @@ def test_a_curve_takes_the_sparsity_that_was_measured(folder, section):
     folder.quality("a", [0.7, 0.7], level="k=10")
     folder.quality("a", [0.88, 0.9], metric="sparsity", level="f=10%", semantics="")
     curve = tables.curve(section(), "fidelity+_prob", "mask")
-    means = curve.groupby("sparsity")["value"].mean()
-    assert list(means.index) == pytest.approx([0.5, 0.89])
-    assert list(means) == pytest.approx([0.5, 0.2])
+    assert list(curve["method"]) == ["a", "a"]
+    means = dict(zip(curve["sparsity"].round(9), curve["mean"], strict=True))
+    assert means == {0.5: pytest.approx(0.5), 0.89: pytest.approx(0.2)}
+    assert (curve["low"] < curve["mean"]).all()
 
 
 # ---------------------------------------------------------------------------------------- runtime
@@ -167,6 +168,25 @@ def test_failed_and_impossible_times_are_left_out(folder, settings, section):
     folder.add("runtime", settings("a"), part={"more": 1}, runtime=rows)
     (timing,) = tables.timings(section())
     assert (timing.seconds, timing.nodes) == (1.0, 1)
+
+
+def test_the_front_holds_what_nothing_beats(folder, settings, section):
+    points = [(1.0, 0.1), (2.0, 0.3), (3.0, 0.2), (4.0, 0.5), (2.0, 0.2), (5.0, 0.5)]
+    for number, (seconds, fidelity) in enumerate(points):
+        folder.quality(f"m{number}", [fidelity, fidelity])
+        timed(folder, settings(f"m{number}"), [seconds])
+    found = tables.tradeoffs(section())
+    assert [one.label for one in found if one.front] == ["m0", "m1", "m3"]
+    assert [one.seconds for one in found] == sorted(seconds for seconds, _ in points)
+
+
+def test_what_was_scored_costs_what_its_fastest_variant_does(folder, settings, section):
+    folder.quality("a", [0.1, 0.2])
+    timed(folder, settings("a"), [9.0])
+    for size, seconds in ((1, 4.0), (10, 2.0)):
+        timed(folder, settings("a", "batched", internal_batch_size=size), [seconds])
+    costs = tables.costs(section(), "a")
+    assert [(one.engine, one.seconds) for one in costs] == [("batched", 2.0), ("stock", 9.0)]
 
 
 # ---------------------------------------------------------------------------------------- engines

@@ -24,7 +24,8 @@ class KernelShap(Method):
     players the fit is that of the smallest norm.
 
     Args:
-        n_samples: Coalitions, the full and the empty one among them, as in Captum.
+        n_samples: Coalitions, the full and the empty one among them, as in Captum. Where players
+            are many, so are to be the coalitions: compare seeds.
         seed: Of the coalitions.
     """
 

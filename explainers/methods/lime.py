@@ -25,7 +25,8 @@ class Lime(Method):
     features that are not zero.
 
     Args:
-        n_samples: Coalitions, as in Captum.
+        n_samples: Coalitions, as in Captum. Where players are many, so are to be the coalitions:
+            compare seeds.
         penalty: Of the ridge regression.
         seed: Of the coalitions.
     """

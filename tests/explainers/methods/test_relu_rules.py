@@ -26,6 +26,7 @@ WAYS = {
     "torch.relu_": torch.relu_,
     "Tensor.relu": lambda x: x.relu(),
     "Tensor.relu_": lambda x: x.relu_(),
+    "for its effect": lambda x: [F.relu(x, True), x][1],
 }
 
 

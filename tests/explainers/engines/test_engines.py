@@ -29,6 +29,7 @@ OPTIONS = {
     "gradient_shap": {"n_samples": 5},
     "kernel_shap": {"n_samples": 12},
     "lime": {"n_samples": 12},
+    "graph_mask": {"epochs": 1, "training_nodes": 3},
     "pg_explainer": {"epochs": 3, "training_nodes": 4},
     "shapley_sampling": {"n_samples": 2},
     "smooth_grad": {"n_samples": 5},

@@ -56,9 +56,10 @@ def test_max_sensitivity_against_captum():
     def perturb(repeated):  # Captum repeats each example, one after the other
         return repeated + torch.stack(shifts, dim=1).flatten(0, 1)
 
-    captum = sensitivity_max(
-        lambda inputs: tuple(one**2 for one in inputs), x, perturb, n_perturb_samples=7
-    )
+    def squares(inputs):
+        return ((inputs if torch.is_tensor(inputs) else inputs[0]) ** 2,)
+
+    captum = sensitivity_max(squares, x, perturb, n_perturb_samples=7)
     assert found == pytest.approx(captum.tolist())
     assert min(found) > 0
 

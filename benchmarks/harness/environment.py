@@ -157,6 +157,7 @@ def manifest(
     command: str,
     profile: str,
     tasks: Sequence[dict[str, Any]] = (),
+    methods: Sequence[dict[str, Any]] = (),
     unavailable: Sequence[dict[str, str]] = (),
     git: tuple[str | None, bool | None] | None = None,
 ) -> dict[str, Any]:
@@ -166,6 +167,7 @@ def manifest(
         command: What was called; see :func:`public_command`.
         profile: ``quick`` or ``full``.
         tasks: Entries made by :func:`describe`.
+        methods: ``name`` of each method, and what it says of itself (``Method.describe``).
         unavailable: ``{"task", "message"}`` for each task that could not be had.
         git: The result of :func:`commit`, if it was taken at the run's start, as it should be.
     """
@@ -184,6 +186,7 @@ def manifest(
         "gpu": gpu(),
         "determinism": determinism(),
         "tasks": list(tasks),
+        "methods": list(methods),
         "unavailable": list(unavailable),
     }
 

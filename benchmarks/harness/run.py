@@ -261,6 +261,7 @@ class Run:
             command=self.command,
             profile=self.plan.profile,
             tasks=[self._described[key] for key in sorted(self._described)],
+            methods=self._methods,
             unavailable=[
                 {"task": name, "message": message} for name, message in self._missing.items()
             ],
@@ -271,6 +272,13 @@ class Run:
         return path
 
     # ---------------------------------------------------------------------------------- inside
+
+    @cached_property
+    def _methods(self) -> list[dict[str, Any]]:
+        import explainers
+
+        names = sorted(self.plan.methods)
+        return [{"name": name, **explainers.load(name).describe()} for name in names]
 
     @cached_property
     def _surroundings(self) -> dict[str, Any]:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.report import closing, cost, figures, origin, quality
+from benchmarks.report.agreement import agreement
+from benchmarks.report.axioms import axioms
 from benchmarks.report.blocks import Block, Heading
 from benchmarks.report.frames import Results
+from benchmarks.report.ground_truth import ground_truth
+from benchmarks.report.methods import methods as described_methods
+from benchmarks.report.ranks import ranks
 from benchmarks.report.sections import Section, engines, methods, split
 from benchmarks.report.verdict import verdict
 from benchmarks.report.wording import machine
@@ -23,6 +28,7 @@ def compose(results: Results) -> list[Block]:
     sections = split(results)
     palette = figures.Palette(methods(sections), engines(sections))
     blocks = [*origin.cautions(results), *verdict(sections), *origin.tasks(results)]
+    blocks += described_methods(results)
     for section in sections:
         blocks += _section(section, palette, results.manifest)
     return [
@@ -37,6 +43,10 @@ def compose(results: Results) -> list[Block]:
 def _section(section: Section, palette: figures.Palette, manifest: dict[str, Any]) -> list[Block]:
     blocks = [
         *quality.quality(section, palette),
+        *ranks(section, palette),
+        *ground_truth(section),
+        *axioms(section),
+        *agreement(section),
         *cost.runtime(section, palette, machine(section, manifest)),
         *cost.sweep(section),
         *cost.engines(section),

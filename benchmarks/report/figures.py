@@ -6,7 +6,7 @@ A method has the same colour, and an engine the same marker, in all figures of a
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from benchmarks.report import tables
+from benchmarks.report import statistics, tables
 from benchmarks.report.blocks import seconds, share, size
 from benchmarks.report.metrics import metric
 
@@ -275,6 +275,47 @@ def scaling(medians: pd.DataFrame, palette: Palette) -> Figure | None:
     return figure
 
 
+def ranks(found: Mapping[str, statistics.Ranks], palette: Palette) -> Figure | None:
+    """Critical-difference diagrams by title: an axis of ranks, methods below it, bars that join."""
+    if not found:
+        return None
+    with _style():
+        heights = [1.0 + 0.28 * (len(one.means) // 2 + len(one.groups)) for one in found.values()]
+        figure = Figure(figsize=(8.0, sum(heights)), layout="constrained")
+        axes = figure.subplots(len(found), 1, squeeze=False, height_ratios=heights)
+        for axis, (title, one) in zip(axes[:, 0], found.items(), strict=True):
+            _critical_differences(axis, one, palette)
+            axis.set_title(f"{title} (CD = {one.distance:.2f}, Friedman: {_probability(one.p)})")
+    return figure
+
+
+def agreement(matrices: Mapping[str, pd.DataFrame]) -> Figure | None:
+    """Heatmaps of methods by methods, by title."""
+    if not matrices:
+        return None
+    with _style():
+        size = 1.6 + 0.42 * max(len(square) for square in matrices.values())
+        figure, axes = _grid(1, len(matrices), (size + 0.4, size + 0.6))
+        for axis, (title, square) in zip(axes[0], matrices.items(), strict=True):
+            sns.heatmap(
+                square.astype(float),
+                ax=axis,
+                cmap="vlag",
+                vmin=-1,
+                vmax=1,
+                annot=True,
+                fmt=".2f",
+                annot_kws={"fontsize": 7},
+                square=True,
+                cbar=False,
+                linewidths=0.5,
+            )
+            axis.set(title=title, xlabel="", ylabel="")
+            axis.tick_params(axis="x", rotation=90)
+            axis.tick_params(axis="y", rotation=0)
+    return figure
+
+
 # ----------------------------------------------------------------------------------------- inside
 
 
@@ -309,6 +350,35 @@ def _legend(figure: Figure, handles: list[Line2D]) -> None:
 
 def _done(semantics: str) -> str:
     return {"mask": "masked", "delete": "deleted"}[semantics]
+
+
+def _probability(p: float) -> str:
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+
+
+def _critical_differences(axis: Axes, one: statistics.Ranks, palette: Palette) -> None:
+    names, k = list(one.means), len(one.means)
+    left = (k + 1) // 2  # the better half is named on the left
+    groups = one.groups
+    top = 0.4 + 0.3 * len(groups)
+    for line, group in enumerate(groups):
+        ends = [one.means[group[0]] - 0.04, one.means[group[-1]] + 0.04]
+        axis.plot(ends, [0.35 + 0.3 * line] * 2, color=_GREY, linewidth=3.5)
+    for place, name in enumerate(names):
+        better = place < left
+        depth = top + 0.45 * (place if better else k - 1 - place)
+        end, side = (0.6, "right") if better else (k + 0.4, "left")
+        rank, colour = one.means[name], palette.colour(name)
+        axis.plot([rank, rank, end], [0, depth, depth], color=colour, linewidth=1.2)
+        shift = -0.05 if better else 0.05
+        axis.text(end + shift, depth, f"{name} {rank:.2f}", ha=side, va="center", fontsize=9)
+    axis.set_xlim(1 - 0.45 * k, k + 0.45 * k)
+    axis.set_ylim(top + 0.45 * left, -0.6)
+    axis.plot([1, k], [0, 0], color="black", linewidth=1)
+    for rank in range(1, k + 1):
+        axis.plot([rank, rank], [0, -0.08], color="black", linewidth=1)
+        axis.text(rank, -0.12, str(rank), ha="center", va="bottom", fontsize=8)
+    axis.set_axis_off()
 
 
 def _power(value: float) -> str:

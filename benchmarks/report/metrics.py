@@ -224,6 +224,80 @@ METRICS = {
         "higher is better.",
         bounded=True,
     ),
+    "sensitivity_violations": Metric(
+        "sensitivity: edges that matter without a score",
+        "down",
+        "Axiom (a): share, among the edges whose removal changes the output, of those whose score "
+        "is 0 (a millionth of the largest), in [0, 1]; 0 keeps the axiom.",
+        **_COMPLETENESS,
+        bounded=True,
+    ),
+    "invariance_rescaled": Metric(
+        "invariance: hidden units permuted and rescaled",
+        "down",
+        "Relative change (Euclidean norm) of the edges' scores on a network that computes the same "
+        "function with its hidden units in another order and on another scale; 0 keeps the axiom.",
+        **_COMPLETENESS,
+    ),
+    "invariance_widened": Metric(
+        "invariance: dead units added",
+        "down",
+        "The same on a network with more hidden units, which never count.",
+        **_COMPLETENESS,
+    ),
+    "invariance_split": Metric(
+        "invariance: a layer split in two",
+        "down",
+        "The same on a network whose first linear map is two: a rotation, and the rest.",
+        **_COMPLETENESS,
+    ),
+    "kendall_tau": Metric(
+        "Kendall's tau between methods",
+        "",
+        "Whether two methods order a field's edges alike by absolute score, tau-b, in [-1, 1]; "
+        "0 for unrelated orders.",
+        bounded=True,
+    ),
+    "overlap": Metric(
+        "overlap of the ten highest edges",
+        "",
+        "Share of the ten edges with the highest absolute scores that two methods have in common, "
+        "in [0, 1].",
+        bounded=True,
+    ),
+    "kendall_tau_seeds": Metric(
+        "Kendall's tau, explainer's seeds",
+        "up",
+        "tau-b between the scores under two seeds of the method, mean over the pairs, in [-1, 1]; "
+        "higher is more stable.",
+        bounded=True,
+    ),
+    "overlap_seeds": Metric(
+        "overlap, explainer's seeds",
+        "up",
+        "Share of the ten highest edges in common under two seeds of the method, in [0, 1].",
+        bounded=True,
+    ),
+    "kendall_tau_models": Metric(
+        "Kendall's tau, models' seeds",
+        "",
+        "tau-b between the scores on two models of the task for the same classes, in [-1, 1]. "
+        "Models differ, so high is not better; a floor has 1.",
+        bounded=True,
+    ),
+    "overlap_models": Metric(
+        "overlap, models' seeds",
+        "",
+        "Share of the ten highest edges in common on two models of the task, in [0, 1].",
+        bounded=True,
+    ),
+    "max_sensitivity": Metric(
+        "max-sensitivity",
+        "down",
+        "Largest relative change of the edges' scores if the features move by up to 2 % of their "
+        "standard deviation, 0 or more; lower is more stable.",
+        **_paper("Yeh et al.", "1901.09392"),
+    ),
     "equality_error": Metric(
         "largest difference to stock",
         "down",

@@ -25,6 +25,10 @@ from benchmarks.report.wording import counted, p_value, picture, variant
 
 _PROB = ("fidelity+_prob", "fidelity-_prob", "characterization_prob")
 _ACC = ("fidelity+_acc", "fidelity-_acc", "characterization_acc")
+_WIDER = (
+    *(("area_fidelity+_prob", ""), ("area_fidelity-_prob", "")),
+    ("unfaithfulness", tables.HEADLINE_LEVEL),
+)
 _SCORES = ("gini", "entropy", "mass90", "completeness")
 _EDGES = {"mask": "their messages masked", "delete": "the edges deleted"}
 
@@ -43,6 +47,8 @@ def quality(section: Section, palette: figures.Palette) -> Iterator[Block]:
         yield from comparison(section, order, columns, caption, speeds)
     columns = [(name, level, semantics) for semantics in tables.SEMANTICS for name in _ACC]
     yield from comparison(section, order, columns, "The same by predicted class")
+    columns = [(name, at, one) for name, at in _WIDER for one in tables.SEMANTICS]
+    yield from comparison(section, order, columns, "Over all sparsities, and over all classes")
     columns = [(name, "", "") for name in _SCORES]
     yield from comparison(section, order, columns, "How concentrated and how complete scores are")
     columns = tables.other_metrics(section)

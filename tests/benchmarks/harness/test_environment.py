@@ -22,6 +22,7 @@ FIELDS = {
     "gpu",
     "determinism",
     "tasks",
+    "methods",
     "unavailable",
 }
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")

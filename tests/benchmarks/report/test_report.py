@@ -81,7 +81,7 @@ class Page(HTMLParser):
 
 def test_all_files_are_written(written):
     names = set(contents(written.path)) - {f"cells/{p.name}" for p in written.path.glob("cells/*")}
-    kinds = ("fidelity", "quality-cost", "runtime", "sweep", "scaling")
+    kinds = ("fidelity", "quality-cost", "ranks", "runtime", "sweep", "scaling")
     ends = ("svg", "png", "csv")
     drawn = {f"figures/{kind}-twitch-sim.{end}" for kind in kinds for end in ends}
     assert names == {*FILES} | drawn
@@ -150,7 +150,7 @@ def test_the_page_is_whole_and_needs_nothing_else(written):
     assert page.open == []
     assert not {"link", "img", "iframe"} & set(page.tags)
     assert page.tags.count("script") == 1
-    assert page.tags.count("svg") == 5
+    assert page.tags.count("svg") == 6
     assert len(page.ids) == len(set(page.ids))
     inside = [link for link in page.references if link.startswith("#")]
     assert {link[1:] for link in inside} <= set(page.ids)
@@ -163,7 +163,7 @@ def test_the_page_is_whole_and_needs_nothing_else(written):
 def test_every_figure_of_the_markdown_exists(written):
     names = re.findall(r"\]\((figures/[^)]*)\)", written.read("report.md"))
     drawn = [name for name in names if name.endswith(".svg")]
-    assert len(drawn) == 5
+    assert len(drawn) == 6
     for name in drawn:
         ElementTree.parse(written.path / name)
         data = name.removesuffix(".svg") + ".csv"
@@ -351,7 +351,7 @@ def test_one_benchmark_alone_is_enough(full, folder, kind):
             (folder.path / "cells" / cell.name).write_text(text)
     text, page = pages(folder)
     assert "## twitch-sim" in text
-    assert page.count("<svg") == {"quality": 1, "engines": 0}.get(kind, 1)
+    assert page.count("<svg") == {"quality": 2, "engines": 0}.get(kind, 1)
     assert "nan" not in re.sub(r"[0-9a-z]{4,}", "", text)
 
 

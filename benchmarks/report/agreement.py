@@ -1,0 +1,75 @@
+"""Whether the methods agree with each other, and each with itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from benchmarks.report import figures, statistics
+from benchmarks.report.blocks import NOTHING, Block, Entry, Heading, Table, estimate
+from benchmarks.report.frames import natural
+from benchmarks.report.metrics import metric
+from benchmarks.report.sections import Section
+from benchmarks.report.wording import picture
+
+_STABILITY = (
+    *("kendall_tau_seeds", "overlap_seeds"),
+    *("kendall_tau_models", "overlap_models", "max_sensitivity"),
+)
+
+
+def agreement(section: Section) -> Iterator[Block]:
+    """A heatmap over the pairs of methods, and a table of what moves a method's scores."""
+    pairs, _ = section.of("agreement")
+    rows, _ = section.of("stability")
+    if pairs.empty and rows.empty:
+        return
+    yield Heading("Agreement and stability", f"agreement-{section.slug}", 3)
+    matrices = {
+        metric(name).title: matrix(pairs, name)
+        for name in ("kendall_tau", "overlap")
+        if (pairs["metric"] == name).any()
+    }
+    yield from picture(
+        f"agreement-{section.slug}",
+        f"{section.title}: agreement of the methods on the order of a field's edges by absolute "
+        "score, means over the nodes. Left: Kendall's tau-b over all edges, 0 for unrelated "
+        "orders. Right: share of the ten highest edges that two methods have in common.",
+        figures.agreement(matrices),
+        pd.concat(matrices, names=["measure", "method"]).reset_index() if matrices else None,
+    )
+    names = [name for name in _STABILITY if (rows["metric"] == name).any()]
+    if names:
+        yield Table(
+            f"{section.title}: stability. How alike a method's scores are under other seeds of "
+            "its own (methods that draw random numbers), on models trained with other seeds, and "
+            "how far they move, at most, if the features move by 2 % of their standard deviation.",
+            ("method", *(metric(name).heading for name in names)),
+            [
+                [Entry(str(label)), *(_mean(group, name) for name in names)]
+                for label, group in sorted(
+                    rows.groupby("label"), key=lambda pair: natural(str(pair[0]))
+                )
+            ],
+        )
+
+
+def matrix(pairs: pd.DataFrame, name: str) -> pd.DataFrame:
+    """One measure of agreement, methods by methods; 1 on the diagonal, gaps where unknown."""
+    rows = pairs[pairs["metric"] == name]
+    by_node = rows.groupby(["method", "other", "node"])["value"].mean()
+    half = by_node.groupby(level=["method", "other"]).mean().unstack("other")
+    names = sorted({*half.index, *half.columns}, key=natural)
+    square = half.reindex(index=names, columns=names)
+    square = square.combine_first(square.T)
+    for one in names:
+        square.loc[one, one] = 1.0
+    return square.loc[names, names]
+
+
+def _mean(rows: pd.DataFrame, name: str) -> Entry:
+    values = rows[rows["metric"] == name].groupby("node")["value"].mean()
+    if values.empty:
+        return Entry(NOTHING)
+    return Entry(estimate(statistics.mean(values.to_numpy()), bounded=metric(name).bounded))

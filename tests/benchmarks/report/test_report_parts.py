@@ -1,0 +1,145 @@
+"""The parts of a report on axioms, agreement, ranks, right explanations and methods."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.report import figures
+from benchmarks.report.agreement import agreement, matrix
+from benchmarks.report.axioms import axioms
+from benchmarks.report.blocks import Heading, Picture, Table
+from benchmarks.report.frames import load
+from benchmarks.report.ground_truth import ground_truth
+from benchmarks.report.methods import methods
+from benchmarks.report.quality import quality
+from benchmarks.report.ranks import ranks
+from benchmarks.report.sections import split
+
+
+def section(folder):
+    (found,) = split(load(folder.path))
+    return found
+
+
+def texts(table):
+    return [[entry.text for entry in row] for row in table.rows]
+
+
+def rows(metric, values, **more):
+    return [
+        {"node": node, "metric": metric, "value": value, **more}
+        for node, value in enumerate(values)
+    ]
+
+
+def test_axioms_by_hand(folder, settings):
+    for method, seed, error in (("saliency", 0, 1e-7), ("saliency", 1, 3e-7), ("lime", 0, 0.25)):
+        quality = rows("sensitivity_violations", [0.0, 1.0])
+        quality += rows("invariance_rescaled", [error, error / 2])
+        folder.add("axioms", settings(method, seed=seed), quality=quality)
+    for rule, steps, value in (("a", 10, 0.5), ("a", 50, 0.1), ("b", 10, 0.7)):
+        options = settings("integrated_gradients", quadrature=rule, n_steps=steps)
+        folder.add("completeness", options, quality=rows("completeness", [value, value, 9]))
+    heading, table, errors = axioms(section(folder))
+    assert isinstance(heading, Heading)
+    assert texts(table) == [
+        ["lime", "0.500 [0.000, 1.000]", "0.25"],
+        # The mean over the models at each node, then the largest node.
+        ["saliency", "0.500 [0.000, 1.000]", "2e-07"],
+    ]
+    assert errors.header == ("quadrature", "10 steps ↓", "50 steps ↓")
+    assert texts(errors) == [["a", "0.5", "0.1"], ["b", "0.7", "–"]]
+
+
+def test_agreement_by_hand(folder, settings):
+    folder.add("agreement", settings("a"))
+    values = rows("kendall_tau", [0.2, 0.4], other="a") + rows("overlap", [0.5], other="a")
+    folder.add("agreement", settings("b"), quality=values)
+    for seed, value in ((0, 0.1), (1, 0.3)):
+        values = rows("kendall_tau", [value], other="a") + rows("kendall_tau", [-1], other="b")
+        folder.add("agreement", settings("c", seed=seed), quality=values)
+    folder.add("stability", settings("c"), quality=rows("max_sensitivity", [0.5, 1.5]))
+    found = section(folder)
+    square = matrix(found.of("agreement")[0], "kendall_tau")
+    assert list(square.index) == list(square.columns) == ["a", "b", "c"]
+    expected = [[1, 0.3, 0.2], [0.3, 1, -1], [0.2, -1, 1]]
+    np.testing.assert_allclose(square.to_numpy(dtype=float), expected)
+    _, picture, table = agreement(found)
+    assert isinstance(picture, Picture)
+    figures.encode(picture.figure)
+    assert table.header == ("method", "max-sensitivity ↓")
+    assert texts(table) == [["c", "1 [0.5, 1.5]"]]
+
+
+def test_right_explanations(folder):
+    folder.quality("saliency", [0.5, 0.7], "auroc", "", "")
+    folder.quality("saliency", [1.0, 0.0], "recall", "k=10", "")
+    heading, table = ground_truth(section(folder))
+    assert heading.text == "Right explanations"
+    assert table.header == ["method", "AUROC ↑", "recall ↑"]
+    assert texts(table) == [["saliency", "0.600 [0.500, 0.700]", "0.500 [0.000, 1.000]"]]
+
+
+def test_ranks_of_three_methods(folder):
+    rng = np.random.default_rng(0)
+    for method, gain in (("a", 0.5), ("b", 0.0), ("random", -0.5)):
+        folder.quality(method, gain + rng.random(20))
+    found = section(folder)
+    palette = figures.Palette(["a", "b", "random"], [])
+    (picture,) = ranks(found, palette)
+    drawn = {text.get_text() for axis in picture.figure.axes for text in axis.texts}
+    assert {"1", "2", "3"} < drawn
+    assert any(text.startswith("a 1.") for text in drawn)
+    assert "CD = 0.74" in picture.figure.axes[0].get_title()  # 2.343 sqrt(3 * 4 / (6 * 20))
+    figures.encode(picture.figure)
+
+
+def test_a_method_that_is_not_above_the_floor_is_marked(folder):
+    rng = np.random.default_rng(0)
+    floor = rng.random(20)
+    for method, values in (
+        ("good", floor + 0.3),
+        ("random", floor),
+        ("useless", floor + rng.normal(0, 0.1, 20)),
+    ):
+        folder.quality(method, values)
+    table = next(
+        block
+        for block in quality(section(folder), figures.Palette([], []))
+        if isinstance(block, Table)
+    )
+    assert "‡: not better than the floor, random, beyond chance." in table.caption
+    assert {row[0]: "‡" in row[1] for row in texts(table)} == {
+        "good": False,
+        "random": False,
+        "useless": True,
+    }
+
+
+@pytest.mark.parametrize("part", [axioms, agreement, ground_truth])
+def test_what_was_not_measured_is_not_there(folder, part):
+    folder.quality("saliency", [0.5, 0.7])
+    assert list(part(section(folder))) == []
+
+
+def test_methods_are_as_they_describe_themselves(folder):
+    assert list(methods(load(folder.path))) == []  # an older run's manifest has none
+    manifest = json.loads((folder.path / "manifest.json").read_text())
+    described = {
+        "name": "pg",
+        "gives": ["edges"],
+        "engines": ["batched"],
+        "signed": False,
+        "needs_fit": True,
+        "deterministic": False,
+        "asks_target": False,
+        "citation": "Luo",
+    }
+    floor = {"name": "degree", "asks_model": False, "signed": True, "gives": ["edges", "nodes"]}
+    folder.manifest(**manifest, methods=[described, floor])
+    _, table = methods(load(folder.path))
+    assert texts(table) == [
+        ["degree", "neither: a floor", "edges and nodes", "signed", "no", "no", "", ""],
+        ["pg", "model", "edges", "unsigned", "yes", "yes", "batched", "Luo"],
+    ]

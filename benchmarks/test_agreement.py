@@ -19,9 +19,9 @@ from benchmarks.harness.run import Run
 from benchmarks.tasks import Task
 from explainers.methods import Method
 
-NODES = 20
-SEEDS = 5
-DRAWS = 5
+NODES = {"quick": 5, "full": 20}
+SEEDS = {"quick": 3, "full": 5}
+DRAWS = {"quick": 3, "full": 10}
 # A task, a model's seed, a method: its scores of each node, or None if it gives none.
 Known = dict[tuple[str, int, str], list[Floats] | None]
 
@@ -52,7 +52,7 @@ def test_agreement(
 ) -> None:
     """A method against those before it in the alphabet."""
     method = supported(variant["method"], task)
-    nodes = plan.pick(task)[:NODES]
+    nodes = plan.pick(task)[: NODES[plan.profile]]
     others = [name for name in sorted(plan.methods) if name < method.name]
     config = run.config(task, model_seed, method)
     with run.cell("agreement", config, task=task, nodes=nodes, others=others) as cell:
@@ -80,10 +80,11 @@ def test_stability(
 ) -> None:
     """The same method, with other seeds of its own, on other models, on features that moved."""
     method = supported(variant["method"], task)
-    nodes = plan.pick(task)[:NODES]
+    nodes = plan.pick(task)[: NODES[plan.profile]]
     config = run.config(task, model_seed, method)
+    seeds, draws = SEEDS[plan.profile], DRAWS[plan.profile]
     models = range(plan.seeds) if model_seed == 0 else ()
-    inputs: dict[str, Any] = {"seeds": SEEDS, "models": len(models), "draws": DRAWS}
+    inputs: dict[str, Any] = {"seeds": seeds, "models": len(models), "draws": draws}
     with run.cell("stability", config, task=task, nodes=nodes, **inputs) as cell:
         explanations = benchmark.pedantic(
             method.explain, args=(task.model, task.data, nodes), rounds=1
@@ -96,12 +97,12 @@ def test_stability(
             return fresh.explain(task.model, data or task.data, nodes, targets)
 
         if not method.deterministic:
-            runs = [again(task, seed=seed) for seed in range(SEEDS)]
+            runs = [again(task, seed=seed) for seed in range(seeds)]
             cell.quality += pairwise(nodes, runs, "seeds")
         if len(models) > 1:
             runs = [again(load_task(task.name, seed)) for seed in models]
             cell.quality += pairwise(nodes, runs, "models")
-        moved = max_sensitivity(lambda data: again(task, data), task.data, draws=DRAWS)
+        moved = max_sensitivity(lambda data: again(task, data), task.data, draws=draws)
         for node, value in zip(nodes, moved, strict=True):
             cell.quality.append(_row(node, "max_sensitivity", value))
 

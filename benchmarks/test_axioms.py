@@ -19,7 +19,7 @@ from explainers.engines.network import prepare
 from explainers.methods.integrated_gradients import METHOD as INTEGRATED_GRADIENTS
 from explainers.methods.integrated_gradients import QUADRATURES
 
-NODES = 10
+NODES = {"quick": 5, "full": 10}
 # An edge at a time is taken out of every field: those of hubs would cost more than all the others.
 MOST_EDGES = 1000
 STEPS = (10, 50, 200)
@@ -66,7 +66,7 @@ def test_axioms(
         pytest.skip(f"{method.name} does not support the model")
     key = (task.name, model_seed)
     if key not in changes:
-        changes[key] = single_changes(task, plan.pick(task))
+        changes[key] = single_changes(task, plan.pick(task), NODES[plan.profile])
     nodes = [node for node, _ in changes[key]]
     if not nodes:
         pytest.skip(f"every field has more than {MOST_EDGES} edges")
@@ -111,8 +111,8 @@ def test_completeness(
             cell.quality.append(_row(node, "completeness", delta))
 
 
-def single_changes(task: Task, nodes: list[int]) -> list[tuple[int, Floats]]:
-    """For the first ``NODES`` of ``nodes`` with small fields: what masking each edge changes.
+def single_changes(task: Task, nodes: list[int], count: int) -> list[tuple[int, Floats]]:
+    """For the first ``count`` of ``nodes`` with small fields: what masking each edge changes.
 
     Returns:
         The node, and the change of its predicted class's output for each edge of its field, [e].
@@ -133,7 +133,7 @@ def single_changes(task: Task, nodes: list[int]) -> list[tuple[int, Floats]]:
             outputs = torch.cat(parts)[:, 0, problem.targets[0]]
         change = outputs - whole[0, 0, problem.targets[0]]
         found.append((node, change.double().cpu().numpy()))
-        if len(found) == NODES:
+        if len(found) == count:
             break
     return found
 

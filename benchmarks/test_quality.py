@@ -16,6 +16,7 @@ from benchmarks.tasks import Task
 # A published run has millions of values. At the level of the tables cells keep them all, at the
 # others what the curves are drawn of.
 HEADLINE = "k=10"
+DEAR = ("robust_fidelity", "infidelity")
 CURVES = ("fidelity+_prob", "fidelity-_prob", "sparsity")
 SHARES = ("f=5%", "f=10%", "f=20%", "f=30%", "f=50%", "f=70%", "f=100%")
 
@@ -50,6 +51,9 @@ def test_quality(
             rounds=1,
         )
         cell.quality += filter(kept, rows)
+        cell.quality += explainers.metrics.evaluate(
+            task.model, task.data, explanations, at=[HEADLINE], metrics=DEAR
+        )
 
 
 def kept(row: dict[str, Any]) -> bool:

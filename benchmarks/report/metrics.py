@@ -122,6 +122,36 @@ METRICS = {
         **_GEA,
         bounded=True,
     ),
+    "robust_fidelity+_prob": Metric(
+        "robust fidelity+ (prob)",
+        "up",
+        "Mean drop of the explained class's probability when a random tenth of the selected edges "
+        "is taken away, in [-1, 1]: on graphs like those that the model knows; higher is better.",
+        **_paper("Zheng et al.", "2310.01820"),
+        bounded=True,
+    ),
+    "robust_fidelity-_prob": Metric(
+        "robust fidelity- (prob)",
+        "down",
+        "Mean drop of the explained class's probability when a random tenth of the edges that are "
+        "not selected is taken away, in [-1, 1]; lower is better.",
+        **_paper("Zheng et al.", "2310.01820"),
+        bounded=True,
+    ),
+    "infidelity": Metric(
+        "infidelity",
+        "down",
+        "Mean squared difference between the scores' sum over random halves of the edges and the "
+        "change of the output without them, 0 or more; lower is better. Only for scores in the "
+        "output's units.",
+        **_paper("Yeh et al.", "1901.09392"),
+    ),
+    "infidelity_scaled": Metric(
+        "infidelity, scaled",
+        "down",
+        "Infidelity of the scores times their best factor, 0 or more; lower is better.",
+        **_paper("Yeh et al.", "1901.09392"),
+    ),
     "auroc": Metric(
         "AUROC",
         "up",

@@ -28,6 +28,9 @@ _ACC = ("fidelity+_acc", "fidelity-_acc", "characterization_acc")
 _WIDER = (
     *(("area_fidelity+_prob", ""), ("area_fidelity-_prob", "")),
     ("unfaithfulness", tables.HEADLINE_LEVEL),
+    ("robust_fidelity+_prob", tables.HEADLINE_LEVEL),
+    ("robust_fidelity-_prob", tables.HEADLINE_LEVEL),
+    *(("infidelity", ""), ("infidelity_scaled", "")),
 )
 _SCORES = ("gini", "entropy", "mass90", "completeness")
 _EDGES = {"mask": "their messages masked", "delete": "the edges deleted"}
@@ -48,7 +51,9 @@ def quality(section: Section, palette: figures.Palette) -> Iterator[Block]:
     columns = [(name, level, semantics) for semantics in tables.SEMANTICS for name in _ACC]
     yield from comparison(section, order, columns, "The same by predicted class")
     columns = [(name, at, one) for name, at in _WIDER for one in tables.SEMANTICS]
-    yield from comparison(section, order, columns, "Over all sparsities, and over all classes")
+    yield from comparison(
+        section, order, columns, "More kinds of fidelity, over all sparsities or of the 10 edges"
+    )
     columns = [(name, "", "") for name in _SCORES]
     yield from comparison(section, order, columns, "How concentrated and how complete scores are")
     columns = tables.other_metrics(section)

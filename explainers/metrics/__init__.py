@@ -3,12 +3,17 @@
 A metric module ``<name>.py`` has a function ``<name>(case)`` that gives values by metric name, an
 array [K] with one value for each level or a single number, and ``NEEDS``: ``"predictions"`` if it
 looks at them (it is then evaluated under each semantics) or ``"scores"``.
+
+A metric that needs more predictions has a function ``draw(case, generator)`` beside it, which gives
+the edges to be kept for each, bool [M, e]; it then finds the answers in the case. What is drawn for
+a node depends on the node and the case alone. Such metrics are dear, and evaluated only if named.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,13 +26,14 @@ from explainers._discovery import discover, fetch
 from explainers.engines import analytic, batched, stock
 from explainers.engines.network import Network, prepare, to_probabilities
 from explainers.engines.problem import Problem, unit
-from explainers.metrics._case import Case, Level, levels, ranking, size
+from explainers.metrics._case import Bools, Case, Level, levels, ranking, size
 
 __all__ = ["SEMANTICS", "Case", "Level", "available", "evaluate", "levels", "ranking", "size"]
 
 SEMANTICS = ("mask", "delete")
 ENGINES = {"analytic": analytic, "batched": batched, "stock": stock}
 Row = dict[str, Any]
+_SEED = 0  # of what metrics draw
 
 
 def available() -> list[str]:
@@ -58,7 +64,7 @@ def evaluate(
             edges of the receptive field with the largest absolute scores.
         semantics: ``"mask"`` (a removed edge's messages are zero, degrees stay) or ``"delete"``
             (degrees follow); both unless said otherwise.
-        metrics: Names of metric modules; None for all.
+        metrics: Names of metric modules; None for all but those that draw further selections.
         labels: The class that counts as right for each explanation ("phenomenon"), or None for the
             model's own prediction ("model").
         truth: Which edges of ``data`` are part of a right explanation, bool [E], or None where that
@@ -83,6 +89,13 @@ def evaluate(
             raise ValueError(f"unknown semantics {name!r}; use {' or '.join(SEMANTICS)}")
     names = available() if metrics is None else metrics
     functions = {name: fetch("metrics", name) for name in names}
+    draws = {
+        name: _module(function).draw
+        for name, function in functions.items()
+        if hasattr(_module(function), "draw")
+    }
+    if metrics is None:
+        functions = {name: one for name, one in functions.items() if name not in draws}
     if labels is not None and len(labels) != len(explanations):
         raise ValueError(
             f"{len(labels)} labels for {len(explanations)} explanations; give one each"
@@ -103,7 +116,7 @@ def evaluate(
     if engine is not None and engine not in usable:
         raise ValueError(f"engine {engine!r} does not support the model; use engine='stock'")
     module = ENGINES[engine or usable[0]]
-    needs = {name: sys.modules[function.__module__].NEEDS for name, function in functions.items()}
+    needs = {name: _module(function).NEEDS for name, function in functions.items()}
     asked = tuple(semantics) if "predictions" in needs.values() else ()
     passes = 2 * len(wanted) if asked else 1
     rows: list[Row] = []
@@ -113,11 +126,15 @@ def evaluate(
         group = explanations[done : done + len(problem.fields)]
         right = None if labels is None else labels[done : done + len(group)]
         done += len(group)
-        for node, case in _cases(network, problem, group, wanted, asked, right, truth):
+        cases = list(_cases(network, problem, group, wanted, asked, right, truth))
+        for node, case in cases:
             kind = "predictions" if case.semantics else "scores"
             for name, function in functions.items():
-                if needs[name] == kind:
+                if needs[name] == kind and name not in draws:
                     rows += _rows(node, case, function, wanted)
+        for name in (name for name in functions if name in draws):
+            for node, case in _drawn(problem, cases, draws[name]):
+                rows += _rows(node, case, functions[name], wanted)
     return rows
 
 
@@ -200,16 +217,46 @@ def _cases(
             )
 
 
-@torch.no_grad()
+def _drawn(
+    problem: Problem,
+    cases: Sequence[tuple[int, Case]],
+    draw: Callable[[Case, np.random.Generator], Bools],
+) -> Iterator[tuple[int, Case]]:
+    """The cases with predictions, each with those for what ``draw`` draws."""
+    whole = problem.network.output[problem.nodes]
+    for semantics in dict.fromkeys(case.semantics for _, case in cases if case.semantics):
+        group = [(node, case) for node, case in cases if case.semantics == semantics]
+        # The same draws whatever the method: its scores are compared with others' on the same.
+        kept = [draw(case, np.random.default_rng([_SEED, node])) for node, case in group]
+        together = torch.from_numpy(np.concatenate(kept, axis=1)).to(whole.device)
+        outputs = _outputs(problem, together, semantics, alone=False)
+        answers = _numpy(to_probabilities(outputs, problem.network.return_type))
+        changes = _numpy(whole - outputs)
+        for r, (node, case) in enumerate(group):
+            change = changes[:, r, case.target]
+            yield node, replace(case, kept=kept[r], drawn=answers[:, r], changes=change)
+
+
+def _module(function: Callable[..., Any]) -> Any:
+    return sys.modules[function.__module__]
+
+
 def _predictions(problem: Problem, kept: Tensor, semantics: str, *, alone: bool) -> Tensor:
     """Probabilities [K, R, C] of the nodes, given the edges ``kept`` [K, e] of their fields."""
+    outputs = _outputs(problem, kept, semantics, alone=alone)
+    return to_probabilities(outputs, problem.network.return_type)
+
+
+@torch.no_grad()
+def _outputs(problem: Problem, kept: Tensor, semantics: str, *, alone: bool) -> Tensor:
+    """The same, as the model returns it."""
     outputs = []
     for part in kept.split(problem.copies):
         if semantics == "delete":
             outputs.append(problem.delete(part, alone=alone))
         else:
             outputs.append(problem.mask(part))
-    return to_probabilities(torch.cat(outputs), problem.network.return_type)
+    return torch.cat(outputs)
 
 
 def _numpy(tensor: Tensor) -> Any:

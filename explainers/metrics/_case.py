@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-Booleans = npt.NDArray[np.bool_]
+Bools = npt.NDArray[np.bool_]
 
 # No leading zeros: a level has one name, because names are what the results are joined on.
 _LEVEL = re.compile(r"k=[1-9][0-9]*|f=([1-9][0-9]?|100)%")
@@ -47,6 +47,9 @@ class Case:
             None where the method does not claim that its attributions add up to it.
         edge_index: [2, e] The edges' ends, as positions among the field's nodes.
         truth: [e] Whether a right explanation has the edge; None where that is not known.
+        kept: [M, e] The edges that the metric's ``draw`` keeps; None for a metric without.
+        drawn: [M, C] Probabilities given these edges; those beyond the field stay.
+        changes: [M] F(G) less the model's output given these edges, of the explained class.
     """
 
     scores: Floats
@@ -61,7 +64,10 @@ class Case:
     semantics: str
     output_change: float | None
     edge_index: Integers
-    truth: Booleans | None
+    truth: Bools | None
+    kept: Bools | None = None
+    drawn: Floats | None = None
+    changes: Floats | None = None
 
 
 class Level(str):

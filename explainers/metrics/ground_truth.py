@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from explainers.metrics._case import Booleans, Case, Floats, magnitudes, ranking
+from explainers.metrics._case import Bools, Case, Floats, magnitudes, ranking
 
 NEEDS = "scores"
 
@@ -71,7 +71,7 @@ def ground_truth(case: Case) -> dict[str, float | Floats]:
     return values
 
 
-def auroc(scores: Floats, truth: Booleans) -> float:
+def auroc(scores: Floats, truth: Bools) -> float:
     """The area under the ROC curve, by ranks: Mann and Whitney's U over the number of pairs.
 
     Args:
@@ -85,7 +85,7 @@ def auroc(scores: Floats, truth: Booleans) -> float:
     return float(u / (right * (truth.size - right)))
 
 
-def average_precision(scores: Floats, truth: Booleans) -> float:
+def average_precision(scores: Floats, truth: Bools) -> float:
     """The sum over the thresholds of precision times gain in recall; equal scores pass together.
 
     Args:
@@ -98,7 +98,7 @@ def average_precision(scores: Floats, truth: Booleans) -> float:
     return float((np.diff(hits, prepend=0) * hits / (last + 1)).sum() / hits[-1])
 
 
-def _undirected(case: Case, scores: Floats, truth: Booleans) -> tuple[Floats, Booleans]:
+def _undirected(case: Case, scores: Floats, truth: Bools) -> tuple[Floats, Bools]:
     """Sum of the scores, and whether any is right, of each pair of nodes with an edge."""
     low, high = case.edge_index.min(axis=0), case.edge_index.max(axis=0)
     _, pair = np.unique(low * (high.max() + 1) + high, return_inverse=True)

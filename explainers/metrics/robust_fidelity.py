@@ -1,0 +1,63 @@
+"""Robust fidelity: fidelity on graphs that differ little from the model's own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from explainers.metrics._case import Bools, Case, Floats, ranking
+
+NEEDS = "predictions"
+
+ALPHA_PLUS = 0.1
+ALPHA_MINUS = 0.9
+DRAWS = 20
+
+
+def draw(case: Case, generator: np.random.Generator) -> Bools:
+    """The graphs whose predictions are averaged, [2 K DRAWS, e], those of fidelity+ first.
+
+    An edge has the same random number at every level and for every method.
+    """
+    edges = case.scores.size
+    place = np.empty(edges, dtype=np.int64)
+    place[ranking(case.scores)] = np.arange(edges)
+    selected = (place < case.sizes[:, None])[:, None]  # [K, 1, e]
+    for_plus, for_minus = generator.random((2, DRAWS, edges))
+    kept = ~(selected & (for_plus < ALPHA_PLUS)), selected | (for_minus < ALPHA_MINUS)
+    both: Bools = np.concatenate(kept).reshape(2 * case.sizes.size * DRAWS, edges)
+    return both
+
+
+def robust_fidelity(case: Case) -> dict[str, Floats]:
+    r"""Fidelity+ and fidelity- in expectation over random shares of the edges, in probability.
+
+    With ``E_a(T)`` the edges of T, each kept with probability a, independently::
+
+        Fid_{a1,+} = p_c(G) - E p_c(G \ E_a1(S)),         a1 = 0.1
+        Fid_{a2,-} = p_c(G) - E p_c(S u E_a2(G \ S)),     a2 = 0.9
+
+    so that only a tenth of S is taken away, and only a tenth of the rest: the model is asked about
+    graphs that are like those it knows. With ``a1 = 1`` and ``a2 = 0`` these are fidelity+ and
+    fidelity-. Range: [-1, 1]. Direction: fidelity+ higher, fidelity- lower is better. Expectations
+    are means of 20 draws, the same for all methods.
+
+    Source: Zheng et al., "Towards Robust Fidelity for Evaluating Explainability of Graph Neural
+    Networks", arXiv:2310.01820, eq. 6 and 7 with the shares of its experiments. There G is the
+    whole input graph, and both directions of an edge fall together; here edges of the receptive
+    field fall, each direction by itself, and those beyond it stay.
+
+    Args:
+        case: With the predictions for :func:`draw`.
+
+    Returns:
+        Arrays [K]: ``robust_fidelity+_prob`` and ``robust_fidelity-_prob``.
+
+    Raises:
+        ValueError: Some probabilities are NaN or infinite.
+    """
+    assert case.drawn is not None
+    after = case.drawn[:, case.target]
+    if not np.isfinite(after).all() or not np.isfinite(case.full).all():
+        raise ValueError("the model's probabilities are NaN or infinite; fidelity needs them")
+    plus, minus = case.full[case.target] - after.reshape(2, case.sizes.size, DRAWS).mean(axis=2)
+    return {"robust_fidelity+_prob": plus, "robust_fidelity-_prob": minus}

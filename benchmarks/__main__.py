@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from benchmarks import explain
+from benchmarks import explain, listing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,35 +34,6 @@ def report(options: argparse.Namespace) -> int:
     return 0
 
 
-def tasks(options: argparse.Namespace) -> int:
-    """Lists the tasks."""
-    import benchmarks.tasks as package
-
-    definitions = {name: package.definition(name) for name in package.available()}
-    return _print(
-        {name: {"description": task.description} for name, task in definitions.items()},
-        as_json=options.json,
-    )
-
-
-def methods(options: argparse.Namespace) -> int:
-    """Lists the methods."""
-    import explainers
-
-    entries = {name: explainers.load(name).describe() for name in explainers.available()}
-    return _print(entries, as_json=options.json)
-
-
-def _print(entries: dict[str, dict[str, Any]], *, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps([{"name": name, **entry} for name, entry in entries.items()]))
-        return 0
-    width = max(map(len, entries), default=0)
-    for name, entry in entries.items():
-        print(f"{name:{width}}  {entry['description']}".rstrip())
-    return 0
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gnn-explainer-bench",
@@ -76,10 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     drawing.add_argument("folder", type=Path, metavar="DIR", help="the results folder of a run")
     drawing.set_defaults(command=report)
     explain.add_parser(commands)
-    for name, command in (("tasks", tasks), ("methods", methods)):
-        listing = commands.add_parser(name, help=f"list the {name}")
-        listing.add_argument("--json", action="store_true", help="for programs")
-        listing.set_defaults(command=command)
+    listing.add_parsers(commands)
     return parser
 
 

@@ -121,7 +121,8 @@ def explain(options: argparse.Namespace) -> int:
     for name, explanation in explanations.items():
         print(f"\n{name}, engine {methods[name].engine}")
         drawn = str(explainers.drawing.shown(explanation, options.edges))
-        for line in filter(None, [drawn, notes[name], *_tables(explanation)]):
+        features = "features" in methods[name].gives
+        for line in filter(None, [drawn, notes[name], *_tables(explanation, features)]):
             print(f"  {line}")
     print(f"\npicture: {out}")
     return 0
@@ -163,8 +164,8 @@ def _fidelity(task: Task, explanation: Explanation, edges: int) -> str:
     )
 
 
-def _tables(explanation: Explanation) -> Iterator[str]:
-    """The strongest edges, nodes and features, side by side."""
+def _tables(explanation: Explanation, features: bool) -> Iterator[str]:
+    """The strongest edges, nodes and, if the method tells them apart, features, side by side."""
     ids = explanation.n_id.tolist()
     ends = explanation.edge_index.t().tolist()
     mask = explanation.node_mask
@@ -175,8 +176,10 @@ def _tables(explanation: Explanation) -> Iterator[str]:
             [f"{ids[u]} -> {ids[v]}" for u, v in ends],
         ),
         _column("node", mask.sum(dim=1).tolist(), [str(node) for node in ids]),
-        _column("feature", mask.sum(dim=0).tolist(), [str(i) for i in range(mask.size(1))]),
     ]
+    if features:
+        names = [str(i) for i in range(mask.size(1))]
+        columns.append(_column("feature", mask.sum(dim=0).tolist(), names))
     widths = [max(map(len, column)) for column in columns]
     for cells in zip(*columns, strict=True):
         line = "   ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch_geometric.utils import remove_self_loops
 
-from benchmarks.tasks._data import data_root, tensors_sha256
+from benchmarks.tasks._data import data_root, tensors_sha256, whereabouts
 from benchmarks.tasks._models import LAYERS
 from benchmarks.tasks._own import REGISTERED, Own, is_own, register
 from benchmarks.tasks._task import Dataset, Definition, Recipe, Task, Unavailable
@@ -38,6 +38,7 @@ __all__ = [
     "is_own",
     "load",
     "resolve",
+    "whereabouts",
 ]
 
 MODELS = tuple(LAYERS)
@@ -146,6 +147,8 @@ def load(
     if isinstance(own, Own):
         if seed:
             raise ValueError(f"model seed {seed}: the task {name} brings one trained model; use 0")
+        if model != "gcn":
+            raise ValueError(f"model {model!r}: the task {name} brings its own; leave it out")
         return own.task(name, place)
     task = definition(name)
     # Checked for the generated tasks too: a mistyped folder is to be heard of at once.

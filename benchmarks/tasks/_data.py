@@ -12,10 +12,10 @@ import os
 import random
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -66,6 +66,11 @@ class Source(Generic[Content]):
         """What messages call the dataset."""
         return self.name if self.dataset is None else f"{self.dataset.__name__} {self.name}"
 
+    @property
+    def paths(self) -> list[str]:
+        """The files, relative to a data root."""
+        return [(self.folder / name).as_posix() for name in self.files]
+
 
 def data_root(root: str | os.PathLike[str] | None) -> Path:
     """The folder to look for raw files in: ``root``, else ``$GNN_BENCH_DATA``, else ``data``.
@@ -103,7 +108,7 @@ def read_raw(source: Source[Content], root: Path | None) -> tuple[Content, dict[
         ValueError: The files are there but malformed, or not the pinned ones.
     """
     wanted = data_root(root) / source.folder
-    cached = cache_dir() / "datasets" / source.folder
+    cached = _cached(source)
     for folder in (wanted, cached):
         if not _missing(source, folder):
             return _read(source, folder)
@@ -120,7 +125,30 @@ def read_raw(source: Source[Content], root: Path | None) -> tuple[Content, dict[
         ) from error
 
 
-def _missing(source: Source[Content], folder: Path) -> list[str]:
+def whereabouts(sources: Sequence[Source[Any]], root: Path | None) -> str:
+    """Where a task's raw files are; nothing is read.
+
+    ``built-in`` if it needs none, ``file`` if they are in the data root, ``cache`` if in the cache;
+    else ``download``, or ``missing`` where they cannot be downloaded: as the worst of the sources.
+    """
+    words = ("built-in", "file", "cache", "download", "missing")
+    rank = 0
+    for source in sources:
+        if not _missing(source, data_root(root) / source.folder):
+            found = "file"
+        elif not _missing(source, _cached(source)):
+            found = "cache"
+        else:
+            found = "missing" if source.dataset is None else "download"
+        rank = max(rank, words.index(found))
+    return words[rank]
+
+
+def _cached(source: Source[Any]) -> Path:
+    return cache_dir() / "datasets" / source.folder
+
+
+def _missing(source: Source[Any], folder: Path) -> list[str]:
     return [name for name in source.files if not (folder / name).is_file()]
 
 

@@ -64,6 +64,7 @@ def published(file: str, sha256: str, title: str, description: str, recipe: Reci
         description=f"{description} The instance published with PGExplainer.",
         recipe=recipe,
         build=functools.partial(_build, source, sha256),
+        sources=[source],
     )
 
 

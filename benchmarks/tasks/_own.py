@@ -83,6 +83,7 @@ class Own:
             stand_in=False,
             title=name,
             description=self.description,
+            architecture="own",
         )
 
 
@@ -91,7 +92,7 @@ REGISTERED: dict[str, Definition | Own] = {}
 
 def is_own(name: str) -> bool:
     """Whether a task's name is a Python file's."""
-    return ":" in name or name.endswith(".py")
+    return name.endswith(".py") or name.rpartition(":")[0].endswith(".py")
 
 
 def register(spec: str) -> str:

@@ -29,6 +29,7 @@ def planetoid(name: str, title: str, description: str, pins: Mapping[str, str]) 
             ``test.index`` are pickles.
     """
     files = {f"ind.{name.lower()}.{end}": sha256 for end, sha256 in pins.items()}
+    source = Source(name, files, functools.partial(_read, name), dataset=Planetoid)
     return Definition(
         title=title,
         description=description,
@@ -40,9 +41,8 @@ def planetoid(name: str, title: str, description: str, pins: Mapping[str, str]) 
             dropout=0.5,
             source="PyG, Introduction by Example, after Kipf and Welling, arXiv:1609.02907",
         ),
-        build=functools.partial(
-            _build, Source(name, files, functools.partial(_read, name), dataset=Planetoid)
-        ),
+        build=functools.partial(_build, source),
+        sources=[source],
     )
 
 

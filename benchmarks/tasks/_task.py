@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
+
+if TYPE_CHECKING:
+    from benchmarks.tasks._data import Source
 
 
 class Unavailable(RuntimeError):
@@ -101,6 +105,7 @@ class Definition:
         stand_in: Whether the data are generated to stand in for real ones.
         variants: Tasks of the same kind on other data, by a suffix: the variant ``published`` of
             ``tree-cycles`` is the task ``tree-cycles:published``.
+        sources: The raw files that ``build`` reads.
     """
 
     title: str
@@ -109,6 +114,7 @@ class Definition:
     build: Callable[[Path | None], Dataset]
     stand_in: bool = False
     variants: Mapping[str, Definition] = field(default_factory=dict)
+    sources: Sequence[Source[Any]] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +140,8 @@ class Task:
         stand_in: Whether the data are generated to stand in for real ones.
         title: A few words for headings.
         description: One or two sentences for listings.
-        architecture: The kind of the model's layers: ``gcn``, ``sage``, ``gin`` or ``gat``.
+        architecture: The kind of the model's layers: ``gcn``, ``sage``, ``gin`` or ``gat``;
+            ``own`` if a user brings the model.
     """
 
     name: str

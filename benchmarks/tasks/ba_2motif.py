@@ -32,6 +32,11 @@ def read(folder: Path) -> Data:
     return data
 
 
+SOURCE = Source(
+    name="BA-2motif", folder=Path("BA2Motif", "raw"), files={"BA-2motif.pkl": SHA256}, read=read
+)
+
+
 def build(root: Path | None) -> Dataset:
     """1,000 graphs of 25 nodes: a Barabasi-Albert graph of 20 and a motif of 5; two classes.
 
@@ -39,10 +44,7 @@ def build(root: Path | None) -> Dataset:
     ground truth is the edges inside the motif. All features are 0.1. In 40 of the graphs the motif
     is not tied to the rest.
     """
-    source = Source(
-        name="BA-2motif", folder=Path("BA2Motif", "raw"), files={"BA-2motif.pkl": SHA256}, read=read
-    )
-    data, hashes = read_raw(source, root)
+    data, hashes = read_raw(SOURCE, root)
     inside = torch.arange(len(data.x)) % (len(data.x) // len(data.y)) >= MOTIF
     return Dataset(
         data,
@@ -65,4 +67,5 @@ TASK = Definition(
         batch_size=64,
     ),
     build=build,
+    sources=[SOURCE],
 )

@@ -9,13 +9,15 @@ from benchmarks.tasks._data import files_sha256, read_raw
 from benchmarks.tasks._molecules import RECIPE, molecules
 from benchmarks.tasks._task import Dataset, Definition
 
+SOURCE = molecules("MUTAG")
+
 
 def build(root: Path | None) -> Dataset:
     """188 graphs, 3,371 nodes, 7,442 directed edges, 7 kinds of atoms, two classes.
 
     Debnath et al. 1991, doi:10.1021/jm00106a046. Class 1 is mutagenic.
     """
-    (data, _), hashes = read_raw(molecules("MUTAG"), root)
+    (data, _), hashes = read_raw(SOURCE, root)
     return Dataset(
         data,
         provenance="real molecules (TUDataset's files), split at random",
@@ -28,4 +30,5 @@ TASK = Definition(
     description="Graphs: 188 nitroaromatic compounds; the class is whether one is mutagenic.",
     recipe=dataclasses.replace(RECIPE, epochs=200),
     build=build,
+    sources=[SOURCE],
 )

@@ -23,14 +23,8 @@ def build(root: Path | None) -> Dataset:
     groups, as published with Luo et al., "PGExplainer", arXiv:2011.04573; explained are the
     mutagens that have such a group.
     """
-    (data, pairs), hashes = read_raw(molecules("Mutagenicity"), root)
-    source = Source(
-        name="Mutagenicity's edge ground truth, published with PGExplainer",
-        folder=Path("PGExplainer"),
-        files={TRUTH: None},
-        read=_read_truth,
-    )
-    marks, more = read_raw(source, root)
+    (data, pairs), hashes = read_raw(MOLECULES, root)
+    marks, more = read_raw(GROUPS, root)
     truth = by_ends(marks, pairs, data.edge_index, data.num_nodes)
     marked = torch.zeros(len(data.y), dtype=torch.bool)
     marked[data.batch[data.edge_index[0, truth]]] = True
@@ -72,10 +66,18 @@ def _read_truth(folder: Path) -> Tensor:
     return torch.from_numpy(marks.astype(bool))
 
 
+MOLECULES = molecules("Mutagenicity")
+GROUPS = Source(
+    name="Mutagenicity's edge ground truth, published with PGExplainer",
+    folder=Path("PGExplainer"),
+    files={TRUTH: None},
+    read=_read_truth,
+)
 TASK = Definition(
     title="Mutagenicity",
     description="Graphs: 4,337 molecules; the class is whether one is a mutagen. Known are the NO2 "
     "and NH2 groups.",
     recipe=RECIPE,
     build=build,
+    sources=[MOLECULES, GROUPS],
 )

@@ -11,6 +11,8 @@ import pytest
 
 import benchmarks
 import benchmarks.__main__ as command_line
+import benchmarks.tasks
+from benchmarks.tasks import _data
 from explainers import _script
 
 ROOT = Path(__file__).parents[3]
@@ -43,6 +45,51 @@ def test_methods_say_what_they_give_and_need(capsys):
     assert entries["saliency"]["gives"] == ["edges", "features"]
     assert not entries["degree"]["asks_model"]
     assert all(entry["citation"] for entry in entries.values())
+
+
+def test_tasks_say_where_their_data_are(tmp_path, monkeypatch, capsys):
+    """``file`` before ``cache`` before ``download``; a part of the files is none."""
+    (source,) = benchmarks.tasks.definition("twitch-en").sources
+    cache, root = tmp_path / "cache", tmp_path / "root"
+    root.mkdir()
+    monkeypatch.setenv("GNN_BENCH_CACHE", str(cache))
+
+    def told(name):
+        assert command_line.main(["tasks", "--json", "--data-root", str(root)]) == 0
+        entries = json.loads(capsys.readouterr().out)
+        return next(entry for entry in entries if entry["name"] == name)
+
+    assert told("karate")["data"] == "built-in"
+    assert told("twitch-en")["data"] == "download"
+    assert told("twitch-en")["files"] == ["Twitch/EN/raw/EN.npz"]
+    for folder, word in ((cache / "datasets", "cache"), (root, "file")):
+        (folder / source.folder).mkdir(parents=True)
+        (folder / source.paths[0]).write_text("")
+        assert told("twitch-en")["data"] == word
+    (root / "Planetoid/Cora/raw").mkdir(parents=True)
+    (root / "Planetoid/Cora/raw/ind.cora.x").write_text("")
+    assert told("cora")["data"] == "download"
+
+
+@pytest.mark.parametrize("name", benchmarks.tasks.available())
+def test_a_task_that_needs_files_says_so(name, tmp_path, monkeypatch):
+    """Without ``sources`` its data are built where there are no files and no network."""
+    definition = benchmarks.tasks.definition(name)
+    monkeypatch.setenv("GNN_BENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(_data, "_download", lambda source, folder: 1 / 0)
+    if not definition.sources:
+        definition.build(tmp_path)
+    else:
+        with pytest.raises(benchmarks.tasks.Unavailable, match="not here and cannot be downloaded"):
+            definition.build(tmp_path)
+
+
+def test_methods_for_programs(capsys):
+    assert command_line.main(["methods", "--json"]) == 0
+    entries = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert entries["integrated_gradients"]["engines"] == ["analytic", "batched", "stock"]
+    assert entries["integrated_gradients"]["signed"]
+    assert not entries["random"]["deterministic"]
 
 
 def test_report_is_drawn_from_the_folder(tmp_path, monkeypatch, capsys):

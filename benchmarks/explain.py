@@ -159,7 +159,7 @@ def _fidelity(task: Task, explanation: Explanation, edges: int) -> str:
     )
     value = {row["metric"]: row["value"] for row in rows}
     return (
-        f"fidelity+ {value['fidelity+_prob']:.3f}, fidelity- {value['fidelity-_prob']:.3f} "
+        f"fidelity+ = {value['fidelity+_prob']:.3f}, fidelity- = {value['fidelity-_prob']:.3f} "
         "(probability, masked)"
     )
 

@@ -124,24 +124,22 @@ def draw(
     colours = _classes(explanation, data, classes)
     texts = _labels(explanation, labels)
     positions = _positions(networkx, [explanation], [part])
+    figure: Figure | None = None
     if ax is None:
-        size = _size(positions)
+        width, height = _size(positions)
         pyplot = importlib.import_module("matplotlib.pyplot")
-        _, ax = pyplot.subplots(figsize=(size[0], size[1] + 0.9), layout="constrained")
+        figure, ax = pyplot.subplots(figsize=(width, height + 1.3), layout="constrained")
     assert ax is not None
     _panel(matplotlib, ax, explanation, part, positions, colours, texts)
     lines = _words(ax, title, str(part), note)
     if legend:
         handles = _handles(matplotlib, [(explanation, part)], colours)
-        ax.legend(
-            handles=handles,
-            loc="upper center",
-            bbox_to_anchor=(0.5, 0.0),
-            borderaxespad=1.0 + 1.3 * lines,
-            ncols=min(3, len(handles)),
-            frameon=False,
-            fontsize=8,
-        )
+        style = {"handles": handles, "ncols": min(2, len(handles)), "frameon": False, "fontsize": 8}
+        if figure is not None:
+            figure.legend(loc="outside lower center", **style)
+        else:  # below the lines, whatever else is in the figure
+            below = {"bbox_to_anchor": (0.5, 0.0), "borderaxespad": 1.0 + 1.3 * lines}
+            ax.legend(loc="upper center", **below, **style).set_in_layout(False)
     return ax
 
 
@@ -419,6 +417,7 @@ def _panel(
     if index is None:
         for edge in range(part.total):
             line(edge, arrowstyle="-", color="0.8", linewidth=0.8, zorder=1)
+    drawn = {node: positions[node] for node in part.nodes}
     both = {tuple(ends[edge]) for edge in part.edges}
     for rank, edge in enumerate(reversed(part.edges)):  # the strongest on top
         u, v = ends[edge]
@@ -426,7 +425,7 @@ def _panel(
             edge,
             arrowstyle="-|>",
             mutation_scale=8 + 4 * scaled[edge],
-            connectionstyle=f"arc3,rad={0.18 if (v, u) in both else 0.0}",
+            connectionstyle=f"arc3,rad={_bend(u, v, drawn, reverse=(v, u) in both)}",
             zorder=2 + rank / (1 + len(part.edges)),
             **_line(float(signed[edge]), scaled[edge]),
         )
@@ -461,6 +460,22 @@ def _panel(
     ax.set_aspect("equal")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
+
+
+def _bend(u: int, v: int, positions: Positions, *, reverse: bool) -> float:
+    """How much an edge is curved: around a node on its way, and aside from its reverse."""
+    start, end = np.array(positions[u]), np.array(positions[v])
+    way = end - start
+    length = float(np.hypot(*way))
+    if not length:
+        return 0.0
+    for node in positions.keys() - {u, v}:
+        beside = np.array(positions[node]) - start
+        along = float(beside @ way) / length**2
+        across = abs(float(way[0] * beside[1] - way[1] * beside[0])) / length
+        if 0 < along < 1 and across < 1.3 * _RADIUS / 72:
+            return 4 * _RADIUS / 72 / length  # half of it, times the length, is how far it bulges
+    return 0.18 if reverse else 0.0
 
 
 def _words(ax: Axes, title: str, *lines: str) -> int:

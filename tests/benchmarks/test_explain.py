@@ -41,7 +41,7 @@ def test_tables_and_picture(tmp_path, monkeypatch, capsys, karate):
         )
         values = {row["metric"]: row["value"] for row in rows}
         plus, minus = values["fidelity+_prob"], values["fidelity-_prob"]
-        assert f"fidelity+ {plus:.3f}, fidelity- {minus:.3f}" in fidelity
+        assert f"fidelity+ = {plus:.3f}, fidelity- = {minus:.3f}" in fidelity
 
 
 @pytest.mark.parametrize(

@@ -238,11 +238,27 @@ def test_an_explanation_of_the_library_and_one_of_pyg(graph, model):
 
 
 def test_a_figure_of_its_own(small):
+    """The legend takes no room from the panel, which keeps the size that its nodes need."""
     from matplotlib import pyplot
 
     ax = explainers.draw(small)
     assert ax.figure in [pyplot.figure(number) for number in pyplot.get_fignums()]
+    ax.figure.draw_without_rendering()
+    inches = ax.get_window_extent().height / ax.figure.dpi
+    assert inches > 0.9 * (ax.get_ylim()[1] - ax.get_ylim()[0])  # a unit of the panel is an inch
+    assert ax.figure.legends
     pyplot.close(ax.figure)
+
+
+def test_an_edge_goes_around_a_node_on_its_way():
+    """1 and 2 are on both sides of the explained node; an edge between them would be hidden."""
+    found = explanation([[1, 0], [2, 0], [1, 2]], [1.0, 1.0, 1.0])
+    ax = explainers.draw(found, ax=panel())
+    ways = {tuple(arrow._posA_posB): arrow for arrow in arrows(ax)}
+    at = places(ax)
+    bent = ways[at["11"], at["12"]].get_path().vertices
+    assert min(math.dist(point, at["10"]) for point in bent[1:-1]) > 0.3
+    assert ways[at["11"], at["10"]].get_connectionstyle().rad == 0
 
 
 def test_the_library_itself_needs_no_drawing_library():

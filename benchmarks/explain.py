@@ -72,6 +72,12 @@ def add_parser(commands: Any) -> None:
         "--model-seed", type=int, default=0, metavar="S", help="of the model's training"
     )
     parser.add_argument(
+        "--model",
+        default="gcn",
+        metavar="KIND",
+        help="of the layers: gcn, sage, gin or gat (default: gcn)",
+    )
+    parser.add_argument(
         "--data-root",
         type=Path,
         metavar="DIR",
@@ -103,9 +109,11 @@ def explain(options: argparse.Namespace) -> int:
         if "seed" in method.options:
             methods[name] = explainers.load(name, seed=options.seed)
     name = benchmarks.tasks.resolve(options.task)
-    out = options.out or Path(f"{name}-{options.node}.png")
+    out = options.out or Path(f"{name.replace(':', '-')}-{options.node}.png")
     try:
-        task = benchmarks.tasks.load(name, options.data_root, seed=options.model_seed)
+        task = benchmarks.tasks.load(
+            name, options.data_root, seed=options.model_seed, model=options.model
+        )
     except benchmarks.tasks.Unavailable as error:
         raise ValueError(f"--task {name} is unavailable: {error}") from error
     explanations = {}

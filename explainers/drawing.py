@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -57,8 +58,9 @@ class Shown:
     share: float
 
     def __str__(self) -> str:
-        score = f": {self.share:.0%} of the absolute score".replace("%", " %")
-        return f"{len(self.edges)} of {self.total:,} edges drawn{score if self.edges else ''}"
+        percent = f"{self.share:.0%} of the absolute score".replace("%", " %")
+        share = percent if self.edges else "none has a score"
+        return f"{len(self.edges)} of {self.total:,} edges drawn: {share}"
 
 
 def shown(explanation: Explanation, edges: int = 20) -> Shown:
@@ -181,7 +183,9 @@ def compare(
     width, height = _size(positions)
     columns = min(len(found), _COLUMNS)
     rows = -(-len(found) // columns)
-    height = rows * (height + 0.75) + 0.35 + 0.2 * len(title.splitlines())
+    fit = int(11.5 * width * columns)  # letters of the title in a line
+    lines = [part for line in title.splitlines() for part in textwrap.wrap(line, fit)]
+    height = rows * (height + 0.75) + 0.35 + 0.2 * len(lines)
     figure: Figure = matplotlib.figure.Figure(
         figsize=(width * columns, height), layout="constrained"
     )
@@ -192,7 +196,7 @@ def compare(
         _panel(matplotlib, ax, explanation, part, positions, colours, texts)
         _words(ax, name, str(part), (notes or {}).get(name, ""))
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle("\n".join(lines), fontsize=11)
     handles = _handles(matplotlib, zip(found, parts, strict=True), colours)
     figure.legend(
         handles=handles,

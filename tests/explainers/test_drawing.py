@@ -79,7 +79,7 @@ def test_an_edge_without_a_score_is_not_shown(small):
 def test_no_scores_at_all():
     part = drawing.shown(explanation([[1, 0]], [0.0]))
     assert (part.edges, part.nodes, part.share) == ([], [0], 0)
-    assert str(part) == "0 of 1 edges drawn"
+    assert str(part) == "0 of 1 edges drawn: none has a score"
 
 
 @pytest.mark.parametrize("edges", [0, -1, 2.0, True])
@@ -201,6 +201,14 @@ def test_compared_pictures_have_the_same_layout(small):
     assert [ax.get_title() for ax in figure.axes] == ["one", "two"]
     assert two.get_xlabel().endswith("\na note")
     assert one.get_xlim() == two.get_xlim()
+
+
+def test_a_long_title_keeps_to_the_figure(small):
+    figure = drawing.compare({"one": small}, title="word " * 40 + "\nlast line")
+    figure.draw_without_rendering()
+    (title,) = figure.texts
+    assert title.get_text().endswith("\nlast line")
+    assert title.get_window_extent().width < figure.bbox.width
 
 
 def test_only_explanations_of_one_node_are_compared(small):

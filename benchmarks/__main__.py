@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import explain, listing
+from benchmarks import compare, explain, listing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,8 +29,9 @@ def report(options: argparse.Namespace) -> int:
         )
     import benchmarks.report
 
-    benchmarks.report.write(folder)
-    print(folder / "report.html")
+    formats = benchmarks.report.FORMATS if options.format == "all" else (options.format,)
+    for path in benchmarks.report.write(folder, formats):
+        print(path)
     return 0
 
 
@@ -43,7 +44,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     drawing = commands.add_parser("report", help="draw the report of a results folder again")
     drawing.add_argument("folder", type=Path, metavar="DIR", help="the results folder of a run")
+    drawing.add_argument(
+        "--format",
+        choices=("html", "md", "latex", "all"),
+        default="all",
+        help="which pages to write (default: all)",
+    )
     drawing.set_defaults(command=report)
+    compare.add_parser(commands)
     explain.add_parser(commands)
     listing.add_parsers(commands)
     return parser

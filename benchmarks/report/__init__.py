@@ -15,15 +15,15 @@ from benchmarks.report.blocks import Picture
 
 __all__ = ["FORMATS", "write"]
 
-FORMATS = ("html", "md", "latex")  # their files: report.html, report.md, report.tex
+FORMATS = ("html", "md", "latex")
 
 
-def write(folder: Path, formats: Sequence[str] = FORMATS) -> None:
+def write(folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Writes the report of ``folder``, which holds ``cells/`` and ``manifest.json``.
 
     Makes ``quality.csv``, ``runtime.csv``, ``figures/`` and, of ``report.html``, ``report.md`` and
     ``report.tex``, those of the formats; an earlier report is replaced. Nothing is written if
-    something cannot be drawn.
+    something cannot be drawn. Returns the pages.
     """
     results = frames.load(folder)
     title, blocks = content.title(results), content.compose(results)
@@ -53,3 +53,4 @@ def write(folder: Path, formats: Sequence[str] = FORMATS) -> None:
             path.unlink()
     for name, page in pages.items():
         write_atomically(folder / name, page)
+    return [folder / name for name in pages]

@@ -94,13 +94,19 @@ def test_methods_for_programs(capsys):
 
 def test_report_is_drawn_from_the_folder(tmp_path, monkeypatch, capsys):
     drawn = []
-    report = SimpleNamespace(write=drawn.append)
+
+    def write(folder, formats):
+        drawn.append((folder, formats))
+        return [folder / "report.html"]
+
+    report = SimpleNamespace(write=write, FORMATS=("html", "md"))
     monkeypatch.setitem(sys.modules, "benchmarks.report", report)
     monkeypatch.setattr(benchmarks, "report", report, raising=False)
     (tmp_path / "cells").mkdir()
     assert command_line.main(["report", str(tmp_path)]) == 0
-    assert drawn == [tmp_path]
-    assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
+    assert command_line.main(["report", str(tmp_path), "--format", "md"]) == 0
+    assert drawn == [(tmp_path, ("html", "md")), (tmp_path, ("md",))]
+    assert capsys.readouterr().out.splitlines() == [str(tmp_path / "report.html")] * 2
 
 
 def test_report_of_no_results_folder(tmp_path, capsys):

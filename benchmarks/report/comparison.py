@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from benchmarks.harness.cells import Cell, load_all
+from benchmarks.harness.cells import Cell, load_all, spread
 from benchmarks.report import statistics
 from benchmarks.report.metrics import METRICS
 from benchmarks.report.sections import STOCK
@@ -323,7 +323,7 @@ def _values(cells: Sequence[Cell], other: set[tuple[str, Any]]) -> pd.Series:
         for cell in cells
         if cell.benchmark == "quality"
         and (cell.config.get("task", ""), cell.config.get("model_seed")) not in other
-        for row in cell.quality
+        for row in spread(cell.quality)
         if row["metric"] in METRICS
         and METRICS[row["metric"]].direction
         and row["metric"] != "sparsity"  # set by the level

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import benchmarks.__main__ as command_line
-from benchmarks.harness.cells import Cell, load_all, write
+from benchmarks.harness.cells import Cell, load_all, spread, write
 from benchmarks.report.comparison import compare
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -20,6 +20,7 @@ def changed(source, target, change):
     """A copy of a folder with its cells altered, under the keys that they would have."""
     shutil.copytree(source, target)
     for cell in load_all(target / "cells")[0]:
+        cell.quality = list(spread(cell.quality))
         change(cell)
         (target / "cells" / f"{cell.key}.json").unlink()
         write(target / "cells", Cell(cell.benchmark, cell.config, cell.inputs, **content(cell)))

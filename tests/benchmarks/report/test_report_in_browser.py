@@ -1,0 +1,222 @@
+"""The HTML report as a reader has it: opened from disk in a real browser, on a desk and a phone."""
+
+import shutil
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+import benchmarks.report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+EVIL = "</script><script>alert(1)</script>"
+PHONE = {"width": 390, "height": 844}
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def report(full):
+    benchmarks.report.write(full.path, ("html",))
+    return (full.path / "report.html").as_uri()
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens a page and gives it with what it asked for, complained of and wanted to tell."""
+    contexts = []
+
+    def visit(address, **options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.heard = []
+        page.on("request", lambda request: page.heard.append(f"request {request.url}"))
+        page.on("console", lambda message: page.heard.append(f"console {message.text}"))
+        page.on("pageerror", lambda error: page.heard.append(f"error {error}"))
+        page.on("dialog", lambda dialog: (page.heard.append("dialog"), dialog.dismiss()))
+        page.goto(address)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+def table(page, words):
+    """The region of the table whose caption holds the words."""
+    return page.locator(".table").filter(has=page.locator("caption", has_text=words)).first
+
+
+def column(region, position):
+    cells = region.locator(f"tbody tr:not([hidden]) > :nth-child({position + 1})")
+    return cells.all_inner_texts()
+
+
+def test_it_opens_from_disk_and_asks_for_nothing(visit, report):
+    page = visit(report)
+    assert page.heard == [f"request {report}"]
+    assert page.locator("h1").inner_text() == "GNN explainer benchmark, 2026-01-02"
+
+
+def test_nothing_may_be_fetched(visit, report):
+    page = visit(report)
+    refused = "fetch('https://example.org').then(() => 'fetched', () => 'refused')"
+    assert page.evaluate(refused) == "refused"
+    added = """() => {
+        const script = document.createElement("script");
+        script.textContent = "window.ran = true";
+        document.body.append(script);
+        return window.ran === true;
+    }"""
+    assert page.evaluate(added) is False
+
+
+def test_tables_sort_by_the_numbers(visit, report):
+    page = visit(report)
+    region = table(page, "time of one explanation")
+    heading = region.locator("thead th").nth(3)
+    values = [float(cell) for cell in column_values(region, 3)]
+    assert len(values) > 5
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert [float(cell) for cell in column_values(region, 3)] == sorted(values)
+    heading.get_by_role("button").press("Enter")  # the keyboard will do
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert [float(cell) for cell in column_values(region, 3)] == sorted(values, reverse=True)
+    region.locator("thead th").nth(0).get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") is None
+    assert column(region, 0) == sorted(column(region, 0))
+
+
+def column_values(region, position):
+    cells = region.locator(f"tbody tr > :nth-child({position + 1})")
+    return [cell.get_attribute("data-value") for cell in cells.all()]
+
+
+def test_what_has_no_value_is_last_in_both_directions(visit, report):
+    region = table(visit(report), "How concentrated".lower())
+    button = region.locator("thead th").nth(4).get_by_role("button")
+    for _ in range(2):
+        button.click()
+        values = column_values(region, 4)
+        assert values[0] is not None
+        assert values[1:] == [None] * (len(values) - 1)
+
+
+def test_tables_filter(visit, report):
+    page = visit(report)
+    region = table(page, "time of one explanation")
+    box = region.locator("xpath=preceding-sibling::p[1]")
+    box.get_by_label("Filter rows").fill("GRADIENTS batched")
+    assert column(region, 0) == ["integrated_gradients"]
+    assert column(region, 1) == ["batched"]
+    assert box.locator("output").inner_text() == "1 of 9 rows"
+    box.get_by_label("Filter rows").fill("")
+    assert len(column(region, 0)) == 9
+
+
+def test_the_bound_changes_the_recommendation(visit, report):
+    page = visit(report)
+    form = page.locator("form.choice")
+    bound, answer = form.get_by_label("median relative error below"), form.locator("output")
+    assert bound.input_value() == "1"
+    assert answer.inner_text().startswith("n_steps = 50, internal_batch_size = 50: ")
+    bound.fill("5")
+    assert answer.inner_text().startswith("n_steps = 20, internal_batch_size = 20: ")
+    bound.fill("0.01")
+    assert answer.inner_text().startswith("n_steps = 500, internal_batch_size = 100: ")
+    bound.fill("0.0001")
+    assert answer.inner_text() == "No pair that was measured has so small an error."
+    bound.fill("-1")
+    assert answer.inner_text() == "Enter a number above 0."
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_figure_is_drawn(visit, report, width):
+    page = visit(report, viewport={"width": width, "height": 900})
+    figures = page.locator("figure svg")
+    assert figures.count() == 5
+    for box in (figure.bounding_box() for figure in figures.all()):
+        assert box["width"] > 300
+        assert box["height"] > 150
+    shapes = "svg => svg.getBBox().width * svg.getBBox().height"
+    assert all(figure.evaluate(shapes) > 0 for figure in figures.all())
+
+
+def test_every_figure_has_its_data_one_click_away(visit, report):
+    page = visit(report)
+    for figure in page.locator("figure").all():
+        figure.locator("summary").click()
+        with page.expect_download() as download:
+            figure.get_by_role("link").click()
+        shown = figure.locator("pre").inner_text()
+        assert download.value.path().read_text().strip() == shown.strip()
+        assert download.value.suggested_filename.endswith(".csv")
+        assert len(shown.splitlines()) > 2
+
+
+def test_a_phone_scrolls_tables_and_not_the_page(visit, report):
+    page = visit(report, viewport=PHONE, is_mobile=True, has_touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    wide = table(page, "time of one explanation")
+    assert wide.evaluate("region => region.scrollWidth > region.clientWidth")
+
+
+def test_without_scripts_all_can_be_read(visit, report):
+    page = visit(report, java_script_enabled=False)
+    assert page.locator("button").count() == 0
+    assert not page.locator("form.choice").is_visible()
+    assert "integrated_gradients" in column(table(page, "time of one explanation"), 0)
+    page.locator("summary").first.click()
+    assert page.locator("figure pre").first.is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing_serious(visit, report, scheme, width):
+    page = visit(report, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+
+
+def test_the_contents_lead_to_every_part(visit, report):
+    page = visit(report)
+    links = page.get_by_role("navigation").get_by_role("link").all()
+    targets = [link.get_attribute("href") for link in links]
+    assert {"#verdict", "#task-twitch-sim", "#quality-twitch-sim", "#environment"} <= set(targets)
+    assert all(page.locator(target).count() == 1 for target in targets)
+
+
+def test_names_from_data_stay_text(visit, folder, settings):
+    times = [
+        {"repeat": repeat, "node": repeat, "nodes": 1, "seconds": 1.0 + repeat}
+        for repeat in range(3)
+    ]
+    for number, method in enumerate((EVIL, '"><img src=x onerror=alert(1)>', "plain")):
+        values = [number + 0.1, number + 0.2, number + 0.3]
+        for metric in ("fidelity+_prob", EVIL):
+            for level in ("k=10", "f=10%"):
+                folder.quality(method, values, metric=metric, level=level)
+        folder.add("runtime", settings(method, EVIL), runtime=times)
+        sweep = settings(method, EVIL, n_steps=10, internal_batch_size=5)
+        error = [{"node": 1, "metric": "relative_error", "value": 0.001}]
+        folder.add("ig_sweep", sweep, runtime=times, quality=error)
+    benchmarks.report.write(folder.path, ("html",))
+    address = (folder.path / "report.html").as_uri()
+    page = visit(address)
+    assert page.heard == [f"request {address}"]
+    assert page.locator("script").count() == 1
+    assert page.locator("img").count() == 0
+    assert EVIL in column(table(page, "time of one explanation"), 0)
+    assert page.locator("form.choice output").first.inner_text().startswith("n_steps = 10")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.report import closing, cost, figures, origin, quality
+from benchmarks.report import calibration, closing, cost, figures, origin, quality
 from benchmarks.report.agreement import agreement
 from benchmarks.report.axioms import axioms
 from benchmarks.report.blocks import Block, Heading
@@ -33,6 +33,7 @@ def compose(results: Results) -> list[Block]:
         blocks += _section(section, palette, results.manifest)
     return [
         *blocks,
+        *calibration.calibration(sections),
         *closing.failures(results, sections),
         *closing.meaning(results),
         *origin.environment(results),

@@ -161,6 +161,22 @@ METRICS = {
         **_paper("Ying et al.", "1903.03894"),
         bounded=True,
     ),
+    "pooled_auroc": Metric(
+        "AUROC, pooled",
+        "up",
+        "One AUROC of the edges of all explained nodes, an edge counting once for each node that "
+        "it explains, in [0, 1]; 0.5 for scores that say nothing.",
+        **_paper("Luo et al.", "2011.04573"),
+        bounded=True,
+    ),
+    "characterization_of_means": Metric(
+        "characterization (of means)",
+        "up",
+        "Harmonic mean of the mean fidelity+ and 1 - the mean fidelity-, both by accuracy on the "
+        "true class, in [0, 1].",
+        **_CHARACTERIZATION,
+        bounded=True,
+    ),
     "auroc_undirected": Metric(
         "AUROC, undirected",
         "up",

@@ -19,7 +19,7 @@ FLOOR = "random"  # the method that any other should beat
 # explained at once has a column of its own.
 _NO_VARIANT = ("seed", "bulk")
 # Benchmarks that vary options on purpose; there the options are an axis, not part of a name.
-_SWEEPS = ("ig_sweep", "scaling", "completeness")
+_SWEEPS = ("ig_sweep", "scaling", "completeness", "calibration")
 
 
 @dataclass(frozen=True, eq=False)

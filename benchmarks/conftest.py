@@ -21,7 +21,16 @@ from tqdm import tqdm
 from benchmarks.harness import environment, progress, supervisor
 from benchmarks.harness.cells import STATUSES
 from benchmarks.harness.lock import Locked
-from benchmarks.harness.plan import ALWAYS, DEVICES, PLAN, PREFERRED, PROFILES, Plan, make_plan
+from benchmarks.harness.plan import (
+    ALWAYS,
+    DEVICES,
+    EXECUTORS,
+    PLAN,
+    PREFERRED,
+    PROFILES,
+    Plan,
+    make_plan,
+)
 from benchmarks.harness.run import RUN, Run, default_folder
 
 if TYPE_CHECKING:
@@ -70,6 +79,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--resume", action="store_true", help="keep the finished cells of --results DIR"
+    )
+    group.addoption(
+        "--executor",
+        default="local",
+        metavar="|".join(EXECUTORS),
+        help="run in this process, or on the workers of a Ray cluster (default: local)",
+    )
+    group.addoption(
+        "--address", metavar="HOST:PORT", help="the Ray cluster (default: one on this machine)"
+    )
+    group.addoption(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="work on N things at once on the Ray cluster (default: its CPUs or GPUs)",
     )
     group.addoption(
         "--cell-timeout",
@@ -133,6 +157,9 @@ def pytest_configure(config: pytest.Config) -> None:
             trust_data=option("trust_data"),
             results=Path(orders.folder) if orders and again else option("results"),
             resume=again or option("resume"),
+            executor=option("executor"),
+            address=option("address"),
+            workers=option("workers"),
         )
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
@@ -197,6 +224,19 @@ def pytest_collection(session: pytest.Session) -> None:
         for name, message in run.unavailable.items():
             print(f"\n{name} is unavailable: {message}\n")
     config.stash[PLAN] = dataclasses.replace(run.plan, tasks=tasks)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Runs the tests elsewhere if the plan says so."""
+    run = session.config.stash.get(RUN, None)
+    if run is None or run.plan.executor != "ray" or session.testsfailed:
+        return None
+    from benchmarks.harness import cluster
+
+    with _uncaptured(session.config):
+        cluster.run(session, run)
+    return True
 
 
 @pytest.hookimpl(wrapper=True)

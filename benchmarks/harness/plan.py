@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from benchmarks.tasks import Task
 
 DEVICES = ("cpu", "cuda")
+EXECUTORS = ("local", "ray")
 # The variable with which tox's environments choose; `--device` has the last word.
 DEVICE_VARIABLE = "GNN_BENCH_DEVICE"
 
@@ -62,6 +64,9 @@ class Plan:
         data_root: Folder with raw files, or None for the usual places.
         results: The results folder asked for, or None for a new one.
         resume: Whether cells that are in the results folder already are kept.
+        executor: ``local`` or ``ray``.
+        address: Of the Ray cluster; None for one on this machine.
+        workers: How many tests the cluster may be at, or None for as many as it has CPUs or GPUs.
     """
 
     profile: str
@@ -74,6 +79,9 @@ class Plan:
     data_root: Path | None = None
     results: Path | None = None
     resume: bool = False
+    executor: str = "local"
+    address: str | None = None
+    workers: int | None = None
 
     def pick(self, task: Task) -> list[int]:
         """The nodes of ``task`` to explain: the first ``nodes`` of its fixed order, or all."""
@@ -108,6 +116,9 @@ def make_plan(
     data_root: Path | None = None,
     results: Path | None = None,
     resume: bool = False,
+    executor: str = "local",
+    address: str | None = None,
+    workers: int | None = None,
 ) -> Plan:
     """Checks the options before any work, the cheap ones first.
 
@@ -117,7 +128,7 @@ def make_plan(
     """
     if profile not in PROFILES:
         raise ValueError(f"--profile {profile}: unknown; use {' or '.join(PROFILES)}")
-    for option, number in (("--nodes", nodes), ("--seeds", seeds)):
+    for option, number in (("--nodes", nodes), ("--seeds", seeds), ("--workers", workers)):
         if number is not None and number < 1:
             raise ValueError(f"{option} {number}: is to be 1 or more")
     if cell_timeout is not None and not cell_timeout >= 0:
@@ -133,6 +144,7 @@ def make_plan(
             "there, or leave the option out"
         )
     _check_results(results, resume)
+    _check_executor(executor, address, workers)
 
     import benchmarks.tasks
     import explainers
@@ -166,6 +178,9 @@ def make_plan(
         data_root=data_root,
         results=results,
         resume=resume,
+        executor=executor,
+        address=address,
+        workers=workers,
     )
 
 
@@ -234,6 +249,18 @@ def _check_results(results: Path | None, resume: bool) -> None:
         raise ValueError(
             f"--results {results}: the folder is not empty; add --resume to go on with its run, or "
             "name another folder"
+        )
+
+
+def _check_executor(executor: str, address: str | None, workers: int | None) -> None:
+    if executor not in EXECUTORS:
+        raise ValueError(f"--executor {executor}: unknown; use {' or '.join(EXECUTORS)}")
+    for option, value in (("--address", address), ("--workers", workers)):
+        if value is not None and executor != "ray":
+            raise ValueError(f"{option} {value}: is for --executor ray only; add it")
+    if executor == "ray" and importlib.util.find_spec("ray") is None:
+        raise ValueError(
+            "--executor ray: Ray is not installed; install the extra: pip install -e '.[bench,ray]'"
         )
 
 

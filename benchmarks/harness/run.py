@@ -57,6 +57,8 @@ class Run:
         self._described: dict[tuple[str, int], dict[str, Any]] = {}
         self._written: dict[str, str] = {}  # identity -> key
         self._resources = ExitStack()
+        self._elsewhere = False
+        self._workers: list[dict[str, Any]] = []
 
     def open(self) -> None:
         """Makes the folder and locks it; if the plan says so, takes over the cells that are there.
@@ -86,7 +88,7 @@ class Run:
     @property
     def loaded(self) -> bool:
         """Whether any task could be had."""
-        return bool(self._tasks)
+        return bool(self._tasks) or self._elsewhere
 
     # ---------------------------------------------------------------------------------- tasks
 
@@ -255,6 +257,17 @@ class Run:
 
     # ------------------------------------------------------------------------------- manifest
 
+    def merge(self, manifest: Mapping[str, Any]) -> None:
+        """Takes over what a worker's manifest knows of tasks, and on what the worker runs."""
+        for entry in manifest.get("tasks", ()):
+            self._described[entry["name"], entry["model_seed"]] = entry
+            self._elsewhere = True
+        for entry in manifest.get("unavailable", ()):
+            self._missing.setdefault(entry["task"], entry["message"])
+        machine = {name: manifest.get(name) for name in ("platform", "cpu", "gpu")}
+        if manifest and machine not in self._workers:
+            self._workers.append(machine)
+
     def write_manifest(self) -> Path:
         """Writes ``manifest.json`` with what is known so far."""
         content = environment.manifest(
@@ -267,6 +280,8 @@ class Run:
             ],
             git=self.git,
         )
+        if self._workers:
+            content["workers"] = self._workers
         path = self.folder / "manifest.json"
         write_atomically(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
         return path

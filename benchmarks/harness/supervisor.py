@@ -32,6 +32,8 @@ from benchmarks.harness.cells import Cell, write
 
 # Set for the child: a JSON object with the entries of `Orders`.
 VARIABLE = "GNN_BENCH_SUPERVISED"
+# Set for a supervisor that is to die with the process that started it.
+WITH_PARENT = "GNN_BENCH_WITH_PARENT"
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,15 @@ def orders() -> Orders | None:
         return None
     found = Orders(**json.loads(text))
     os.set_inheritable(found.pipe, False)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    _die_with_parent()
     if os.getppid() != found.parent:
         os._exit(1)
     return found
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def at_test(test: str, stand_in: Cell) -> None:
@@ -134,6 +140,8 @@ def run(arguments: Sequence[str], directory: Path, folder: Path, limit: float) -
         limit: Seconds that a child may be at one cell, or at what a test does before it; 0 is none.
     """
     skip: list[str] = []
+    if os.environ.pop(WITH_PARENT, None):
+        _die_with_parent()
     while True:
         status, at = _child(arguments, directory, folder, limit, skip)
         if at.ended:

@@ -1,0 +1,117 @@
+"""``--executor ray``: the same quality as in one process, also if a worker dies on the way."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from benchmarks.harness import cluster
+from benchmarks.harness.cells import load_all, spread
+
+ROOT = Path(__file__).parents[3]
+METHODS = ("random", "degree", "saliency")
+
+
+def item(number, **parameters):
+    path = Path(f"test_{'runtime' if 'repeat' in parameters else 'quality'}.py")
+    return SimpleNamespace(
+        nodeid=f"{path}::{number}", path=path, callspec=SimpleNamespace(params=parameters)
+    )
+
+
+def test_what_is_paired_is_one_unit():
+    timed = [
+        item(f"{task}-{seed}-{repeat}-{variant}", task_name=task, model_seed=seed, repeat=repeat)
+        for task in ("cora", "karate")
+        for seed in (0, 1)
+        for repeat in range(3)
+        for variant in range(5)
+    ]
+    scored = [item(n, task_name=t, model_seed=0) for t in ("cora", "karate") for n in range(8)]
+    found = cluster.units([*timed, *scored], workers=2)
+    tests = [name for unit in found for name in unit.tests]
+    assert sorted(tests) == sorted(entry.nodeid for entry in [*timed, *scored])
+    alone = [unit.tests for unit in found if unit.timed]
+    assert len(alone) == 2 * 2 * 3
+    assert all(len({name.rpartition("-")[0] for name in tests}) == 1 for tests in alone)
+    shared = [unit.tests for unit in found if not unit.timed]
+    assert [len(tests) for tests in shared] == [2] * 8
+
+
+def command(folder, *arguments):
+    return [
+        *(sys.executable, "-m", "pytest", "benchmarks/test_quality.py", "--benchmark-only"),
+        *("--task", "karate", "--nodes", "2", "--results", str(folder), *arguments),
+        *(f"--method={name}" for name in METHODS),
+    ]
+
+
+def quality(folder):
+    """Status and values by task and method; the key has the number of threads in it."""
+    cells, problems = load_all(folder / "cells")
+    assert problems == []
+    return {cell.config["method"]: (cell.status, list(spread(cell.quality))) for cell in cells}
+
+
+def work_in_progress(driver):
+    """The Ray workers of the driver whose pytest has begun."""
+    found = []
+    for process in psutil.Process(driver.pid).children(recursive=True):
+        try:
+            if "ray::_work" in " ".join(process.cmdline()) and process.children(recursive=True):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def test_a_killed_worker_changes_no_value(tmp_path):
+    pytest.importorskip("ray", reason="needs Ray (the extra `ray`); runs in tox -e ray")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    local, spread_out = tmp_path / "local", tmp_path / "ray"
+    subprocess.run(command(local), cwd=ROOT, env=environment, check=True, capture_output=True)
+    arguments = command(spread_out, "--executor", "ray", "--workers", "2")
+    with subprocess.Popen(
+        arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as driver:
+        end = time.monotonic() + 120
+        while not (workers := work_in_progress(driver)):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        below = workers[0].children(recursive=True)
+        workers[0].kill()
+        output, _ = driver.communicate(timeout=300)
+    assert "a worker died" in output
+    assert driver.returncode == 0, output
+    assert not [process for process in below if process.is_running()]  # nothing is left behind
+    assert quality(spread_out) == quality(local)
+    assert set(quality(local)) == set(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--executor", "mpi"], "--executor mpi: unknown; use local or ray"),
+        (["--workers", "2"], "--workers 2: is for --executor ray only; add it"),
+        (["--executor", "ray", "--workers", "0"], "--workers 0: is to be 1 or more"),
+    ],
+)
+def test_bad_options(tmp_path, arguments, message):
+    done = subprocess.run(
+        command(tmp_path / "out", *arguments), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 4
+    assert message in done.stderr
+
+
+def test_without_ray(monkeypatch):
+    from benchmarks.harness import plan
+
+    monkeypatch.setattr(plan.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"Ray is not installed; install the extra: pip install"):
+        plan.make_plan(executor="ray")

@@ -48,6 +48,20 @@ def test_every_requirement_is_pinned(name):
     assert re.fullmatch(r"[0-9.]+", pinned[name])
 
 
+def test_the_lowest_versions_are_those_declared():
+    declared = [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["tests"]]
+    declared += PROJECT["project"]["optional-dependencies"]["bench"]
+    lowest = dict(re.match(r"([\w.-]+).*>=([\d.]+)", entry).groups() for entry in declared)
+    pinned = dict(
+        line.split("==")
+        for line in (ROOT / "constraints-lowest.txt").read_text().splitlines()
+        if not line.startswith("#")
+    )
+    assert pinned.keys() == lowest.keys()
+    for name, version in lowest.items():
+        assert f"{pinned[name]}.".startswith(f"{version}."), name
+
+
 @pytest.mark.parametrize("name", ["constraints.txt", "tox.ini", "pyproject.toml", ".ci/run"])
 def test_no_index_and_no_folder_of_one_machine(name):
     text = (ROOT / name).read_text()
@@ -65,6 +79,19 @@ def test_tox_has_the_matrix():
     tox.read(ROOT / "tox.ini")
     assert "py3{11,12,13}-{cpu,cuda}" in tox["tox"]["env_list"]
     assert "bench-{cpu,cuda}" in tox["tox"]["env_list"]
+
+
+def test_every_fault_has_its_test():
+    """The tests that the table of faults names exist, with their parameters."""
+    rows = [line for line in (ROOT / "docs" / "faults.md").read_text().splitlines() if "::" in line]
+    assert len(rows) > 20
+    for row in rows:
+        (named,) = re.findall(r"`(test_\w+\.py)::(test_\w+)(?:\[(\w+)\])?`", row)
+        file, test, parameter = named
+        (path,) = (ROOT / "tests").rglob(file)
+        text = path.read_text()
+        assert re.search(rf"^def {test}\(", text, flags=re.MULTILINE), row
+        assert not parameter or f'"{parameter}"' in text, row
 
 
 def test_numbers_in_the_readme_come_from_a_report():

@@ -104,6 +104,13 @@ def test_training_works_where_gradients_are_off() -> None:
         assert weights(train(seed=1)) == expected
 
 
+def test_no_name_leads_out_of_the_cache(cache: Path) -> None:
+    _training.trained(karate.build(None).data, RECIPE, 0, "../../over/there")
+    (kept,) = cache.rglob("*.pt")
+    assert kept.parent == cache / "checkpoints"
+    assert "over-there" in kept.name
+
+
 def test_a_checkpoint_is_used_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = weights(train())
     assert [path.suffix for path in (cache / "checkpoints").iterdir()] == [".pt"]

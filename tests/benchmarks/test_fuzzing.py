@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from benchmarks.harness.plan import PROFILES, make_plan
 from benchmarks.tasks import _training, karate, twitch_en
-from benchmarks.tasks._models import GCN
+from benchmarks.tasks._models import GNN
 
 few = hypothesis.settings(max_examples=40, deadline=None)
 short = st.text(max_size=8)
@@ -80,7 +80,7 @@ def checkpoint(tmp_path_factory):
     """A checkpoint's bytes, and the weights in it."""
     path = tmp_path_factory.mktemp("checkpoint") / "a.pt"
     data = karate.build(None).data
-    model = GCN([data.num_features, 4, 4])
+    model = GNN([data.num_features, 4, 4])
     _training._store(model, path)
     return path.read_bytes(), model.state_dict()
 
@@ -92,7 +92,7 @@ def test_checkpoints(tmp_path_factory, checkpoint, other, change):
     path = tmp_path_factory.mktemp("checkpoint") / "a.pt"
     path.write_bytes(damaged(content, *change) if other is None else other)
     dims = [weights["convs.0.lin.weight"].size(1), 4, 4]
-    model = GCN(dims)
+    model = GNN(dims)
     with torch.random.fork_rng():
         torch.manual_seed(1)
         for parameter in model.parameters():

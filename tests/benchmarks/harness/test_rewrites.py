@@ -5,14 +5,14 @@ import torch
 from torch import nn
 
 from benchmarks.harness.rewrites import REWRITES
-from benchmarks.tasks._models import GCN
+from benchmarks.tasks._models import GNN
 
 
 @pytest.mark.parametrize("name", REWRITES)
 @pytest.mark.parametrize("dims", [[5, 8, 3], [5, 8, 6, 3], [5, 3]])
 def test_the_same_function(name, dims):
     torch.manual_seed(0)
-    model = GCN(dims).double().eval().requires_grad_(False)
+    model = GNN(dims).double().eval().requires_grad_(False)
     for conv in model.convs:
         nn.init.normal_(conv.bias)
     x = torch.randn(20, 5, dtype=torch.float64)
@@ -30,7 +30,7 @@ def test_the_same_function(name, dims):
 
 
 def test_weights_go_one_by_one():
-    model = GCN([2, 3, 2]).eval()
+    model = GNN([2, 3, 2]).eval()
     nn.init.normal_(model.convs[0].bias)
     other = REWRITES["widened"](model, torch.Generator().manual_seed(0))
     x, edge_index = torch.randn(4, 2), torch.tensor([[0, 1, 2], [1, 2, 3]])

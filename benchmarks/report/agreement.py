@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pandas as pd
 
 from benchmarks.report import figures, statistics
-from benchmarks.report.blocks import NOTHING, Block, Entry, Heading, Table, estimate
+from benchmarks.report.blocks import NOTHING, Block, Entry, Heading, Table, estimate, measured
 from benchmarks.report.frames import natural
 from benchmarks.report.metrics import metric
 from benchmarks.report.sections import Section
@@ -72,4 +73,5 @@ def _mean(rows: pd.DataFrame, name: str) -> Entry:
     values = rows[rows["metric"] == name].groupby("node")["value"].mean()
     if values.empty:
         return Entry(NOTHING)
-    return Entry(estimate(statistics.mean(values.to_numpy()), bounded=metric(name).bounded))
+    text = partial(estimate, bounded=metric(name).bounded)
+    return measured(text, statistics.mean(values.to_numpy()))

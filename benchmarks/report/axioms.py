@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import pandas as pd
 
 from benchmarks.report import statistics
-from benchmarks.report.blocks import NOTHING, Block, Entry, Heading, Table, estimate, number
+from benchmarks.report.blocks import (
+    NOTHING,
+    Block,
+    Entry,
+    Heading,
+    Table,
+    estimate,
+    measured,
+    number,
+)
 from benchmarks.report.frames import natural
 from benchmarks.report.metrics import metric
 from benchmarks.report.sections import Section
@@ -49,8 +59,8 @@ def _axiom(rows: pd.DataFrame, name: str) -> Entry:
     if values.empty:
         return Entry(NOTHING)
     if name == _VIOLATIONS:
-        return Entry(estimate(statistics.mean(values.to_numpy()), bounded=True))
-    return Entry(number(float(values.max())))
+        return measured(partial(estimate, bounded=True), statistics.mean(values.to_numpy()))
+    return measured(number, float(values.max()))
 
 
 def _quadratures(section: Section, rows: pd.DataFrame) -> Table:
@@ -66,7 +76,7 @@ def _quadratures(section: Section, rows: pd.DataFrame) -> Table:
         "the nodes.",
         ("quadrature", *(f"{steps} steps ↓" for steps in medians.columns)),
         [
-            [Entry(str(name)), *(Entry(number(value)) for value in line)]
+            [Entry(str(name)), *(measured(number, value) for value in line)]
             for name, line in zip(medians.index, medians.to_numpy(), strict=True)
         ],
     )

@@ -110,14 +110,19 @@ def calibration(sections: Sequence[Section]) -> Iterator[Block]:
         if ours is None:
             continue
         names = metric(published.metric).title, published.level
+        gap = ours.value - published.value
         rows.append(
             [
                 Entry(f"{published.method}, {published.task}"),
                 Entry(", ".join(names)),
-                Entry(estimate(ours, bounded=True)),
-                Entry(number(published.value, bounded=True), url=published.source.url),
-                Entry(f"{ours.value - published.value:+.3f}"),
-                Entry(str(ours.n)),
+                Entry(estimate(ours, bounded=True), value=ours.value),
+                Entry(
+                    number(published.value, bounded=True),
+                    url=published.source.url,
+                    value=published.value,
+                ),
+                Entry(f"{gap:+.3f}", value=gap),
+                Entry(str(ours.n), value=ours.n),
                 Entry(published.source.name, url=published.source.url),
             ]
         )

@@ -38,7 +38,15 @@ def agreement(section: Section) -> Iterator[Block]:
         "score, means over the nodes. Left: Kendall's tau-b over all edges, 0 for unrelated "
         "orders. Right: share of the ten highest edges that two methods have in common.",
         figures.agreement(matrices),
-        pd.concat(matrices, names=["measure", "method"]).reset_index() if matrices else None,
+        pd.DataFrame(
+            [
+                (title, one, other, square.loc[one, other])
+                for title, square in matrices.items()
+                for one in square.index
+                for other in square.columns
+            ],
+            columns=["measure", "method", "other", "mean"],
+        ),
     )
     names = [name for name in _STABILITY if (rows["metric"] == name).any()]
     if names:

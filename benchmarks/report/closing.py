@@ -43,7 +43,9 @@ def meaning(results: Results) -> Iterator[Block]:
         "intervals of 2,000 resamples with a fixed seed. A method is not distinguishable from the "
         "best if p >= 0.05 in Wilcoxon's signed-rank test, corrected by Holm over the methods, or "
         "if the interval of their difference holds zero; nor does one method beat another then. "
-        "The best is chosen by the same data, and with few nodes the test can tell little apart."
+        "The best is chosen by the same data, and with few nodes the test can tell little apart. "
+        "A method is better than the floor beyond chance if p < 0.05 in the one-sided test, "
+        "corrected in the same way."
     )
     used = {str(name) for name in results.quality["metric"].unique()}
     rows = []

@@ -34,7 +34,12 @@ def ranks(section: Section, palette: figures.Palette) -> Iterator[Block]:
         "CD, the critical difference of Nemenyi's test at 0.05, or Friedman's test finds no "
         "difference at all.",
         figures.ranks(found, palette),
-        pd.DataFrame({title: one.means for title, one in found.items()})
-        .rename_axis("method")
-        .reset_index(),
+        pd.DataFrame(
+            [
+                (title, method, rank, one.distance, one.n)
+                for title, one in found.items()
+                for method, rank in one.means.items()
+            ],
+            columns=["metric", "method", "mean_rank", "critical_difference", "n"],
+        ),
     )

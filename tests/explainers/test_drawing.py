@@ -182,6 +182,13 @@ def test_nodes_around_a_hub_do_not_overlap(second):
     assert nearest > diameter
 
 
+def test_what_hangs_at_a_node_is_on_its_side():
+    """Edges to the only neighbour do not cross the explained node."""
+    edges = [[1, 0], *([leaf, 1] for leaf in range(2, 12))]
+    at = places(explainers.draw(explanation(edges, [1.0] * 11), ax=panel()))
+    assert all(at[name][1] > at["10"][1] for name in at if name != "10")
+
+
 def test_edges_that_lead_nowhere_near_the_node():
     """The strongest edge is two hops away; what joins it to the explained node is not drawn."""
     found = explanation([[1, 0], [2, 1], [3, 2]], [0.1, 0.2, 0.9])

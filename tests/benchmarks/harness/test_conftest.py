@@ -159,6 +159,8 @@ def test_default_folder_is_new(bench, pytester):
 
 def test_a_failing_benchmark_is_a_cell(bench, pytester, monkeypatch):
     monkeypatch.setattr(explainers, "available", lambda: ["broken", "random"])
+    load = explainers.load
+    monkeypatch.setattr(explainers, "load", lambda name: load(name.replace("broken", "random")))
     result = bench("--task", "karate", "--results", "out")
     result.assert_outcomes(passed=3, failed=2)
     assert result.ret == 1

@@ -183,7 +183,6 @@ def test_one_model_has_one_seed():
     ("spec", "message"),
     [
         ("own_model.py", "write it as path/to/file.py:function"),
-        ("own_model.txt:f", "write it as path/to/file.py:function"),
         ("no.py:f", "there is no file no.py; check the path"),
         ("own_model.py:train", "has no 'train', or it gives None; it has the functions trained"),
     ],

@@ -146,7 +146,7 @@ def test_the_bound_changes_the_recommendation(visit, report):
 def test_every_figure_is_drawn(visit, report, width):
     page = visit(report, viewport={"width": width, "height": 900})
     figures = page.locator("figure svg")
-    assert figures.count() == 5
+    assert figures.count() == page.locator("figure").count() >= 5
     for box in (figure.bounding_box() for figure in figures.all()):
         assert box["width"] > 300
         assert box["height"] > 150

@@ -9,7 +9,7 @@ import pytest
 import benchmarks.report
 from benchmarks.report import latex
 
-EVIL = r"\input{/etc/passwd} & 50% $x_1^2$ #1 ~ {a} <b> ↑ 𝔘"
+EVIL = r"\input{/etc/passwd} & 50% $x_1^2$ #1 ~ {a} <b> ↑ →"
 
 
 @pytest.mark.parametrize(

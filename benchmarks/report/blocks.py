@@ -104,10 +104,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class Option:
-    """One that can be chosen: its error, its cost, and the words that recommend it."""
+    """One that can be chosen: its error, and the words that recommend it."""
 
     error: float
-    seconds: float
     text: str
 
 
@@ -118,7 +117,7 @@ class Choice:
     Attributes:
         label: What the bound is for.
         bound: The bound to begin with.
-        options: What there is to choose from.
+        options: What there is to choose from, the cheapest first.
         none: What to say if no option is good enough.
     """
 

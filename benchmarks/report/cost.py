@@ -100,10 +100,7 @@ def _recommended(pairs: list[tables.Pair]) -> Iterator[Block]:
     eligible = tables.eligible(pairs)
     if not eligible:
         return
-    options = [
-        Option(pair.values["relative_error"], pair.values["seconds"], _recommendation(pair))
-        for pair in eligible
-    ]
+    options = [Option(pair.values["relative_error"], _recommendation(pair)) for pair in eligible]
     none = "No pair that was measured has so small an error."
     yield Choice("median relative error below", tables.MAX_ERROR, options, none)
     rows = []

@@ -1,4 +1,4 @@
-"""Integrated Gradients of two GCNConv layers with a ReLU between, by their algebra.
+"""Integrated Gradients and plain gradients of one or two GCNConv layers, by their algebra.
 
 Along the path both x and the edge mask are scaled by a; self loops are not masked. With Y = X W1,
 the first layer's pre-activation at node u is
@@ -15,312 +15,313 @@ where c_vu is the second layer's norm of the edges u -> v, and l_vu that of v's 
 Then, in the explanation of v,
 
     edge w -> u:      n_wu <Y_w, G(v, u)>, and into v also n'_wv sum of weight * <h_w(a), q_v(a)>,
-    features of w:    x_w * W1 (sum over edges w -> u of n_wu G(v, u), and n_ww K(v, w)).
+    features of w:    x_w * (sum over edges w -> u of n_wu W1 G(v, u), and n_ww W1 K(v, w)).
 
-The steps are summed before any edge is touched. P is quadratic in a, so for each hidden unit the
-steps with P > 0 are at most two runs, and B_k is a difference of prefix sums of q_v over the steps:
-many steps cost little more than few. Points and weights of the quadrature are Captum's; the sums
-are those of the stock engine in another order.
+The steps are summed before any edge is touched, and W1 is applied before any edge is touched: an
+edge costs one inner product, and one row that is added to its source's.
 
-Two layers only: with a third, the gradient at the first depends on v through every node between,
-and no sum over the steps can be taken before the edges.
+With one layer, P_v(a) is the result itself: G(v, v) = sum of weight * a * g_v, K(v, v) = sum of
+weight * g_v. With a third, the gradient at the first depends on v through every node between, and
+no sum over the steps can be taken before the edges.
+
+Points and weights of the quadrature are Captum's; the sums are those of the stock engine in
+another order.
 """
 
 from __future__ import annotations
 
-import warnings
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch_geometric.explain.config import ModelReturnType
 
 from explainers.engines import batched
 from explainers.engines.batched import BatchedProblem
-from explainers.engines.fields import Fields
+from explainers.engines.fields import Reach, ends, expand, reach
+from explainers.engines.gcn import Stack, csr, products, times
 from explainers.engines.network import Network, alike, is_normalised
+from explainers.engines.path import Path
 from explainers.engines.problem import groups
+
+Finish = Callable[[Tensor, Tensor], Tensor]
+
+# What a problem's answer takes on a CPU, in bytes: in its caches it is written faster.
+CACHED = 16 * 2**20
+BLOCK = 60_000  # entries of feature scores on a CPU at a time
+
+
+class Middle:
+    """The inner nodes of some fields, each once: what the second layer reads.
+
+    Args:
+        stack: The layers.
+        nodes: [U], ids, ascending.
+        alone: Whether they are of one field only.
+    """
+
+    def __init__(self, stack: Stack, nodes: Tensor, *, alone: bool) -> None:
+        self.stack, self.nodes, self.alone = stack, nodes, alone
+        self._path: tuple[object, Path] | None = None
+
+    def path(self, alphas: Sequence[float]) -> Path:
+        """The nodes along the path; kept, as all problems of a call ask for the same."""
+        if self._path is None or self._path[0] is not alphas:
+            points = self.stack.y.new_tensor(alphas)
+            self._path = alphas, Path(self.stack, self.nodes, points, alone=self.alone)
+        return self._path[1]
 
 
 @dataclass(frozen=True)
-class _Stack:
-    """The two layers, and what of them does not depend on the explained node.
+class Sums:
+    """Gradients of R nodes summed along the path, before any edge is touched.
 
     Attributes:
-        w1: [H, F], b1 [H], w2 [C, H], b2 [C]: weights and biases.
-        n1: Norms of the first layer, of edges [E'] and of self loops [N]; n2 of the second.
-        y: [N, H], the transformed features Y.
-        a: [N, H], their sums A over the incoming edges.
+        g: [P, H], G of the inner nodes.
+        k: [P, H], their K.
+        last: [L], what the edges into the explained nodes get from the second layer; None with
+            one.
     """
 
-    w1: Tensor
-    b1: Tensor
-    w2: Tensor
-    b2: Tensor
-    n1: tuple[Tensor, Tensor]
-    n2: tuple[Tensor, Tensor]
-    y: Tensor
-    a: Tensor
-
-    @classmethod
-    def of(cls, network: Network) -> _Stack:
-        """Takes the layers apart; the first is the one whose input has the features' width."""
-        one, two = network.layers
-        norms = []
-        for layer in (one, two):
-            edges, loops = network.norm(layer)
-            norms.append((edges, loops if len(loops) else edges.new_zeros(network.num_nodes)))
-        w1, w2 = one.lin.weight, two.lin.weight
-        b1, b2 = (
-            w.new_zeros(len(w)) if layer.bias is None else layer.bias
-            for layer, w in ((one, w1), (two, w2))
-        )
-        y = network.x @ w1.t()
-        index = network.index
-        # The index has the edges by destination: a sparse product, with nothing of size E x H.
-        edges, shape = norms[0][0][index.edge], (network.num_nodes,) * 2
-        a = sparse_product(index.ptr, index.source, edges, shape, y)
-        return cls(w1, b1, w2, b2, norms[0], norms[1], y, a)
+    g: Tensor
+    k: Tensor
+    last: Tensor | None
 
 
-def sparse_product(
-    ptr: Tensor, column: Tensor, values: Tensor, shape: tuple[int, int], dense: Tensor
-) -> Tensor:
-    """A matrix in CSR times a dense one."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        matrix = torch.sparse_csr_tensor(ptr, column, values, shape, check_invariants=False)
-    return matrix @ dense
+@dataclass(frozen=True)
+class LastEdges:
+    """The L edges into the explained nodes: those of the second layer that matter.
 
+    Attributes:
+        ptr: [R + 1]; the edges into explained node r are those from ``ptr[r]`` to ``ptr[r + 1]``.
+        place: [L], their places among the edges as they are found.
+        field: [L].
+        source: [L], the place of the source of each among the inner nodes.
+    """
 
-DIRECT = 500_000  # entries of [U, S, H]
+    ptr: Tensor
+    place: Tensor
+    field: Tensor
+    source: Tensor
 
 
 class AnalyticProblem(BatchedProblem):
-    """R receptive fields of a two-layer GCN."""
+    """R receptive fields of a GCN of one or two layers."""
 
     def __init__(
         self,
         network: Network,
-        fields: Fields,
+        found: Reach,
         nodes: Tensor,
         targets: Tensor,
         memory_budget: int,
+        middle: Middle | None = None,
     ) -> None:
-        super().__init__(network, fields, nodes, targets, memory_budget)
-        self.stack = _prepared(network)
-        # The edges into the explained nodes, and the nodes that the second layer reads.
-        into = fields.edge_index[1] == fields.roots[fields.edge_field]
-        self.last = into.nonzero().view(-1)
-        inner = torch.zeros(len(fields.n_id), dtype=torch.bool, device=into.device)
-        inner[fields.roots] = True
-        inner[fields.edge_index[0, self.last]] = True
-        self.inner = inner.nonzero().view(-1)
-        self.pair = inner.cumsum(0) - 1  # position in `inner` of a node that is there
-        self.pair_field = fields.node_field[self.inner]
-        self.unique, self.which = fields.n_id[self.inner].unique(return_inverse=True)
-        # Of each edge into an explained node, the source's position in `unique`.
-        self.ends = self.which[self.pair[fields.edge_index[0, self.last]]]
+        super().__init__(network, found.fields, nodes, targets, memory_budget)
+        self.stack, self.found = _prepared(network), found
+        self._middle = middle
 
-    def hidden(self, alphas: Tensor) -> Tensor:
-        """Pre-activations of the nodes in ``unique`` at each step, [U, S, H]."""
-        stack = self.stack
-        y, a_u, loops = (t.index_select(0, self.unique) for t in (stack.y, stack.a, stack.n1[1]))
-        s = y.mul_(loops[:, None])
-        a = alphas[:, None]
-        return torch.addcmul(a * s[:, None] + stack.b1, a * a, a_u[:, None])
+    @cached_property
+    def last(self) -> LastEdges:
+        """The edges into the explained nodes."""
+        found, index = self.found, self.network.index
+        ptr, place, field = expand(found.ptr, found.own)
+        source = index.source.index_select(0, found.position.index_select(0, place))
+        return LastEdges(ptr, place, field, found.places(index, source, field))
 
-    def result(self, transformed: Tensor, alphas: Tensor) -> Tensor:
-        """The second layer's result z at the explained nodes, [R, S, C], from h W2 [U, S, C]."""
-        fields, stack = self.fields, self.stack
-        norm = stack.n2[0].index_select(0, fields.e_id.index_select(0, self.last))
-        messages = transformed.index_select(0, self.ends) * norm.view(-1, 1, 1)
-        own = transformed.index_select(0, self.which[self.pair[fields.roots]])
-        z = own * stack.n2[1][self.nodes].view(-1, 1, 1) + stack.b2
-        messages = messages * alphas[:, None]
-        return z.index_add_(0, fields.edge_field[self.last], messages)
+    @cached_property
+    def middle(self) -> Middle:
+        """The inner nodes, each once."""
+        if self._middle is not None:
+            return self._middle
+        alone = len(self.fields) == 1
+        nodes = self.found.inner_id if alone else self.found.inner_id.unique()
+        return Middle(self.stack, nodes, alone=alone)
 
-    def gradient(self, z: Tensor) -> Tensor:
-        """The gradient of the explained outputs by z, [R, S, C]."""
-        chosen = torch.zeros_like(z[:, :1])
-        chosen.scatter_(2, self.targets.view(-1, 1, 1), 1.0)
-        kind = self.network.return_type
-        if kind == ModelReturnType.raw:
-            return chosen.expand_as(z)
-        p = z.softmax(dim=-1)
-        if kind == ModelReturnType.log_probs:
-            return chosen - p
-        return (p * chosen).sum(dim=-1, keepdim=True) * (chosen - p)
+    @cached_property
+    def which(self) -> Tensor:
+        """The place in ``middle`` of each inner node, [P]."""
+        if self.middle.alone:
+            return torch.arange(len(self.found.inner), device=self.nodes.device)
+        return torch.searchsorted(self.middle.nodes, self.found.inner_id)
 
-    @torch.no_grad()
-    def path_gradients(
+    def read(self, places: Tensor) -> Tensor:
+        """The places in ``middle`` of some inner nodes."""
+        return places if self.middle.alone else self.which.index_select(0, places)
+
+    @cached_property
+    def last_read(self) -> Tensor:
+        """The place in ``middle`` of the source of each edge into an explained node, [L]."""
+        return self.read(self.last.source)
+
+    @cached_property
+    def norm(self) -> Tensor:
+        """The first layer's norms of the edges as they are found, [e]."""
+        return self.stack.layers[0].norm.index_select(0, self.found.position)
+
+    @cached_property
+    def last_norm(self) -> Tensor:
+        """The second layer's norms of the edges into the explained nodes, [L]."""
+        edges = self.found.position.index_select(0, self.last.place)
+        return self.stack.layers[1].norm.index_select(0, edges)
+
+    def result(self, alphas: Sequence[float]) -> Tensor:
+        """The last layer's result z at the explained nodes along the path, [R, S, C]."""
+        stack, nodes = self.stack, self.nodes
+        layer = stack.layers[-1]
+        if len(stack.layers) == 1:
+            a = stack.y.new_tensor(alphas)[:, None]
+            squared, own = (t.index_select(0, nodes)[:, None] for t in (stack.a, stack.s))
+            return layer.bias + a * own + a * a * squared
+        path = self.middle.path(alphas)
+        loops = layer.loops.index_select(0, nodes).view(-1, 1, 1)
+        own = path.transformed.index_select(0, self.read(self.found.own))
+        z = torch.addcmul(layer.bias, own, loops)
+        messages = csr(self.last.ptr, self.last_read, self.last_norm, len(path.transformed))
+        sent = times(messages, path.transformed.flatten(1)).view_as(z)
+        return z.addcmul_(sent, path.alphas[:, None])
+
+    def path_sums(
         self, alphas: Sequence[float] = (1.0,), weights: Sequence[float] = (1.0,)
-    ) -> tuple[Tensor, Tensor]:
-        """Gradients by features [n, F] and edge mask [e], summed along the path from 0.
+    ) -> Sums:
+        """Gradients summed along the path from 0.
 
         The points ``alphas`` are ascending and in [0, 1]. By default, the gradient at the inputs.
         """
-        fields, stack, x = self.fields, self.stack, self.network.x
-        a = x.new_tensor(alphas)
-        weight = torch.tensor(weights, dtype=torch.float32).to(x)  # rounded, as Captum does
-        before = self.hidden(a)
-        transformed = before.relu() @ stack.w2.t()
-        g = self.gradient(self.result(transformed, a)) * weight[:, None]
+        stack, found = self.stack, self.found
+        weight = torch.tensor(weights, dtype=torch.float32).to(stack.y)  # rounded, as Captum does
+        gradient = stack.slope(self.result(alphas), self.targets) * weight[:, None]
+        if len(stack.layers) == 1:
+            a = stack.y.new_tensor(alphas)[:, None]
+            return Sums((gradient * a).sum(dim=1), gradient.sum(dim=1), None)
+        path, two, last = self.middle.path(alphas), stack.layers[1], self.last
+        q = gradient @ two.weight
+        terms = q * path.alphas[:, None]
+        b1, b2 = path.sums((terms, terms * path.alphas[:, None]), self.which, found.inner_field)
+        number = torch.arange(len(self.nodes), device=q.device)
+        (b0,) = path.sums((q,), self.read(found.own), number)
+        c = q.new_zeros(len(b1), 1).index_add_(0, last.source, self.last_norm[:, None])
+        loops = two.loops.index_select(0, self.nodes)[:, None]
+        g = (c * b2).index_add_(0, found.own, loops * b1.index_select(0, found.own))
+        k = (c * b1).index_add_(0, found.own, loops * b0)
+        along = products(last.ptr, self.last_read, gradient.flatten(1), path.transformed.flatten(1))
+        return Sums(g, k, along * self.last_norm)
 
-        b = self._summed(before > 0, g @ stack.w2, a)
-        last_norm = stack.n2[0][fields.e_id[self.last]]
-        c = x.new_zeros(len(self.inner), 1)
-        c[:, 0].index_add_(0, self.pair[fields.edge_index[0, self.last]], last_norm)
-        big_g, k = c * b[2], c * b[1]
-        roots = self.pair[fields.roots]
-        own = stack.n2[1][self.nodes][:, None]
-        big_g[roots] += own * b[1][roots]
-        k[roots] += own * b[0][roots]
+    def edge_scores(self, sums: Sums) -> Tensor:
+        """The summed gradients by the edge mask, [e]."""
+        found, stack = self.found, self.stack
+        source = self.network.index.source.index_select(0, found.position)
+        scores = products(found.ptr, source, sums.g, stack.y).mul_(self.norm)
+        if sums.last is not None:
+            scores.index_add_(0, self.last.place, sums.last)
+        return scores.index_select(0, found.order)
 
-        source, pair = fields.edge_index[0], self.pair.index_select(0, fields.edge_index[1])
-        norm = stack.n1[0].index_select(0, fields.e_id)
-        # index_select copies rows; indexing by brackets goes element by element.
-        messages = big_g.index_select(0, pair).mul_(norm[:, None])
-        sent = stack.y.index_select(0, fields.n_id.index_select(0, source))
-        edge_mask = torch.einsum("eh,eh->e", sent, messages)
-        sent = transformed.index_select(0, self.ends)
-        reached = g.index_select(0, fields.edge_field.index_select(0, self.last))
-        along = torch.einsum("esc,esc->e", sent, reached)
-        edge_mask[self.last] += along * last_norm
-        sums = x.new_zeros(len(fields.n_id), len(stack.w1)).index_add_(0, source, messages)
-        sums[self.inner] += k * stack.n1[1][fields.n_id[self.inner], None]
-        return sums @ stack.w1, edge_mask
+    def feature_scores(self, sums: Sums, finish: Finish | None = None) -> Tensor:
+        """The summed gradients by the features, [n, F].
 
-    def _summed(self, positive: Tensor, q: Tensor, alphas: Tensor) -> list[Tensor]:
-        """``B_k`` for k = 0, 1, 2, each [P, H]."""
-        if len(q) > 1 or positive.numel() > DIRECT:
-            return _by_prefix_sums(positive, q, alphas, self.which, self.pair_field)
-        # For one node with a small field the sums themselves are quicker than their preparation.
-        powers = torch.stack([torch.ones_like(alphas), alphas, alphas * alphas])
-        terms = powers[:, :, None] * q
-        found = torch.bmm(terms.permute(2, 0, 1), positive.to(q).permute(2, 1, 0))
-        return list(found.permute(1, 2, 0)[:, self.which].unbind())
+        Args:
+            sums: Of :meth:`path_sums`.
+            finish: Makes scores of the gradients and features of some nodes, both [m, F]; may
+                write to the gradients.
+        """
+        found, layer, x = self.found, self.stack.layers[0], self.network.x
+        rows = torch.cat([sums.g, sums.k]) @ layer.weight
+        pairs, n_id = len(found.inner), self.fields.n_id
+        loops = layer.loops.index_select(0, found.inner_id)
+        values = torch.cat([self.norm, loops]).index_select(0, found.out)
+        number = torch.arange(pairs, 2 * pairs, device=rows.device)
+        column = torch.cat([found.target, number]).index_select(0, found.out)
+        # On a CPU in blocks that stay in its cache, so that memory is written once.
+        size = max(1, BLOCK // x.size(1)) if x.device.type == "cpu" else len(n_id)
 
-    @torch.no_grad()
+        def block(ptr: Tensor, entries: slice, nodes: Tensor) -> Tensor:
+            part = times(csr(ptr, column[entries], values[entries], len(rows)), rows)
+            return part if finish is None else finish(part, x.index_select(0, nodes))
+
+        if len(n_id) <= size:
+            return block(found.out_ptr, slice(None), n_id)
+        scores = x.new_empty(len(n_id), x.size(1))
+        starts = [*range(0, len(n_id), size), len(n_id)]
+        bounds = found.out_ptr[starts].tolist()
+        for i, nodes in enumerate(n_id.split(size)):
+            ptr = found.out_ptr[starts[i] : starts[i + 1] + 1] - bounds[i]
+            part = block(ptr, slice(bounds[i], bounds[i + 1]), nodes)
+            scores[starts[i] : starts[i + 1]] = part
+        return scores
+
+    def total_scores(self, sums: Sums) -> Tensor:
+        """The sum of each node's scores for features, times the input, and edges, [R].
+
+        Over the edges into a node the first layer's terms add up to <A, G>, and over the features
+        to the same, besides the loops' <S, K>: no score has to be looked at.
+        """
+        found, stack = self.found, self.stack
+        a, s = (t.index_select(0, found.inner_id) for t in (stack.a, stack.s))
+        terms = (a.mul_(2).mul_(sums.g).addcmul_(s, sums.k)).sum(dim=1)
+        total = terms.new_zeros(len(self.nodes)).index_add_(0, found.inner_field, terms)
+        return total if sums.last is None else total.index_add_(0, self.last.field, sums.last)
+
     def change(self) -> Tensor:
         stack = self.stack
-        rest = (stack.b1.relu() @ stack.w2.t()) * stack.n2[1][self.nodes][:, None] + stack.b2
-        change = self.network.output[self.nodes] - self._head(rest)
+        nothing = stack.layers[0].bias
+        if len(stack.layers) == 2:
+            two = stack.layers[1]
+            loops = two.loops.index_select(0, self.nodes)[:, None]
+            nothing = torch.addcmul(two.bias, nothing.relu() @ two.weight.t(), loops)
+        change = self.network.output.index_select(0, self.nodes) - stack.head(nothing)
         return change.gather(1, self.targets[:, None]).squeeze(1)
 
     def mask(self, kept: Tensor, nodes: Tensor | None = None) -> Tensor:
-        stack, fields = self.stack, self.fields
-        one, two = (norm[0][fields.e_id] * kept for norm in (stack.n1, stack.n2))
-        own = stack.n1[1][fields.n_id]
+        network, fields = self.network, self.fields
+        norms = []
+        for layer, stacked in zip(network.layers, self.stack.layers, strict=True):
+            edges, _ = network.norm(layer)
+            norms.append((edges[fields.e_id] * kept, stacked.loops[fields.n_id]))
         if nodes is not None:  # without its features a node sends nothing in the first layer
-            one, own = one * nodes[:, fields.edge_index[0]], own * nodes
-        return self._outputs(one, own, two, stack.n2[1][fields.n_id])
+            edges, loops = norms[0]
+            norms[0] = edges * nodes[:, fields.edge_index[0]], loops * nodes
+        return self._outputs(norms)
 
     def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
-        fields, network = self.fields, self.network
-        norms: list[Tensor] = []
-        for layer in network.layers:
-            edges, own = batched.reduced_norm(network, fields, layer, kept, alone=alone)
-            norms += [edges, own if len(own) else edges.new_zeros(len(fields.n_id))]
-        return self._outputs(*norms)
+        norms = []
+        for layer in self.network.layers:
+            edges, own = batched.reduced_norm(self.network, self.fields, layer, kept, alone=alone)
+            own = own if len(own) else edges.new_zeros(len(self.fields.n_id))
+            norms.append((edges, own))
+        return self._outputs(norms)
 
     @property
     def copies(self) -> int:
-        entries = len(self.inner) * len(self.stack.b1) + len(self.fields.e_id)
+        entries = len(self.found.inner) * self.stack.y.size(1) + len(self.fields.e_id)
         needed = 6 * entries * self.network.x.element_size()
         return max(1, self.memory_budget // needed)
 
-    def _outputs(self, one: Tensor, own: Tensor, two: Tensor, last_own: Tensor) -> Tensor:
-        """The model's outputs [B, R, C], given both layers' norms.
+    def _outputs(self, norms: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """The model's outputs [B, R, C], given each layer's norms.
 
-        Of the edges, ``one`` and ``two`` [B, e]; of self loops, ``own`` and ``last_own``, [n] or
-        [B, n].
+        Of the edges [B, e], and of self loops, [n] or [B, n].
         """
-        stack, fields = self.stack, self.fields
-        count, pairs = len(one), len(self.inner)
+        stack, fields, found = self.stack, self.fields, self.found
+        (edges, loops), last = norms[0], norms[-1]
+        count, pairs = len(edges), len(found.inner)
         # One sparse product for all variants: a row for each variant and inner node.
-        order = self.pair[fields.edge_index[1]].argsort(stable=True)
-        degree = torch.bincount(self.pair[fields.edge_index[1]], minlength=pairs)
-        ptr = torch.cat([degree.new_zeros(1), degree.repeat(count).cumsum(0)])
-        column = fields.edge_index[0, order].repeat(count)
+        place = torch.empty_like(found.order)
+        place[found.order] = torch.arange(len(place), device=place.device)
+        ptr = ends(found.ptr.diff().repeat(count))
+        column = fields.edge_index[0, place].repeat(count)
         y = stack.y[fields.n_id]
-        shape = (count * pairs, len(y))
-        sums = sparse_product(ptr, column, one[:, order].flatten(), shape, y)
-        before = sums.view(count, pairs, -1) + own[..., self.inner, None] * y[self.inner]
-        transformed = (before + stack.b1).relu_() @ stack.w2.t()
-        roots = fields.roots
-        z = transformed[:, self.pair[roots]] * last_own[..., roots, None] + stack.b2
-        source = self.pair[fields.edge_index[0, self.last]]
-        messages = transformed[:, source] * two[:, self.last, None]
-        return self._head(z.index_add_(1, fields.edge_field[self.last], messages))
-
-    def _head(self, z: Tensor) -> Tensor:
-        """The model's output of the second layer's result."""
-        kind = self.network.return_type
-        if kind == ModelReturnType.raw:
-            return z
-        return z.log_softmax(-1) if kind == ModelReturnType.log_probs else z.softmax(-1)
-
-
-def _by_prefix_sums(
-    positive: Tensor, q: Tensor, alphas: Tensor, which: Tensor, field: Tensor
-) -> list[Tensor]:
-    """``B_k`` for k = 0, 1, 2, each [P, H].
-
-    Args:
-        positive: [U, S, H], where the pre-activation is above 0.
-        q: [R, S, H], with the quadrature's weights.
-        alphas: [S].
-        which: [P], the row of ``positive`` of each pair.
-        field: [P], the row of ``q`` of each pair.
-    """
-    steps = positive.size(1)
-    # One past the last positive step, and the first; 0 and `steps` if there is none.
-    forwards = torch.arange(1, steps + 1, device=q.device, dtype=torch.int32)[:, None]
-    end = (positive * forwards).amax(dim=1).long()
-    start = steps - (positive * forwards.flip(0)).amax(dim=1).long()
-    start = torch.minimum(start, end)
-    # Between the first and the last positive step there may be one run that is not.
-    gaps = (end - start - positive.sum(dim=1)).nonzero().t()
-    bounds = [bound[which] for bound in (start, end)]
-    result = []
-    for k in range(3):
-        terms = q * (alphas**k)[:, None]
-        sums = torch.cat([torch.zeros_like(q[:, :1]), terms.cumsum(dim=1)], dim=1)
-        flat = sums.flatten(0, 1)
-        offset = field[:, None] * (steps + 1)
-        low, high = (flat.gather(0, offset + bound) for bound in bounds)
-        result.append(high - low)
-    if gaps.numel():
-        _take_out_gaps(result, gaps, positive, start, end, q, alphas, which, field)
-    return result
-
-
-def _take_out_gaps(
-    result: list[Tensor],
-    gaps: Tensor,
-    positive: Tensor,
-    start: Tensor,
-    end: Tensor,
-    q: Tensor,
-    alphas: Tensor,
-    which: Tensor,
-    field: Tensor,
-) -> None:
-    """Subtracts the steps within [start, end) at which a unit is not positive; there are few."""
-    number = torch.full_like(start, -1)
-    number[gaps[0], gaps[1]] = torch.arange(gaps.size(1), device=gaps.device)
-    pairs, units = (number[which] >= 0).nonzero(as_tuple=True)
-    gap = number[which[pairs], units]
-    step = torch.arange(positive.size(1), device=gaps.device)
-    first, last = start[gaps[0], gaps[1]], end[gaps[0], gaps[1]]
-    inside = (step >= first[:, None]) & (step < last[:, None])
-    missing = (inside & ~positive[gaps[0], :, gaps[1]]).to(q)
-    terms = q[field[pairs], :, units] * missing[gap]
-    for k, values in enumerate(result):
-        values[pairs, units] -= terms @ alphas**k
+        sums = times(csr(ptr, column, edges[:, place].flatten(), len(y)), y)
+        z = sums.view(count, pairs, -1) + loops[..., found.inner, None] * y[found.inner]
+        z += stack.layers[0].bias
+        if len(stack.layers) == 2:
+            edges, loops = last
+            sent = z.relu_() @ stack.layers[1].weight.t()
+            z = sent[:, found.own] * loops[..., fields.roots, None] + stack.layers[1].bias
+            messages = sent[:, self.last.source] * edges[:, place[self.last.place], None]
+            z.index_add_(1, self.last.field, messages)
+        return stack.head(z)
 
 
 def problems(
@@ -331,24 +332,40 @@ def problems(
     copies: int = 1,
     most: int | None = None,
 ) -> Iterator[AnalyticProblem]:
-    """Problems of as many nodes as fit into the budget with ``copies`` steps."""
-    stack = _prepared(network)
-    ptr = network.index.ptr
-    inner = (ptr[nodes + 1] - ptr[nodes] + 1).cpu().double()
-    steps = inner * copies * len(stack.b1) * 6 * network.x.element_size()
-    costs = network.field_bytes[nodes.cpu()] + steps
-    for group in groups(costs, memory_budget, most):
-        fields = network.cut(nodes[group])
-        yield AnalyticProblem(network, fields, nodes[group], targets[group], memory_budget)
+    """Problems of as many nodes as fit into the budget, and on a CPU into its caches.
+
+    What the inner nodes do at ``copies`` steps is found once for the nodes of many problems.
+    """
+    stack, index, x = _prepared(network), network.index, network.x
+    if len(nodes) == 1:
+        found = reach(index, nodes, network.hops)
+        yield AnalyticProblem(network, found, nodes, targets, memory_budget)
+        return
+    inner = (index.ptr[nodes + 1] - index.ptr[nodes] + 1).cpu().double()
+    classes = len(stack.layers[-1].weight)
+    steps = inner * (copies * classes * x.element_size() + 3 * 8 * stack.y.size(1))
+    answer = stack.field_bytes[nodes.cpu()]
+    budget = min(memory_budget, CACHED) if x.device.type == "cpu" else memory_budget
+    for group in groups(steps, memory_budget / 2, most):
+        middle = None
+        if len(stack.layers) == 2:
+            chosen = nodes[group]
+            _, position, _ = expand(index.ptr, chosen)
+            read = torch.cat([chosen, index.source[position]]).unique()
+            middle = Middle(stack, read, alone=False)
+        for part in groups(answer[group], budget, most):
+            some = slice(group.start + part.start, group.start + part.stop)
+            found = reach(index, nodes[some], network.hops)
+            yield AnalyticProblem(network, found, nodes[some], targets[some], memory_budget, middle)
 
 
-_STACKS: weakref.WeakKeyDictionary[Network, _Stack] = weakref.WeakKeyDictionary()
+_STACKS: weakref.WeakKeyDictionary[Network, Stack] = weakref.WeakKeyDictionary()
 _REFUSALS: weakref.WeakKeyDictionary[Network, str | None] = weakref.WeakKeyDictionary()
 
 
-def _prepared(network: Network) -> _Stack:
+def _prepared(network: Network) -> Stack:
     if network not in _STACKS:
-        _STACKS[network] = _Stack.of(network)
+        _STACKS[network] = Stack.of(network)
     return _STACKS[network]
 
 
@@ -367,27 +384,27 @@ def _check(network: Network) -> str | None:
     layers = network.layers
     if network.level != "node":
         return "it classifies graphs"
-    if len(layers) != 2 or network.hops != 2 or not all(map(is_normalised, layers)):
-        return "it is not a stack of two GCNConv layers with normalisation"
+    if not 1 <= len(layers) == network.hops <= 2 or not all(map(is_normalised, layers)):
+        return "it is not a stack of one or two GCNConv layers with normalisation"
     if any(layer.explain is False for layer in layers):
         return "one of its layers is exempt from explanation"
-    one, two = (layer.lin.weight for layer in layers)
-    if one.size(1) != network.x.size(1) or two.size(1) != one.size(0):
-        return "its GCNConv layers do not follow each other"
-    if two.size(0) != network.output.size(1):
-        return "its output is not that of the second GCNConv layer"
+    width = network.x.size(1)
+    for layer in layers:
+        if layer.lin.weight.size(1) != width:
+            return "its GCNConv layers do not follow each other"
+        width = layer.lin.weight.size(0)
+    if width != network.output.size(1):
+        return "its output is not that of the last GCNConv layer"
     if reason := batched.refusal(network):
         return reason
     nodes = batched.sample(network)
-    problem = AnalyticProblem(
-        network, network.cut(nodes), nodes, torch.zeros_like(nodes), memory_budget=1
-    )
-    alphas = network.x.new_tensor([0.0, 0.3, 0.7, 1.0])
+    found = reach(network.index, nodes, network.hops)
+    problem = AnalyticProblem(network, found, nodes, torch.zeros_like(nodes), memory_budget=1)
+    alphas = (0.0, 0.3, 0.7, 1.0)
     with torch.no_grad(), torch.inference_mode(False):
-        expected = problem.predict(
-            alphas.view(-1, 1, 1) * problem.x, alphas[:, None] * problem.edge_mask
-        ).transpose(0, 1)
-        z = problem.result(problem.hidden(alphas).relu() @ problem.stack.w2.t(), alphas)
-    if not alike(problem._head(z), expected):
-        return "it does more than GCNConv, ReLU, GCNConv and a (log-)softmax"
+        a = network.x.new_tensor(alphas)[:, None]
+        expected = problem.predict(a[..., None] * problem.x, a * problem.edge_mask)
+        output = problem.stack.head(problem.result(alphas))
+    if not alike(output, expected.transpose(0, 1)):
+        return "it does more than GCNConv, with ReLU between two, and a (log-)softmax"
     return None

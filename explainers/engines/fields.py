@@ -32,9 +32,14 @@ class InEdges:
         self.edge_index = edge_index
         self.num_nodes, self.num_edges = num_nodes, edge_index.size(1)
         degree = torch.bincount(edge_index[1], minlength=num_nodes)
-        self.ptr = torch.cat([degree.new_zeros(1), degree.cumsum(0)])
+        self.ptr = ends(degree)
         self.edge = edge_index[1].argsort(stable=True)
         self.source = edge_index[0][self.edge]
+
+    @cached_property
+    def slots(self) -> Slots:
+        """The edges by source; built once a graph."""
+        return Slots(self)
 
     def size_bound(self, hops: int) -> Tensor:
         """How many edges the field of each node has at most, float64 [N].
@@ -84,14 +89,35 @@ class _Groups:
 
     def __init__(self, group: Tensor, minlength: int = 0) -> None:
         count = torch.bincount(group, minlength=minlength)
-        self.ptr = torch.cat([count.new_zeros(1), count.cumsum(0)])
+        self.ptr = ends(count)
         self.member = group.argsort(stable=True)
 
     def of(self, groups: Tensor) -> tuple[Tensor, Tensor]:
         """The members of ``groups`` [R], one group after the other; and where each begins."""
-        first = self.ptr[groups]
-        count = self.ptr[groups + 1] - first
-        return self.member[_ranges(first, count)], torch.cat([count.new_zeros(1), count.cumsum(0)])
+        ptr, place, _ = expand(self.ptr, groups)
+        return self.member[place], ptr
+
+
+class Slots:
+    """The edges of a graph in the order of their source, each node's place before its edges.
+
+    Attributes:
+        edge: [E], the slot of each edge, in the order of the index.
+        node: [N], the slot of each node.
+        owner: [E + N], the node at, or at the source of, each slot; ascending.
+        ascending: Whether the edges as given have this order, too.
+    """
+
+    def __init__(self, index: InEdges) -> None:
+        source = index.edge_index[0]
+        self.ascending = bool((source.diff() >= 0).all())
+        order = source.argsort(stable=True)
+        number = torch.arange(len(source), device=source.device)
+        rank = torch.empty_like(order).index_copy_(0, order, number)
+        self.edge = (rank + source + 1)[index.edge]
+        degree = torch.bincount(source, minlength=index.num_nodes) + 1
+        self.node = ends(degree)[:-1]
+        self.owner = torch.repeat_interleave(degree)
 
 
 @dataclass(frozen=True)
@@ -164,42 +190,130 @@ class WholeGraphs(Fields):
         return torch.zeros(len(self.n_id), dtype=torch.bool, device=self.n_id.device)
 
 
+@dataclass(frozen=True)
+class Reach:
+    """Receptive fields as they are found: their edges by destination, and by source.
+
+    Inner nodes are those whose incoming edges are in the field: within L - 1 hops.
+
+    Attributes:
+        fields: The fields.
+        inner: [P], positions of inner nodes in ``fields.n_id``, ascending.
+        inner_id: [P], their ids; ascending within a field.
+        inner_field: [P], their fields.
+        own: [R], the place in ``inner`` of each explained node.
+        ptr: [P + 1]; the edges into inner node p are those at ``ptr[p]:ptr[p + 1]``.
+        position: [e], the edges in that order, as positions in the index.
+        target: [e], the place in ``inner`` of the destination of each.
+        order: [e], the same edges in the order of ``fields``, as places in ``position``.
+        out_ptr: [n + 1]; what node k of the fields sends is at ``out_ptr[k]:out_ptr[k + 1]``.
+        out: [e + P], its edges, as places in ``position``, and if it is inner, to itself: e plus
+            its place in ``inner``.
+    """
+
+    fields: Fields
+    inner: Tensor
+    inner_id: Tensor
+    inner_field: Tensor
+    own: Tensor
+    ptr: Tensor
+    position: Tensor
+    target: Tensor
+    order: Tensor
+    out_ptr: Tensor
+    out: Tensor
+
+    def places(self, index: InEdges, nodes: Tensor, fields: Tensor) -> Tensor:
+        """The places in ``inner`` of ``nodes`` of ``fields``, which are inner nodes."""
+        n = index.num_nodes
+        return torch.searchsorted(self.inner_field * n + self.inner_id, fields * n + nodes)
+
+
 def cut(index: InEdges, roots: Tensor, hops: int) -> Fields:
+    """The receptive fields of ``roots`` [R] in a network of ``hops`` message-passing layers."""
+    return reach(index, roots, hops).fields
+
+
+def reach(index: InEdges, roots: Tensor, hops: int) -> Reach:
     """The receptive fields of ``roots`` [R] in a network of ``hops`` message-passing layers.
 
     A node in several fields is there several times: fields share nothing. Nodes and edges are
-    handled as one number each, (field, id), so that all fields grow in the same few operations.
+    handled as one number each, of field and id, so that all fields grow in the same few operations.
     """
-    n, e = index.num_nodes, index.num_edges
-    start = torch.arange(len(roots), device=roots.device) * n + roots
-    nodes = frontier = start
-    edges = [start[:0]]
-    for _ in range(hops):
-        node, field = frontier % n, frontier // n
-        first = index.ptr.index_select(0, node)  # quicker than brackets, here and below
-        degree = index.ptr.index_select(0, node + 1) - first
-        position = _ranges(first, degree)
-        field = field.repeat_interleave(degree)
-        edges.append(field * e + index.edge.index_select(0, position))
-        reached = (field * n + index.source.index_select(0, position)).unique()
-        # Every node is expanded once, so every edge is found once.
-        at = torch.searchsorted(nodes, reached).clamp_(max=nodes.numel() - 1)
-        frontier = reached[nodes[at] != reached]
-        nodes = torch.cat([nodes, frontier]).sort().values
-    keys = torch.cat(edges).sort().values
-    e_id, field = keys % max(e, 1), keys // max(e, 1)
+    n, slots = index.num_nodes, index.slots
     fields = torch.arange(len(roots) + 1, device=roots.device)
-    return Fields(
-        n_id=nodes % n,
-        n_ptr=torch.searchsorted(nodes, fields * n),
-        e_id=e_id,
-        e_ptr=torch.searchsorted(keys, fields * e),
-        edge_index=torch.searchsorted(nodes, field * n + index.edge_index.index_select(1, e_id)),
-        roots=torch.searchsorted(nodes, start),
+    start = fields[:-1] * n + roots
+    inner, inner_id, inner_field = start, roots, fields[:-1]
+    for _ in range(hops - 1):
+        _, position, which = expand(index.ptr, inner_id)
+        field = inner_field.index_select(0, which)
+        reached = torch.add(index.source.index_select(0, position), field, alpha=n)
+        inner = torch.cat([inner, reached]).unique()
+        inner_id, inner_field = inner % n, inner // n
+    own = torch.searchsorted(inner, start)
+    ptr, position, target = expand(index.ptr, inner_id)
+    edge_field = inner_field.index_select(0, target)
+
+    # One sort puts the edges in the order of their sources and finds the nodes of the fields.
+    bits = _bits(len(slots.owner))
+    low = (1 << bits) - 1
+    slot = torch.cat([slots.edge.index_select(0, position), slots.node.index_select(0, inner_id)])
+    keys, out = _sorted(slot + (torch.cat([edge_field, inner_field]) << bits), bits, len(roots))
+    owner = slots.owner.index_select(0, keys & low) + (keys & ~low)
+    owner, row, sent = owner.unique_consecutive(return_inverse=True, return_counts=True)
+    row = torch.empty_like(out).index_copy_(0, out, row)
+
+    e_id = index.edge.index_select(0, position)
+    if slots.ascending:
+        order = out[out < len(e_id)]
+    else:
+        width = _bits(index.num_edges)
+        order = _sorted(e_id + (edge_field << width), width, len(roots))[1]
+    source, inner_row = row[: len(e_id)], row[len(e_id) :]
+    edge_index = torch.stack([source, inner_row.index_select(0, target)])
+    found = Fields(
+        n_id=owner & low,
+        n_ptr=torch.searchsorted(owner, fields << bits),
+        e_id=e_id.index_select(0, order),
+        e_ptr=ptr.index_select(0, torch.searchsorted(inner_field, fields)),
+        edge_index=edge_index.index_select(1, order),
+        roots=inner_row.index_select(0, own),
+    )
+    return Reach(
+        found, inner_row, inner_id, inner_field, own, ptr, position, target, order, ends(sent), out
     )
 
 
-def _ranges(first: Tensor, length: Tensor) -> Tensor:
-    """``first[i], first[i] + 1, ..., first[i] + length[i] - 1`` for every i, in one tensor."""
-    shift = first - (length.cumsum(0) - length)
-    return torch.arange(int(length.sum()), device=first.device) + shift.repeat_interleave(length)
+def _bits(count: int) -> int:
+    """How many bits the numbers below ``count`` take."""
+    return max(count - 1, 0).bit_length()
+
+
+def _sorted(keys: Tensor, bits: int, fields: int) -> tuple[Tensor, Tensor]:
+    """Distinct keys, ascending, and their order; a key is a number of ``bits`` bits and a field."""
+    room = _bits(len(keys))
+    if keys.device.type != "cpu" or bits + _bits(fields) + room > 63:
+        return keys.sort()
+    # NumPy sorts numbers with vector instructions, ten times as fast; so the order goes with them.
+    packed = (keys << room) + torch.arange(len(keys))
+    packed.numpy().sort()
+    return packed >> room, packed & ((1 << room) - 1)
+
+
+def expand(ptr: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The entries of some rows of a CSR pattern, one row after the other.
+
+    Returns:
+        The rows' own pointers, [P + 1]; their entries, as places in the pattern [e]; and of each
+        the place in ``rows`` of its row [e].
+    """
+    first = ptr.index_select(0, rows)  # quicker than brackets
+    degree = ptr.index_select(0, rows + 1) - first
+    own, which = ends(degree), torch.repeat_interleave(degree)
+    shift = (first - own[:-1]).index_select(0, which)
+    return own, torch.arange(len(which), device=ptr.device) + shift, which
+
+
+def ends(length: Tensor) -> Tensor:
+    """0, and where each of some runs of ``length`` [P] ends that follow each other: [P + 1]."""
+    return torch.cat([length.new_zeros(1), length.cumsum(0)])

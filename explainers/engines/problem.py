@@ -163,10 +163,13 @@ class Problem(ABC):
         nodes, edges = fields.node_counts, fields.edge_counts
         shift = fields.n_ptr[:-1]
         of_graph = network.level == "graph"
+        local = fields.edge_index
+        if len(fields) > 1:
+            local = local - shift[fields.edge_field]
         rows = zip(
             fields.n_id.split(nodes),
             e_id.split(edges),
-            (fields.edge_index - shift[fields.edge_field]).split(edges, dim=1),
+            local.split(edges, dim=1),
             part.node_mask.detach().split(nodes),
             part.edge_mask.detach().split(edges),
             (self.nodes if of_graph else fields.roots - shift).unbind(),
@@ -177,8 +180,12 @@ class Problem(ABC):
         masks = ("n_id", "e_id", "edge_index", "node_mask", "edge_mask")
         names = (*masks, "graph" if of_graph else "index", "target", "prediction")
         for r, row in enumerate(rows):
-            extra = {name: values[r] for name, values in part.extra.items()}
-            yield Explanation(**dict(zip(names, row, strict=True)), **extra)
+            explanation = Explanation()
+            # Past PyG's attribute setters, which take longer than all the rest of a node.
+            mapping = explanation._store._mapping
+            mapping.update(zip(names, row, strict=True))
+            mapping.update((name, values[r]) for name, values in part.extra.items())
+            yield explanation
 
 
 def unit(explanation: Explanation) -> int:

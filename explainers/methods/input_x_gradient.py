@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from captum.attr import InputXGradient as CaptumInputXGradient
+from torch import Tensor
 
 from explainers.engines.analytic import AnalyticProblem
 from explainers.engines.problem import Attribution, Problem
@@ -25,8 +26,8 @@ class InputXGradient(Method):
     def attribute(self, problem: Problem) -> Attribution:
         """Captum's attributions."""
         if isinstance(problem, AnalyticProblem):
-            node_grad, edge_grad = problem.path_gradients()
-            return Attribution(node_grad.mul_(problem.x), edge_grad)
+            sums = problem.path_sums()
+            return Attribution(problem.feature_scores(sums, Tensor.mul_), problem.edge_scores(sums))
         inputs = (problem.x[None].requires_grad_(), problem.edge_mask[None].requires_grad_())
         node_mask, edge_mask = CaptumInputXGradient(problem).attribute(inputs)
         return Attribution(node_mask[0].detach(), edge_mask[0].detach())

@@ -82,10 +82,13 @@ class IntegratedGradients(Method):
     def attribute(self, problem: Problem) -> Attribution:
         """Captum's attributions, and the completeness that is missing from them."""
         if isinstance(problem, AnalyticProblem):
-            node_mask, edge_mask = problem.path_gradients(
-                *quadrature(self.quadrature, self.n_steps)
+            sums = problem.path_sums(*quadrature(self.quadrature, self.n_steps))
+            attribution = Attribution(
+                problem.feature_scores(sums, Tensor.mul_), problem.edge_scores(sums)
             )
-            return self._with_delta(problem, node_mask.mul_(problem.x), edge_mask)
+            missing = problem.total_scores(sums) - problem.change()
+            attribution.extra["convergence_delta"] = missing
+            return attribution
         inputs = (problem.x[None], problem.edge_mask[None])
         size = problem.copies
         if self.internal_batch_size is not None and self.engine != "stock":

@@ -26,8 +26,9 @@ class Saliency(Method):
     def attribute(self, problem: Problem) -> Attribution:
         """Captum's attributions."""
         if isinstance(problem, AnalyticProblem):
-            node_grad, edge_grad = problem.path_gradients()
-            return Attribution(node_grad.abs_(), edge_grad.abs_())
+            sums = problem.path_sums()
+            features = problem.feature_scores(sums, lambda gradient, _: gradient.abs_())
+            return Attribution(features, problem.edge_scores(sums).abs_())
         inputs = (problem.x[None].requires_grad_(), problem.edge_mask[None].requires_grad_())
         node_mask, edge_mask = CaptumSaliency(problem).attribute(inputs)
         return Attribution(node_mask[0].detach(), edge_mask[0].detach())

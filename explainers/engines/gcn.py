@@ -1,0 +1,124 @@
+"""A stack of one or two GCNConv layers, taken apart: what of it belongs to the graph alone."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch_geometric.explain.config import ModelReturnType
+from torch_geometric.nn import GCNConv
+
+from explainers.engines.network import Network
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A GCNConv.
+
+    Attributes:
+        weight: [H, F].
+        bias: [H].
+        norm: [E'], the norms of the edges in the order of the network's index.
+        loops: [N], those of the self loops; 0 if it has none.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    norm: Tensor
+    loops: Tensor
+
+    @classmethod
+    def of(cls, network: Network, layer: GCNConv) -> Layer:
+        """Takes a layer apart."""
+        weight = layer.lin.weight
+        bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias
+        edges, loops = network.norm(layer)
+        loops = loops if len(loops) else edges.new_zeros(network.num_nodes)
+        return cls(weight, bias, edges[network.index.edge], loops)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The layers, and what of them does not depend on the explained node.
+
+    Attributes:
+        layers: One or two.
+        y: [N, H], the features transformed by the first layer, Y.
+        a: [N, H], their sums A over the incoming edges.
+        s: [N, H], the self loops' S.
+        return_type: What the model makes of the last layer's result.
+        field_bytes: [N], roughly what an explanation of each node takes; on the CPU.
+    """
+
+    layers: tuple[Layer, ...]
+    y: Tensor
+    a: Tensor
+    s: Tensor
+    return_type: ModelReturnType
+    field_bytes: Tensor
+
+    @classmethod
+    def of(cls, network: Network) -> Stack:
+        """Takes a network's layers apart, in their order."""
+        layers = tuple(Layer.of(network, layer) for layer in network.layers)
+        y = network.x @ layers[0].weight.t()
+        index = network.index
+        # The index has the edges by destination: a sparse product, with nothing of size E x H.
+        a = times(csr(index.ptr, index.source, layers[0].norm, network.num_nodes), y)
+        # Scores of features, and some 20 whole numbers for an edge and its source.
+        each = network.x.size(1) * network.x.element_size() + 20 * 8
+        size = (index.size_bound(network.hops) + 1).cpu() * each
+        s = y * layers[0].loops[:, None]
+        return cls(layers, y, a, s, network.return_type, size)
+
+    def head(self, z: Tensor) -> Tensor:
+        """The model's output [..., C] of the last layer's result."""
+        if self.return_type == ModelReturnType.raw:
+            return z
+        if self.return_type == ModelReturnType.log_probs:
+            return z.log_softmax(-1)
+        return z.softmax(-1)
+
+    def slope(self, z: Tensor, targets: Tensor) -> Tensor:
+        """The gradient by z [R, S, C] of the outputs of the classes ``targets`` [R]."""
+        chosen = torch.zeros_like(z[:, :1]).scatter_(2, targets.view(-1, 1, 1), 1.0)
+        if self.return_type == ModelReturnType.raw:
+            return chosen.expand_as(z)
+        p = z.softmax(dim=-1)
+        if self.return_type == ModelReturnType.log_probs:
+            return chosen - p
+        return (p * chosen).sum(dim=-1, keepdim=True) * (chosen - p)
+
+
+def csr(ptr: Tensor, column: Tensor, values: Tensor, columns: int) -> Tensor:
+    """A sparse matrix by its rows; entries of a row may have the same column."""
+    _accept_beta()
+    shape = (len(ptr) - 1, columns)
+    return torch.sparse_csr_tensor(ptr, column, values, shape, check_invariants=False)
+
+
+@functools.cache
+def _accept_beta() -> None:
+    """Has torch say only here, unheard, what it says once: that sparse CSR tensors are in beta."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        torch.sparse_csr_tensor([0, 0], [], [], (1, 1), check_invariants=False)
+
+
+def times(matrix: Tensor, dense: Tensor) -> Tensor:
+    """A matrix in CSR times a dense one."""
+    # `@` would write the result three times: zeros, a copy of them, the product.
+    result = dense.new_zeros(matrix.size(0), dense.size(1))
+    return torch.addmm(result, matrix, dense, out=result)
+
+
+def products(ptr: Tensor, column: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """<one[i], other[j]> for the columns j of each row i, [e]; ``one`` [I, H], ``other`` [J, H]."""
+    if len(column) > len(one) * len(other):  # so many duplicates torch's sparse matrices lose
+        row = torch.repeat_interleave(ptr.diff())
+        return (one.index_select(0, row) * other.index_select(0, column)).sum(dim=1)
+    pattern = csr(ptr, column, one.new_zeros(len(column)), len(other))
+    return torch.sparse.sampled_addmm(pattern, one, other.t(), beta=0.0).values()

@@ -59,6 +59,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="measure this method; repeatable (default: all)",
     )
     group.addoption(
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="explain models of this kind: gcn, sage, gin or gat; repeatable (default: gcn)",
+    )
+    group.addoption(
         "--device",
         metavar="|".join(DEVICES),
         help="where the models run (default: $GNN_BENCH_DEVICE, else cpu)",
@@ -149,6 +156,7 @@ def pytest_configure(config: pytest.Config) -> None:
             profile=option("profile"),
             tasks=option("task"),
             methods=option("method"),
+            models=option("model"),
             device=option("device"),
             nodes=option("nodes"),
             seeds=option("seeds"),
@@ -276,17 +284,17 @@ def device(plan: Plan) -> str:
 
 
 @pytest.fixture(scope="session")
-def load_task(run: Run, pytestconfig: pytest.Config) -> Callable[[str, int], Task]:
-    """``load_task(name, model_seed)``: a task with its trained model, loaded once a session.
+def load_task(run: Run, pytestconfig: pytest.Config) -> Callable[[str, int, str], Task]:
+    """``load_task(name, model_seed, model)``: a task with its model, loaded once a session.
 
     A test whose task cannot be had is skipped; the run has a cell and a message that say so.
     """
     import benchmarks.tasks
 
-    def load(name: str, model_seed: int = 0) -> Task:
+    def load(name: str, model_seed: int = 0, model: str = "gcn") -> Task:
         with _uncaptured(pytestconfig):  # training shows its progress
             try:
-                return run.load_task(name, model_seed)
+                return run.load_task(name, model_seed, model)
             except benchmarks.tasks.Unavailable as error:
                 message = str(error)
         pytest.skip(f"{name} is unavailable: {message}")
@@ -295,9 +303,11 @@ def load_task(run: Run, pytestconfig: pytest.Config) -> Callable[[str, int], Tas
 
 
 @pytest.fixture
-def task(load_task: Callable[[str, int], Task], task_name: str, model_seed: int) -> Task:
-    """The task of the test's parameters ``task_name`` and ``model_seed``."""
-    return load_task(task_name, model_seed)
+def task(
+    load_task: Callable[[str, int, str], Task], task_name: str, architecture: str, model_seed: int
+) -> Task:
+    """The task of the test's parameters ``task_name``, ``architecture`` and ``model_seed``."""
+    return load_task(task_name, model_seed, architecture)
 
 
 def pytest_benchmark_update_machine_info(

@@ -54,14 +54,15 @@ def test_agreement(
     method = supported(variant["method"], task)
     nodes = plan.pick(task)[: NODES[plan.profile]]
     others = [name for name in sorted(plan.methods) if name < method.name]
+    subject = f"{task.name}, {task.architecture}"
     config = run.config(task, model_seed, method)
     with run.cell("agreement", config, task=task, nodes=nodes, others=others) as cell:
         explanations = benchmark.pedantic(
             method.explain, args=(task.model, task.data, nodes), rounds=1
         )
-        mine = known[task.name, model_seed, method.name] = list(map(edge_scores, explanations))
+        mine = known[subject, model_seed, method.name] = list(map(edge_scores, explanations))
         for name in others:
-            key = (task.name, model_seed, name)
+            key = (subject, model_seed, name)
             if key not in known:  # its own cell was there already, or it failed
                 known[key] = scores(name, task, nodes)
             for node, one, other in zip(nodes, mine, known[key] or [], strict=False):
@@ -75,7 +76,7 @@ def test_stability(
     task: Task,
     model_seed: int,
     variant: dict[str, Any],
-    load_task: Callable[[str, int], Task],
+    load_task: Callable[[str, int, str], Task],
     benchmark: Any,
 ) -> None:
     """The same method, with other seeds of its own, on other models, on features that moved."""
@@ -100,7 +101,7 @@ def test_stability(
             runs = [again(task, seed=seed) for seed in range(seeds)]
             cell.quality += pairwise(nodes, runs, "seeds")
         if len(models) > 1:
-            runs = [again(load_task(task.name, seed)) for seed in models]
+            runs = [again(load_task(task.name, seed, task.architecture)) for seed in models]
             cell.quality += pairwise(nodes, runs, "models")
         moved = max_sensitivity(lambda data: again(task, data), task.data, draws=draws)
         for node, value in zip(nodes, moved, strict=True):

@@ -64,7 +64,7 @@ def test_axioms(
     method = explainers.load(variant["method"])
     if not method.supports(task.model, task.data):
         pytest.skip(f"{method.name} does not support the model")
-    key = (task.name, model_seed)
+    key = (f"{task.name}, {task.architecture}", model_seed)
     if key not in changes:
         changes[key] = single_changes(task, plan.pick(task), NODES[plan.profile])
     nodes = [node for node, _ in changes[key]]

@@ -72,15 +72,16 @@ def test_engines(
     run: Run,
     plan: Plan,
     device: str,
-    load_task: Callable[[str, int], Task],
+    load_task: Callable[[str, int, str], Task],
     task_name: str,
+    architecture: str,
     repeat: int,
     variant: dict[str, Any],
     stock: dict[tuple[str, str, int], Explanation],
     benchmark: Any,
 ) -> None:
     """Seconds for one node or for many, and the largest relative difference to stock."""
-    task = load_task(task_name, 0)  # an engine's speed does not hang on the training
+    task = load_task(task_name, 0, architecture)  # an engine's speed does not hang on the training
     name, engine, bulk = variant["method"], variant["engine"], variant["options"].get("bulk")
     if bulk and repeat >= BULK_REPEATS:
         pytest.skip(f"many at once take their turn in {BULK_REPEATS} repeats")
@@ -126,7 +127,7 @@ def test_engines(
             cell.quality.append(_quality(node, "over_limit", over))
         if bulk:
             return
-        key = (task_name, name, node)
+        key = (f"{task_name}, {architecture}", name, node)
         if engine == "stock":
             stock[key] = explanation
             return

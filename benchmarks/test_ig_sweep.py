@@ -71,7 +71,7 @@ def test_ig_sweep(
     config = run.config(task, model_seed, method)
     part = {"repeat": repeat}
     with run.cell("ig_sweep", config, task=task, nodes=[node], part=part) as cell:
-        key = (task.name, model_seed, node)
+        key = (f"{task.name}, {task.architecture}", model_seed, node)
         if key not in references:
             exact = explainers.load(METHOD, engine="batched", n_steps=REFERENCE_STEPS)
             (references[key],) = exact.explain(task.model, task.data, node)

@@ -83,7 +83,7 @@ def units(items: Iterable[pytest.Item], workers: int) -> list[Unit]:
     for item in items:
         callspec = getattr(item, "callspec", None)
         parameters = callspec.params if callspec else {}
-        names = ("task_name", "model_seed")
+        names = ("task_name", "architecture", "model_seed")
         key = (item.path, *(parameters.get(name) for name in names))
         if "repeat" in parameters:
             unit = timed.setdefault((*key, parameters["repeat"]), Unit([], timed=True))

@@ -139,6 +139,7 @@ def describe(task: Task, model_seed: int) -> dict[str, Any]:
     """One entry of the manifest's ``tasks``."""
     return {
         "name": task.name,
+        "model": task.architecture,
         "model_seed": model_seed,
         "accuracy": task.accuracy,
         "provenance": task.provenance,

@@ -67,6 +67,7 @@ class Plan:
         executor: ``local`` or ``ray``.
         address: Of the Ray cluster; None for one on this machine.
         workers: How many tests the cluster may be at, or None for as many as it has CPUs or GPUs.
+        models: The kinds of models asked for; a task that brings its model has no other.
     """
 
     profile: str
@@ -82,6 +83,7 @@ class Plan:
     executor: str = "local"
     address: str | None = None
     workers: int | None = None
+    models: tuple[str, ...] = ("gcn",)
 
     def pick(self, task: Task) -> list[int]:
         """The nodes of ``task`` to explain: the first ``nodes`` of its fixed order, or all."""
@@ -108,6 +110,7 @@ def make_plan(
     profile: str = "quick",
     tasks: Sequence[str] = (),
     methods: Sequence[str] = (),
+    models: Sequence[str] = (),
     device: str | None = None,
     nodes: int | None = None,
     seeds: int | None = None,
@@ -151,6 +154,7 @@ def make_plan(
 
     known = benchmarks.tasks.available()
     _check_names("--task", [name for name in tasks if not benchmarks.tasks.is_own(name)], known)
+    _check_names("--model", models, benchmarks.tasks.MODELS)
     known = explainers.available()
     _check_names("--method", methods, known)
     if not methods:
@@ -167,6 +171,10 @@ def make_plan(
                 f"--task {given}: brings one trained model, but {seeds} were asked for; add "
                 "--seeds 1, or let it give a Definition, whose models are trained here"
             )
+        if models and benchmarks.tasks.brings_model(name):
+            raise ValueError(
+                f"--model {models[0]}: --task {given} brings a trained model; leave --model out"
+            )
     return Plan(
         profile=profile,
         tasks=tuple(chosen),
@@ -181,6 +189,7 @@ def make_plan(
         executor=executor,
         address=address,
         workers=workers,
+        models=tuple(dict.fromkeys(models)) or ("gcn",),
     )
 
 
@@ -203,10 +212,11 @@ def parametrize(
 ) -> None:
     """Gives a test its parameters in the order that interleaves the methods.
 
-    From slowest to fastest: ``task_name``, ``model_seed``, ``repeat``, ``variant``, each if the
-    test or one of its fixtures has an argument of that name. Runs of one method in a row would
-    drift with the machine; so the method (the variant) varies fastest, within (task, model,
-    repeat). pytest keeps this order as long as none of the arguments has a wider scope.
+    From slowest to fastest: ``task_name``, ``architecture``, ``model_seed``, ``repeat``,
+    ``variant``, each if the test or one of its fixtures has an argument of that name. Runs of one
+    method in a row would drift with the machine; so the method (the variant) varies fastest, within
+    (task, model, repeat). pytest keeps this order as long as none of the arguments has a wider
+    scope.
 
     To be called from a test module's ``pytest_generate_tests(metafunc)``, once.
 
@@ -218,6 +228,7 @@ def parametrize(
     plan = plan_of(metafunc.config)
     axes: dict[str, Sequence[Any]] = {
         "task_name": plan.tasks,
+        "architecture": plan.models,
         "model_seed": range(plan.seeds),
         "repeat": range(repeats),
         "variant": variants,

@@ -52,9 +52,9 @@ class Run:
         # Taken now: what the run writes into the checkout is no change of the code.
         self.git = environment.commit()
         self.messages: list[str] = []
-        self._tasks: dict[tuple[str, int], Task] = {}
+        self._tasks: dict[tuple[str, str, int], Task] = {}
         self._missing: dict[str, str] = {}
-        self._described: dict[tuple[str, int], dict[str, Any]] = {}
+        self._described: dict[tuple[str, str, int], dict[str, Any]] = {}
         self._written: dict[str, str] = {}  # identity -> key
         self._resources = ExitStack()
         self._elsewhere = False
@@ -99,12 +99,12 @@ class Run:
         if self.plan.tasks:
             return self.plan.tasks
         try:
-            self.load_task(PREFERRED, 0)
+            self.load_task(PREFERRED, 0, self.plan.models[0])
         except benchmarks.tasks.Unavailable:
             return (STAND_IN, *ALWAYS)
         return (PREFERRED, *ALWAYS)
 
-    def load_task(self, name: str, model_seed: int = 0) -> Task:
+    def load_task(self, name: str, model_seed: int = 0, model: str = "gcn") -> Task:
         """The task, loaded once.
 
         Raises:
@@ -115,11 +115,15 @@ class Run:
 
         if name in self._missing:
             raise benchmarks.tasks.Unavailable(self._missing[name])
-        key = (name, model_seed)
+        key = (name, model, model_seed)
         if key not in self._tasks:
             try:
                 task = benchmarks.tasks.load(
-                    name, root=self.plan.data_root, device=self.plan.device, seed=model_seed
+                    name,
+                    root=self.plan.data_root,
+                    device=self.plan.device,
+                    seed=model_seed,
+                    model=model,
                 )
             except (benchmarks.tasks.Unavailable, ValueError) as error:  # or malformed
                 self._missing[name] = str(error)
@@ -127,7 +131,8 @@ class Run:
                 self.write_manifest()
                 raise benchmarks.tasks.Unavailable(str(error)) from error
             print(
-                f"{name}, model seed {model_seed}: accuracy {task.accuracy:.2%}; {task.provenance}"
+                f"{name}, {task.architecture}, model seed {model_seed}: accuracy "
+                f"{task.accuracy:.2%}; {task.provenance}"
             )
             self._tasks[key] = task
             self._described[key] = environment.describe(task, model_seed)
@@ -141,6 +146,7 @@ class Run:
         """A cell's ``config``, of a task and a method made by ``explainers.load``."""
         return {
             "task": task.name,
+            "model": task.architecture,
             "model_seed": model_seed,
             "method": method.name,
             "engine": method.engine,
@@ -239,6 +245,7 @@ class Run:
             variant = {}
         config = self._empty_config(parameters.get("task_name", ""))
         config |= {
+            "model": parameters.get("architecture", config["model"]),
             "model_seed": parameters.get("model_seed", 0),
             "method": variant.get("method", ""),
             "engine": variant.get("engine") or "",
@@ -260,7 +267,7 @@ class Run:
     def merge(self, manifest: Mapping[str, Any]) -> None:
         """Takes over what a worker's manifest knows of tasks, and on what the worker runs."""
         for entry in manifest.get("tasks", ()):
-            self._described[entry["name"], entry["model_seed"]] = entry
+            self._described[entry["name"], entry["model"], entry["model_seed"]] = entry
             self._elsewhere = True
         for entry in manifest.get("unavailable", ()):
             self._missing.setdefault(entry["task"], entry["message"])
@@ -308,7 +315,10 @@ class Run:
         self._written = {cell.identity: cell.key for cell in found}
         try:
             manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
-            described = {(entry["name"], entry["model_seed"]): entry for entry in manifest["tasks"]}
+            described = {
+                (entry["name"], entry.get("model", "gcn"), entry["model_seed"]): entry
+                for entry in manifest["tasks"]
+            }
         except (OSError, ValueError, KeyError, TypeError):
             return  # none, or a torn one: it is written anew
         self._described = described
@@ -329,6 +339,7 @@ class Run:
     def _empty_config(self, task: str) -> dict[str, Any]:
         return {
             "task": task,
+            "model": self.plan.models[0],
             "model_seed": 0,
             "method": "",
             "engine": "",

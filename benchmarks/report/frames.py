@@ -17,7 +17,7 @@ import pandas as pd
 
 from benchmarks.harness.cells import Cell, load_all
 
-_CONFIG = ("task", "model_seed", "method", "engine", "options", "device")
+_CONFIG = ("task", "model", "model_seed", "method", "engine", "options", "device")
 QUALITY = (
     "benchmark",
     *_CONFIG,
@@ -110,6 +110,7 @@ def _row(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
         **row,
         "benchmark": cell.benchmark,
         **{name: config.get(name) for name in _CONFIG},
+        "model": config.get("model", "gcn"),  # cells from when there was no other
         "options": json.dumps(options, sort_keys=True, ensure_ascii=False),
         "n_steps": steps,
         "internal_batch_size": batch,

@@ -66,9 +66,12 @@ def environment(results: Results) -> Iterator[Block]:
 
 def tasks(results: Results) -> Iterator[Block]:
     """What was explained, and what could not be had."""
+    entries = results.manifest.get("tasks") or []
+    several = len({entry.get("model", "gcn") for entry in entries}) > 1
     described: dict[str, list[dict[str, Any]]] = {}
-    for entry in results.manifest.get("tasks") or []:
-        described.setdefault(str(entry.get("name")), []).append(entry)
+    for entry in entries:
+        kind = f" ({entry.get('model', 'gcn')})" if several else ""
+        described.setdefault(f"{entry.get('name')}{kind}", []).append(entry)
     missing = {
         str(entry.get("task")): str(entry.get("message"))
         for entry in results.manifest.get("unavailable") or []

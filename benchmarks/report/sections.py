@@ -1,4 +1,4 @@
-"""The two frames cut into sections, one for each task (and device), with names for the methods."""
+"""The two frames cut into sections, one for each task, model and device; names for the methods."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _SWEEPS = ("ig_sweep", "scaling", "completeness", "calibration")
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """What was measured on one task and device.
+    """What was measured on one task, with one kind of model, on one device.
 
     Attributes:
         task: The task's name.
-        title: The task, and the device if there are several.
+        title: The task, and the kind of model and the device if there are several.
         slug: For file names and anchors; no other section has it.
         device: ``cpu`` or ``cuda``.
         quality: The rows that are ok, with the column ``label``.
@@ -77,14 +77,18 @@ def split(results: Results) -> list[Section]:
     runtime["per_node"] = runtime["seconds"] / nodes.where(nodes >= 1, 1.0)
     measured_quality = (quality["status"] == "ok") & quality["value"].notna()
     measured_runtime = (runtime["status"] == "ok") & (runtime["seconds"] > 0)
-    places = pd.concat([quality[["task", "device"]], runtime[["task", "device"]]])
-    found = sorted(set(places.itertuples(index=False, name=None)), key=lambda place: place)
-    several = len({device for _, device in found}) > 1
+    place = ["task", "model", "device"]
+    found = sorted(
+        set(pd.concat([quality[place], runtime[place]]).itertuples(index=False, name=None))
+    )
+    several = [len(set(names)) > 1 for names in zip(*found, strict=True)]
     sections: list[Section] = []
-    for task, device in found:
-        here = (quality["task"] == task) & (quality["device"] == device)
-        there = (runtime["task"] == task) & (runtime["device"] == device)
-        title = f"{task} ({device})" if several else task
+    for task, model, device in found:
+        here, there = (
+            (frame[place] == [task, model, device]).all(axis=1) for frame in (quality, runtime)
+        )
+        named = [name for name, tell in zip((model, device), several[1:], strict=True) if tell]
+        title = f"{task} ({', '.join(named)})" if named else task
         sections.append(
             Section(
                 task=task,

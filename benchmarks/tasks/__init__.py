@@ -22,7 +22,7 @@ from torch_geometric.utils import remove_self_loops
 from benchmarks.tasks._data import data_root, tensors_sha256, whereabouts
 from benchmarks.tasks._models import LAYERS
 from benchmarks.tasks._own import REGISTERED, Own, is_own, register
-from benchmarks.tasks._task import Dataset, Definition, Recipe, Task, Unavailable
+from benchmarks.tasks._task import Dataset, Definition, Recipe, Task, Unavailable, with_edges
 from benchmarks.tasks._training import accuracy, trained
 
 __all__ = [
@@ -165,9 +165,7 @@ def load(
         truth = {} if ground_truth is None else {"ground_truth": ground_truth}
         dataset_sha256 = tensors_sha256({**data.to_dict(), **truth})
     network = trained(data, task.recipe, seed, name, model)
-    explainable = torch.zeros(data.y.numel(), dtype=torch.bool)
-    into = data.edge_index[1]
-    explainable[data.batch[into] if "batch" in data else into] = True
+    explainable = with_edges(data, "batch" in data)
     if dataset.explainable is not None:
         explainable &= dataset.explainable
     # RandomState, because its stream is frozen: the same order with every version of numpy.

@@ -30,7 +30,7 @@ def _gat(width: int, out: int) -> GATConv:
 
 
 # Not cached: a cached GCNConv would ignore an edge_index that an explainer changes.
-LAYERS: dict[str, Callable[[int, int], MessagePassing]] = {
+LAYERS: dict[str, Callable[..., MessagePassing]] = {
     "gcn": GCNConv,
     "sage": SAGEConv,
     "gin": _gin,
@@ -50,19 +50,31 @@ class GNN(nn.Module):
             numbers.
         dropout: Probability to drop a hidden unit while training.
         kind: One of :data:`LAYERS`.
+        normalize: Whether ``gcn`` weighs messages by degrees; without, a layer sums what the
+            neighbours send. The other kinds take no notice.
 
     Raises:
         ValueError: Fewer than two widths, or no such kind.
     """
 
-    def __init__(self, dims: Sequence[int], dropout: float = 0.0, kind: str = "gcn") -> None:
+    def __init__(
+        self,
+        dims: Sequence[int],
+        dropout: float = 0.0,
+        kind: str = "gcn",
+        *,
+        normalize: bool = True,
+    ) -> None:
         super().__init__()
         if len(dims) < 2:
             raise ValueError(f"GNN needs at least an input and an output width, got {list(dims)}")
         if kind not in LAYERS:
             raise ValueError(f"unknown model {kind!r}; available: {', '.join(LAYERS)}")
         self.dropout = dropout
-        self.convs = nn.ModuleList(LAYERS[kind](a, b) for a, b in itertools.pairwise(dims))
+        options = {"normalize": normalize} if kind == "gcn" else {}
+        self.convs = nn.ModuleList(
+            LAYERS[kind](a, b, **options) for a, b in itertools.pairwise(dims)
+        )
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """Log-probabilities [N, C] of ``x`` [N, F], ``edge_index`` [2, E], ``edge_weight`` [E]."""
@@ -88,10 +100,18 @@ class GraphGNN(GNN):
         dims: ``[F, hidden..., C]``, the hidden widths those of the stack.
         dropout: As in :class:`GNN`.
         kind: As in :class:`GNN`.
+        normalize: As in :class:`GNN`.
     """
 
-    def __init__(self, dims: Sequence[int], dropout: float = 0.0, kind: str = "gcn") -> None:
-        super().__init__(dims[:-1], dropout, kind)
+    def __init__(
+        self,
+        dims: Sequence[int],
+        dropout: float = 0.0,
+        kind: str = "gcn",
+        *,
+        normalize: bool = True,
+    ) -> None:
+        super().__init__(dims[:-1], dropout, kind, normalize=normalize)
         self.linear = nn.Linear(2 * dims[-2], dims[-1])
 
     def forward(

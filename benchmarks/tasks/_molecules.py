@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.datasets import TUDataset
-from torch_geometric.io import read_tu_data
+from torch_geometric.utils import coalesce, one_hot, remove_self_loops
 
 from benchmarks.tasks._data import Source, split
 from benchmarks.tasks._task import Recipe
 
+PARTS = ("A", "graph_indicator", "graph_labels", "node_labels")
 RECIPE = Recipe(
     hidden=(20, 20, 20),
     epochs=100,
-    lr=1e-2,
+    lr=3e-3,
     weight_decay=0.0,
     dropout=0.0,
-    source="three layers of 20 in GNNExplainer and PGExplainer, mini-batches; other optimiser",
+    source="three layers of 20, not normalised, in GNNExplainer and PGExplainer; pooling and "
+    "optimiser are ours",
     batch_size=128,
+    normalize=False,
 )
 
 
 def molecules(name: str) -> Source[tuple[Data, Tensor]]:
     """The raw files of a collection, which are plain text; see :func:`read`."""
-    parts = ("A", "graph_indicator", "graph_labels", "node_labels")
-    files = {f"{name}_{part}.txt": None for part in parts}
+    files = {f"{name}_{part}.txt": None for part in PARTS}
     return Source(name, files, lambda folder: read(folder, name), dataset=TUDataset)
 
 
@@ -41,20 +44,20 @@ def read(folder: Path, name: str) -> tuple[Data, Tensor]:
         ValueError: The files are malformed.
     """
     try:
-        raw, slices, _ = read_tu_data(str(folder), name)
-        lines = [
-            [int(end) for end in line.split(",")]
-            for line in (folder / f"{name}_A.txt").read_text().splitlines()
+        columns = [
+            torch.from_numpy(np.loadtxt(folder / f"{name}_{part}.txt", np.int64, delimiter=","))
+            for part in PARTS  # PyG's reader takes ten seconds for Mutagenicity
         ]
-        pairs = torch.tensor(lines).t() - 1
-        size = slices["x"].diff()
-        # PyG counts a molecule's nodes from 0.
-        shift = slices["x"][:-1].repeat_interleave(slices["edge_index"].diff())
-        data = Data(x=raw.x, edge_index=raw.edge_index + shift, y=raw.y)
-        data.batch = torch.repeat_interleave(size)
+        pairs, batch, labels, atoms = columns[0].t() - 1, columns[1] - 1, *columns[2:]
+        data = Data(
+            x=one_hot(atoms - atoms.min()),
+            edge_index=coalesce(remove_self_loops(pairs)[0], num_nodes=len(atoms)),
+            y=labels.unique(return_inverse=True)[1],
+            batch=batch,
+        )
         data.train_mask, data.test_mask = split(data.y)
-    # A reader of PyG's meets a malformed file with whatever breaks first.
-    except Exception as error:
+    # Whatever breaks first on malformed numbers.
+    except (ValueError, TypeError, IndexError, RuntimeError) as error:
         raise ValueError(
             f"{folder} is not readable as TUDataset's {name} ({type(error).__name__}: {error}); "
             "replace its files"

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from benchmarks.tasks._data import tensors_sha256
-from benchmarks.tasks._task import Definition, Task
+from benchmarks.tasks._task import Definition, Task, with_edges
 from explainers.engines.network import prepare
 
 _ENTRIES = ("model", "data", "nodes", "ground_truth")
@@ -63,11 +63,8 @@ class Own:
         mask = data.get("test_mask")
         nodes = self.nodes
         if nodes is None:
-            reached = torch.full([len(right)], network.level == "graph")
-            if network.level == "node":
-                reached[data.edge_index[1]] = True
             order = torch.from_numpy(np.random.RandomState(0).permutation(len(right)))
-            nodes = order[reached[order]]
+            nodes = order[with_edges(data, network.level == "graph")[order]]
         tensors = {key: value for key, value in data.to_dict().items() if torch.is_tensor(value)}
         truth = {} if self.ground_truth is None else {"ground_truth": self.ground_truth}
         return Task(

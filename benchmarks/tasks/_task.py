@@ -19,6 +19,14 @@ class Unavailable(RuntimeError):
     """A dataset that cannot be had here; the message names it, the file wanted and its folder."""
 
 
+def with_edges(data: Data, graphs: bool) -> Tensor:
+    """Which nodes have an incoming edge, bool [N]; or which graphs have any, bool [G]."""
+    unit = data.batch if graphs else torch.arange(int(data.num_nodes or 0))
+    found = torch.zeros(int(unit.max()) + 1, dtype=torch.bool)
+    found[unit[data.edge_index[1]]] = True
+    return found
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How the explained network is trained: Adam, negative log-likelihood.
@@ -32,6 +40,9 @@ class Recipe:
         dropout: Probability to drop a hidden unit, after each ReLU.
         source: Where the recipe comes from; for the reader, without effect on the training.
         batch_size: Graphs of a mini-batch, to classify graphs; None for everything at once.
+        normalize: Whether GCN layers weigh messages by degrees. The networks of GNNExplainer and
+            PGExplainer do not: where all features are equal, a degree-weighted mean of equal
+            values tells a tree from a cycle only at their ends.
     """
 
     hidden: tuple[int, ...]
@@ -41,6 +52,7 @@ class Recipe:
     dropout: float
     source: str
     batch_size: int | None = None
+    normalize: bool = True
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,7 +47,8 @@ def trained(data: Data, recipe: Recipe, seed: int, name: str, kind: str = "gcn")
     plain = re.sub(r"[^\w.-]", "-", name)  # a third party's name is not to lead elsewhere
     path = cache_dir() / "checkpoints" / f"{plain}-{kind}-{key[:16]}.pt"
     with seeded(seed):
-        model = (GraphGNN if "batch" in data else GNN)(dims, recipe.dropout, kind)
+        network = GraphGNN if "batch" in data else GNN
+        model = network(dims, recipe.dropout, kind, normalize=recipe.normalize)
         if not _restore(model, path):
             start = time.perf_counter()
             label = f"{name}: training {kind} {'-'.join(map(str, dims))}, seed {seed}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import torch
@@ -55,7 +56,8 @@ TASK = Definition(
             title="BA-Shapes",
             description="Roles in 80 houses attached to a Barabasi-Albert graph, with 1 % random "
             "edges.",
-            recipe=RECIPE,
+            # With layers that weigh by degrees it is 92 %, with these 97 %.
+            recipe=dataclasses.replace(RECIPE, epochs=3000, normalize=False),
         )
     },
 )

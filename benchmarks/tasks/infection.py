@@ -18,10 +18,9 @@ def build(root: Path | None) -> Dataset:
 
     Baldassarre and Azizpour, "Explainability Techniques for Graph Convolutional Networks",
     arXiv:1905.13686, made by PyG's generator. The class is the number of steps from the nearest
-    infected node, 0 to 3, or 4 for more. The ground truth is the edges on shortest
-    paths from infected nodes, away from them; PyG's mask, which also has the edges that lead back
-    or sideways, is cut down to these. Explained are the nodes that an infection reaches in 1 to 3
-    steps.
+    infected node, 0 to 3, or 4 for more. The ground truth is the edges on shortest paths from
+    infected nodes, away from them; PyG's mask, which also has the edges that lead back or sideways,
+    is cut down to these. Explained are the nodes that an infection reaches in 1 to 3 steps.
     """
     with seeded(0):  # PyG draws from the global generators
         data = InfectionDataset(ERGraph(NODES, PROBABILITY), INFECTED, FAR)[0]

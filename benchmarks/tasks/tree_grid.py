@@ -15,7 +15,8 @@ RECIPE = Recipe(
     lr=1e-2,
     weight_decay=5e-4,
     dropout=0.0,
-    source="as for BA-Shapes; three layers of 20 in GNNExplainer and PGExplainer",
+    source="as for BA-Shapes; three layers of 20, not normalised, in GNNExplainer and PGExplainer",
+    normalize=False,
 )
 
 

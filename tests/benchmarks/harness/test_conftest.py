@@ -27,8 +27,9 @@ def pytest_generate_tests(metafunc):
 
 
 def test_quality(run, plan, device, task, model_seed, variant, repeat, benchmark):
-    seen.append((task.name, model_seed, repeat, variant["method"]))
-    config = {"task": task.name, "model_seed": model_seed, "device": device, **variant}
+    seen.append((task.name, task.architecture, model_seed, repeat, variant["method"]))
+    config = {"task": task.name, "model": task.architecture, "model_seed": model_seed,
+              "device": device, **variant}
     nodes = plan.pick(task)
     with run.cell("quality", config, task=task, nodes=nodes, part={"repeat": repeat}) as cell:
         if variant["method"] == "broken":
@@ -56,7 +57,7 @@ def bench(pytester, monkeypatch, drawn):
         x=torch.ones(4, 3), edge_index=torch.zeros(2, 5, dtype=torch.long), y=torch.arange(4) % 2
     )
 
-    def load(name, root=None, device="cpu", seed=0):
+    def load(name, root=None, device="cpu", seed=0, model="gcn"):
         if name == "twitch-en":
             raise benchmarks.tasks.Unavailable("put EN.npz into data/Twitch/EN/raw")
         return SimpleNamespace(
@@ -66,6 +67,7 @@ def bench(pytester, monkeypatch, drawn):
             nodes=torch.arange(4),
             accuracy=1.0,
             provenance="made up",
+            architecture=model,
             dataset_sha256="d",
             checkpoint_sha256=f"c{seed}",
             stand_in=False,
@@ -139,11 +141,13 @@ def test_a_run(bench, pytester, drawn):
 
 
 def test_the_method_varies_fastest(bench):
-    result = bench("--task", "karate", "--task", "cora", "--seeds", "2", "-s")
+    models = ("--model", "sage", "--model", "gcn")
+    result = bench("--task", "karate", "--task", "cora", "--seeds", "2", *models, "-s")
     (line,) = [line for line in result.outlines if "ORDER" in line]
     expected = [
-        (task, seed, repeat, method)
+        (task, model, seed, repeat, method)
         for task in ("karate", "cora")
+        for model in ("sage", "gcn")
         for seed in (0, 1)
         for repeat in (0, 1)
         for method in ("random", "saliency")

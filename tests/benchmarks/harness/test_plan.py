@@ -35,6 +35,8 @@ def test_options_have_the_last_word():
         profile="full", tasks=["karate", "karate"], methods=["random"], nodes=2, seeds=1
     )
     assert (made.tasks, made.methods) == (("karate",), ("random",))
+    assert made.models == ("gcn",)
+    assert make_plan(models=["gat", "gcn", "gat"]).models == ("gat", "gcn")
     assert (made.nodes, made.seeds, made.repeats) == (2, 1, plan.PROFILES["full"].repeats)
 
 
@@ -53,6 +55,7 @@ def test_costly_methods_run_in_the_full_profile_or_by_name(monkeypatch):
         ({"profile": "slow"}, "--profile slow: unknown; use quick or full"),
         ({"tasks": ["nope"]}, "--task nope: unknown; available: ba-shapes, karate"),
         ({"methods": ["nope"]}, "--method nope: unknown; available: random, saliency"),
+        ({"models": ["gnn"]}, "--model gnn: unknown; available: gcn, sage, gin, gat"),
         ({"device": "tpu"}, "--device tpu: unknown; use cpu or cuda"),
         ({"nodes": 0}, "--nodes 0: is to be 1 or more"),
         ({"seeds": -1}, "--seeds -1: is to be 1 or more"),

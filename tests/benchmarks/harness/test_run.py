@@ -18,7 +18,7 @@ from benchmarks.harness.run import Run, default_folder
 PLAN = Plan("quick", (), ("random",), "cpu", nodes=2, seeds=1, repeats=1)
 
 
-def make_task(name):
+def make_task(name, model="gcn"):
     data = Data(
         x=torch.ones(4, 3), edge_index=torch.zeros(2, 5, dtype=torch.long), y=torch.arange(4) % 2
     )
@@ -29,6 +29,7 @@ def make_task(name):
         nodes=torch.tensor([2, 0, 1]),
         accuracy=0.75,
         provenance="made up",
+        architecture=model,
         dataset_sha256="d",
         checkpoint_sha256="c",
         stand_in=False,
@@ -40,11 +41,11 @@ def loads(monkeypatch):
     """The calls of ``tasks.load``; ``twitch-en`` cannot be had."""
     calls = []
 
-    def load(name, root=None, device="cpu", seed=0):
-        calls.append((name, seed))
+    def load(name, root=None, device="cpu", seed=0, model="gcn"):
+        calls.append((name, seed, model))
         if name in missing:
             raise benchmarks.tasks.Unavailable(f"{name}: put EN.npz into data/")
-        return make_task(name)
+        return make_task(name, model)
 
     missing = {"twitch-en"}
     monkeypatch.setattr(benchmarks.tasks, "load", load)
@@ -91,6 +92,7 @@ def test_a_cell_is_there_as_soon_as_it_is_filled(run):
     assert stored(run) == [cell]
     assert cell.config == {
         "task": "karate",
+        "model": "gcn",
         "model_seed": 0,
         "method": "random",
         "engine": "stock",
@@ -191,7 +193,7 @@ def test_default_tasks_without_the_real_data(run, loads):
     assert (cell.runtime, cell.quality) == ([], [])
     with pytest.raises(benchmarks.tasks.Unavailable):
         run.load_task("twitch-en", 1)
-    assert loads.calls == [("twitch-en", 0)]  # asked for once
+    assert loads.calls == [("twitch-en", 0, "gcn")]  # asked for once
     assert not run.loaded
 
 
@@ -213,13 +215,25 @@ def test_default_tasks_with_the_real_data(run, loads):
     loads.missing.clear()
     assert run.choose_tasks() == ("twitch-en", "ba-shapes")
     assert run.load_task("twitch-en", 0) is run.load_task("twitch-en", 0)
-    assert loads.calls == [("twitch-en", 0)]
+    assert loads.calls == [("twitch-en", 0, "gcn")]
+
+
+def test_models_of_two_kinds(run, loads):
+    plan = replace(PLAN, models=("gat", "gcn"))
+    several = Run(plan, run.folder)
+    gat, gcn = (several.load_task("karate", 0, model) for model in plan.models)
+    assert (gat.architecture, gcn.architecture) == ("gat", "gcn")
+    assert several.load_task("karate", 0, "gat") is gat
+    manifest = json.loads(several.write_manifest().read_text())
+    assert [task["model"] for task in manifest["tasks"]] == ["gat", "gcn"]
+    several.choose_tasks()  # whether there are data is asked with a model that is wanted
+    assert loads.calls[-1] == ("twitch-en", 0, "gat")
 
 
 def test_the_accuracy_is_told(run, capsys):
     run.load_task("karate", 1)
     run.load_task("karate", 1)
-    assert capsys.readouterr().out == "karate, model seed 1: accuracy 75.00%; made up\n"
+    assert capsys.readouterr().out == "karate, gcn, model seed 1: accuracy 75.00%; made up\n"
 
 
 def test_tasks_asked_for_are_taken_as_they_are(run):
@@ -249,6 +263,7 @@ def test_manifest_knows_the_tasks(run):
     ]
     assert manifest["tasks"][0] == {
         "name": "karate",
+        "model": "gcn",
         "model_seed": 0,
         "accuracy": 0.75,
         "provenance": "made up",

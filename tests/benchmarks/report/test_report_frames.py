@@ -14,14 +14,24 @@ def test_columns_are_the_published_ones(folder):
     results = load(folder.path)
     assert list(results.quality.columns) == list(QUALITY)
     assert ",".join(QUALITY) == (
-        "benchmark,task,model_seed,method,engine,options,device,node,metric,level,semantics,other,value,"
-        "status,message"
+        "benchmark,task,model,model_seed,method,engine,options,device,node,metric,level,semantics,"
+        "other,value,status,message"
     )
     assert list(results.runtime.columns) == list(RUNTIME)
     assert ",".join(RUNTIME) == (
-        "benchmark,task,model_seed,method,engine,options,device,n_steps,internal_batch_size,repeat,"
-        "node,nodes,seconds,peak_bytes,varied,at,status,message"
+        "benchmark,task,model,model_seed,method,engine,options,device,n_steps,internal_batch_size,"
+        "repeat,node,nodes,seconds,peak_bytes,varied,at,status,message"
     )
+
+
+def test_a_cell_from_when_there_were_gcns_only_is_one(folder, settings):
+    folder.quality("saliency", [0.1])
+    folder.add("quality", {**settings("random"), "model": "gat"}, quality=[{"value": 0.2}])
+    results = load(folder.path)
+    kinds = results.quality.groupby("method")["model"].unique()
+    assert [list(kinds[name]) for name in ("saliency", "random")] == [["gcn"], ["gat"]]
+    titles = [section.title for section in split(results)]
+    assert titles == ["karate (gat)", "karate (gcn)"]
 
 
 def test_a_row_has_its_cell_and_what_is_missing_is_empty(folder, settings):

@@ -73,8 +73,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_tasks_of_this_checkout() -> None:
-    built_in = {"ba-shapes", "citeseer", "cora", "karate", "twitch-en", "twitch-sim"}
-    assert built_in <= set(tasks.available())
+    files = ("ba-2motif", "ba-community", "ba-shapes", "citeseer", "cora", "infection", "karate")
+    more = ("mutag", "mutagenicity", "tree-cycles", "tree-grid", "twitch-en", "twitch-sim")
+    variants = [f"{name}:published" for name in files + more if name.startswith(("ba-c", "ba-s"))]
+    variants += [f"{name}:published" for name in ("tree-cycles", "tree-grid")]
+    assert {*files, *more, *variants} <= set(tasks.available())
     assert tasks.available() == sorted(tasks.available())
     assert not [name for name in tasks.available() if name.startswith(("_", "-"))]
 
@@ -87,6 +90,20 @@ def test_a_new_file_is_a_new_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert set(tasks.available()) >= {"my-club", "karate"}
     assert "-helper" not in tasks.available()
     assert tasks.definition("my-club").title == "Karate club"
+
+
+def test_a_variant_is_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = Definition(
+        title="small", description="d", recipe=RECIPE, build=lambda root: Dataset(graph(), "small")
+    )
+    add(monkeypatch, "their_task", variants={"small": small})
+    assert {"their-task", "their-task:small"} <= set(tasks.available())
+    assert tasks.definition("their-task:small") is small
+    assert tasks.resolve("their-task:small") == "their-task:small"
+    task = tasks.load("their-task:small")
+    assert (task.name, task.provenance) == ("their-task:small", "small")
+    with pytest.raises(ValueError, match=r"unknown task 'their-task:big'; .*their-task:small"):
+        tasks.load("their-task:big")
 
 
 def test_a_task_from_an_installed_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +156,7 @@ def test_contract(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check_contract(task, name)
 
 
-def check_contract(task: Task, name: str) -> None:
+def check_contract(task: Task, name: str, *, ordered: bool = True) -> None:
     data, (n, e) = task.data, (task.data.num_nodes, task.data.num_edges)
     assert (task.name, task.title != "", task.description != "") == (name, True, True)
     assert task.provenance
@@ -147,24 +164,58 @@ def check_contract(task: Task, name: str) -> None:
     assert (data.x.dtype, data.x.dim()) == (torch.float32, 2)
     assert (data.edge_index.dtype, data.edge_index.shape) == (torch.int64, (2, e))
     assert not (data.edge_index[0] == data.edge_index[1]).any()
-    assert data.y.shape == data.train_mask.shape == data.test_mask.shape == (n,)
+    units = int(data.batch.max()) + 1 if "batch" in data else n
+    assert data.y.shape == data.train_mask.shape == data.test_mask.shape == (units,)
 
     assert not task.model.training
     assert not any(p.requires_grad for p in task.model.parameters())
-    out = task.model(data.x, data.edge_index)
-    assert out.shape == (n, int(data.y.max()) + 1)
-    torch.testing.assert_close(out.exp().sum(dim=1), torch.ones(n))
+    if "batch" in data:
+        assert (data.batch.dtype, data.batch.shape) == (torch.int64, (n,))
+        assert torch.equal(*data.batch[data.edge_index])
+        out = task.model(data.x, data.edge_index, batch=data.batch)
+    else:
+        out = task.model(data.x, data.edge_index)
+    assert out.shape == (units, int(data.y.max()) + 1)
+    torch.testing.assert_close(out.exp().sum(dim=1), torch.ones(units))
     right = out.argmax(dim=1) == data.y
     assert task.accuracy == pytest.approx(float(right[data.test_mask].float().mean()))
 
     assert task.nodes.dtype == torch.int64
     assert len(task.nodes) == len(task.nodes.unique()) > 0
-    assert torch.isin(task.nodes, data.edge_index[1]).all()
-    assert task.nodes.tolist() != sorted(task.nodes.tolist())
+    into = data.edge_index[1]
+    assert torch.isin(task.nodes, data.batch[into] if "batch" in data else into).all()
+    assert not ordered or task.nodes.tolist() != sorted(task.nodes.tolist())
     if task.ground_truth is not None:
         assert (task.ground_truth.dtype, task.ground_truth.shape) == (torch.bool, (e,))
         assert 0 < int(task.ground_truth.sum()) < e
     assert len(task.dataset_sha256) == len(task.checkpoint_sha256) == 64
+
+
+@pytest.mark.parametrize("model", tasks.MODELS)
+@pytest.mark.parametrize("graphs", [False, True])
+def test_models_of_every_kind(model: str, graphs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = graph()
+    if graphs:
+        data.edge_index = data.edge_index[:, [1, 2, 4, 5]]
+        data.batch = torch.tensor([0, 1, 1, 1, 2])
+        data.edge_index = torch.tensor([[1, 2, 3, 4], [2, 1, 2, 4]])
+        data.y, data.train_mask = torch.tensor([0, 1, 0]), torch.ones(3).bool()
+        data.test_mask = data.train_mask
+    recipe = dataclasses.replace(RECIPE, hidden=(4, 3), batch_size=2 if graphs else None)
+    add(monkeypatch, "small", recipe=recipe, build=lambda root: Dataset(data.clone(), "made here"))
+    task = tasks.load("small", model=model)
+    assert task.architecture == model
+    check_contract(task, "small", ordered=False)
+    if graphs:
+        assert task.nodes.tolist() == [1]  # the others have no edge but a self loop
+    assert task.checkpoint_sha256 == tasks.load("small", model=model).checkpoint_sha256
+    other = "gat" if model == "gcn" else "gcn"
+    assert task.checkpoint_sha256 != tasks.load("small", model=other).checkpoint_sha256
+
+
+def test_a_model_of_no_kind() -> None:
+    with pytest.raises(ValueError, match="unknown model 'gnn'; available: gcn, sage, gin, gat"):
+        tasks.load("karate", model="gnn")
 
 
 @pytest.mark.cuda
@@ -218,7 +269,9 @@ def test_the_model_seed_changes_the_weights_and_nothing_else(
     assert torch.equal(first.data.train_mask, second.data.train_mask)
 
 
-@pytest.mark.parametrize("name", ["ba-shapes", "karate", "twitch-sim"])
+@pytest.mark.parametrize(
+    "name", ["ba-community", "ba-shapes", "infection", "karate", "tree-grid", "twitch-sim"]
+)
 def test_the_global_generators_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
 

@@ -29,8 +29,9 @@ Known = dict[tuple[str, int, str], list[Floats] | None]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every method once."""
     plan = plan_of(metafunc.config)
+    names = plan.repeatable if metafunc.function is test_stability else plan.methods
     chosen: list[dict[str, Any]] = [
-        {"method": name, "engine": None, "options": {}} for name in plan.methods
+        {"method": name, "engine": None, "options": {}} for name in names
     ]
     parametrize(metafunc, variants=chosen)
 

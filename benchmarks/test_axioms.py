@@ -32,7 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every method once; Integrated Gradients with every quadrature."""
     plan = plan_of(metafunc.config)
     variants: list[dict[str, Any]] = [
-        {"method": name, "engine": None, "options": {}} for name in plan.methods
+        {"method": name, "engine": None, "options": {}} for name in plan.repeatable
     ]
     if metafunc.function is test_completeness:
         name = "integrated_gradients"

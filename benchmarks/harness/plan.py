@@ -101,6 +101,18 @@ class Plan:
             return tuple(e for e in reversed(method.engines) if e != "stock")
         return tuple(reversed(method.engines))
 
+    @property
+    def repeatable(self) -> tuple[str, ...]:
+        """The methods for benchmarks that explain again and again, on other networks and seeds.
+
+        A quick run has no time for those that train each time.
+        """
+        import explainers
+
+        if self.profile != "quick":
+            return self.methods
+        return tuple(name for name in self.methods if not explainers.load(name).needs_fit)
+
 
 PLAN = pytest.StashKey[Plan]()
 

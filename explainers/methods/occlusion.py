@@ -23,6 +23,7 @@ class Occlusion(Method):
 
     engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
     gives: ClassVar[tuple[str, ...]] = ("edges", "nodes")
+    costly: ClassVar[bool] = True
     citation: ClassVar[str] = "Zeiler and Fergus 2014, arXiv:1311.2901"
 
     def share(self) -> tuple[int, int | None]:

@@ -29,7 +29,7 @@ ZERO = 1e-6
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every method once; Integrated Gradients with every quadrature."""
+    """Every method once, on one model; Integrated Gradients with every quadrature."""
     plan = plan_of(metafunc.config)
     variants: list[dict[str, Any]] = [
         {"method": name, "engine": None, "options": {}} for name in plan.repeatable
@@ -42,7 +42,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             for steps in STEPS
             if name in plan.methods
         ]
-    parametrize(metafunc, variants=variants)
+    parametrize(metafunc, models=1, variants=variants)
 
 
 @pytest.fixture(scope="module")

@@ -219,6 +219,7 @@ def plan_of(config: pytest.Config) -> Plan:
 def parametrize(
     metafunc: pytest.Metafunc,
     *,
+    models: int | None = None,
     repeats: int = 1,
     variants: Sequence[Mapping[str, Any]] = (),
 ) -> None:
@@ -234,6 +235,7 @@ def parametrize(
 
     Args:
         metafunc: As pytest gives it.
+        models: How many of a task's models are explained at most; None for all.
         repeats: Turns that each variant gets.
         variants: Plain dicts with ``method``, ``engine`` and ``options``.
     """
@@ -241,7 +243,7 @@ def parametrize(
     axes: dict[str, Sequence[Any]] = {
         "task_name": plan.tasks,
         "architecture": plan.models,
-        "model_seed": range(plan.seeds),
+        "model_seed": range(plan.seeds)[:models],
         "repeat": range(repeats),
         "variant": variants,
     }

@@ -46,7 +46,8 @@ class Cell:
 
     Attributes:
         benchmark: The benchmark that made it, for example ``"runtime"``.
-        config: ``task``, ``model_seed``, ``method``, ``engine``, ``options`` (a dict), ``device``.
+        config: ``task``, ``model``, ``model_seed``, ``method``, ``engine``, ``options`` (a dict),
+            ``device``.
         inputs: What else determines the numbers: nodes, checksums, versions, the machine.
         key: 16 hexadecimal digits, from the three above.
         status: One of ``STATUSES``; ``results/README.md`` says what they mean.

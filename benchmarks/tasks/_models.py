@@ -19,10 +19,12 @@ from torch_geometric.nn import (
 )
 
 HEADS = 4
+INNER = 16
 
 
 def _gin(width: int, out: int) -> GINConv:
-    return GINConv(nn.Sequential(nn.Linear(width, out), nn.ReLU(), nn.Linear(out, out)))
+    between = max(out, INNER)  # two classes would be two units, and ReLU soon leaves none alive
+    return GINConv(nn.Sequential(nn.Linear(width, between), nn.ReLU(), nn.Linear(between, out)))
 
 
 def _gat(width: int, out: int) -> GATConv:
@@ -43,7 +45,8 @@ class GNN(nn.Module):
 
     ``gcn``: Kipf and Welling, arXiv:1609.02907. ``sage``: Hamilton et al., arXiv:1706.02216, with
     the mean over the neighbours. ``gin``: Xu et al., arXiv:1810.00826, with two linear layers and
-    no normalisation. ``gat``: Velickovic et al., arXiv:1710.10903, four heads, averaged.
+    no normalisation. ``gat``: Velickovic et al., arXiv:1710.10903, four heads, averaged. Where all
+    features are equal, a mean over neighbours is that value: ``sage`` and ``gat`` learn nothing.
 
     Args:
         dims: Widths from the input to the output, ``[F, hidden..., C]``: one layer fewer than

@@ -122,7 +122,7 @@ def test_the_run_counts_them_and_fails(faulty_run):
     counts = "cells: 2 ok, 1 error, 5 invalid, 1 oom, 2 timeout, 2 crash"
     assert counts in done.stdout.splitlines()
     assert done.stderr.count("going on with the others") == 4
-    assert "test_quality[karate-0-segfaults]; recorded as crash" in done.stderr
+    assert "test_quality[karate-gcn-0-segfaults]; recorded as crash" in done.stderr
     for name in ("manifest.json", "quality.csv", "report.html"):
         assert (folder / name).stat().st_size
     # What was called, not what the supervisor added.
@@ -143,7 +143,7 @@ def test_resume_tries_the_faults_again_and_keeps_the_rest(faulty_run, third_part
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.count("test_quality[karate-0-exits]; recorded as crash") == 1
+    assert done.stderr.count("test_quality[karate-gcn-0-exits]; recorded as crash") == 1
     assert {cell.key: cell for cell in load_all(folder / "cells")[0]} == before
 
 

@@ -106,7 +106,7 @@ def test_a_bar_on_a_terminal(tmp_path):
     os.close(head)
     assert process.wait() == 0, shown.decode()
     text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", shown.decode())
-    assert re.search(r"\r *0%\|.*0/2 cells .*quality\[karate-0-random\]", text)
-    assert re.search(r"\r *50%\|.*1/2 cells .*quality\[karate-0-degree\]", text)
+    assert re.search(r"\r *0%\|.*0/2 cells .*quality\[karate-gcn-0-random\]", text)
+    assert re.search(r"\r *50%\|.*1/2 cells .*quality\[karate-gcn-0-degree\]", text)
     assert "\n." not in text
     assert " 2 passed" in text

@@ -354,8 +354,8 @@ METRICS = {
         "time over limit",
         "down",
         "Time of many nodes' explanations over the least that this machine needs for the answer: "
-        "one product of hidden gradients and first weights for every node of every field, written "
-        "to memory once, measured in the same run; 1 or more.",
+        "each score written once, and for each edge an inner product of hidden gradients and a row "
+        "of features added, at speeds measured in the same run; 1 or more.",
     ),
 }
 

@@ -36,7 +36,7 @@ class IntegratedGradients(Method):
         n_steps: Points of the quadrature.
         internal_batch_size: Variants of a node's field that go through the model in one pass, as in
             Captum; None for as many variants and nodes as the memory budget takes, or for none at
-            all (engine ``analytic``, the default for a GCN of two layers).
+            all (engine ``analytic``, the default for a GCN of one or two layers).
         quadrature: Captum's ``method``: ``gausslegendre``, or ``riemann_`` and ``left``,
             ``right``, ``middle`` or ``trapezoid``.
     """

@@ -168,12 +168,12 @@ def test_order_of_edges_and_nodes_does_not_matter(name, engine, loops):
     torch.testing.assert_close(other_nodes[names], nodes)
 
 
-@pytest.mark.parametrize("name", [name for name, engine in PAIRS if engine == "batched"])
-def test_company_in_a_batch_does_not_matter(name, graph):
+@pytest.mark.parametrize(("name", "engine"), PAIRS)
+def test_company_in_a_batch_does_not_matter(name, engine, graph):
     model = suited(name)
-    together = explain(name, "batched", model, graph, [3, 0, 7, 0])
-    apart = [explain(name, "batched", model, graph, v, memory_budget=1)[0] for v in (3, 0, 7, 0)]
-    squeezed = explain(name, "batched", model, graph, [3, 0, 7, 0], memory_budget=1)
+    together = explain(name, engine, model, graph, [3, 0, 7, 0])
+    apart = [explain(name, engine, model, graph, v, memory_budget=1)[0] for v in (3, 0, 7, 0)]
+    squeezed = explain(name, engine, model, graph, [3, 0, 7, 0], memory_budget=1)
     for one, other, third in zip(together, apart, squeezed, strict=True):
         assert difference(one, other) < TOLERANCE.get(name, 1e-9)
         assert difference(third, other) < TOLERANCE.get(name, 1e-9)

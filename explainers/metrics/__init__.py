@@ -69,9 +69,9 @@ def evaluate(
             model's own prediction ("model").
         truth: Which edges of ``data`` are part of a right explanation, bool [E], or None where that
             is not known; metrics that compare with it give no value then.
-        engine: ``"analytic"`` (GCNs of one or two layers by their algebra), ``"batched"`` (many selections and
-            nodes in one pass over receptive fields), ``"stock"`` (one pass over the whole graph for
-            each), or None for the first that supports the model.
+        engine: ``"analytic"`` (GCNs of one or two layers by their algebra), ``"batched"``
+            (many selections and nodes in one pass over receptive fields), ``"stock"`` (one pass
+            over the whole graph for each), or None for the first that supports the model.
         memory_budget: Bytes that one pass may take, roughly.
 
     Returns:

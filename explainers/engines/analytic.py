@@ -41,12 +41,12 @@ from torch import Tensor
 from explainers.engines import batched
 from explainers.engines.batched import BatchedProblem
 from explainers.engines.fields import Reach, ends, expand, reach
-from explainers.engines.gcn import Stack, csr, products, times
+from explainers.engines.gcn import Stack, products, weighted_sums
 from explainers.engines.network import Network, alike, is_normalised
 from explainers.engines.path import Path
 from explainers.engines.problem import groups
 
-Finish = Callable[[Tensor, Tensor], Tensor]
+Finish = Callable[[Tensor, Tensor, Tensor], object]
 
 # What a problem's answer takes on a CPU, in bytes: in its caches it is written faster.
 CACHED = 16 * 2**20
@@ -179,8 +179,9 @@ class AnalyticProblem(BatchedProblem):
         loops = layer.loops.index_select(0, nodes).view(-1, 1, 1)
         own = path.transformed.index_select(0, self.read(self.found.own))
         z = torch.addcmul(layer.bias, own, loops)
-        messages = csr(self.last.ptr, self.last_read, self.last_norm, len(path.transformed))
-        sent = times(messages, path.transformed.flatten(1)).view_as(z)
+        sent = weighted_sums(
+            self.last.ptr, self.last_read, self.last_norm, path.transformed.flatten(1)
+        ).view_as(z)
         return z.addcmul_(sent, path.alphas[:, None])
 
     def path_sums(
@@ -218,13 +219,13 @@ class AnalyticProblem(BatchedProblem):
             scores.index_add_(0, self.last.place, sums.last)
         return scores.index_select(0, found.order)
 
-    def feature_scores(self, sums: Sums, finish: Finish | None = None) -> Tensor:
-        """The summed gradients by the features, [n, F].
+    def feature_scores(self, sums: Sums, finish: Finish) -> Tensor:
+        """Scores of the features, [n, F].
 
         Args:
             sums: Of :meth:`path_sums`.
-            finish: Makes scores of the gradients and features of some nodes, both [m, F]; may
-                write to the gradients.
+            finish: Makes scores of the summed gradients and the features of some nodes, both
+                [m, F], and writes them to its third argument.
         """
         found, layer, x = self.found, self.stack.layers[0], self.network.x
         rows = torch.cat([sums.g, sums.k]) @ layer.weight
@@ -235,20 +236,13 @@ class AnalyticProblem(BatchedProblem):
         column = torch.cat([found.target, number]).index_select(0, found.out)
         # On a CPU in blocks that stay in its cache, so that memory is written once.
         size = max(1, BLOCK // x.size(1)) if x.device.type == "cpu" else len(n_id)
-
-        def block(ptr: Tensor, entries: slice, nodes: Tensor) -> Tensor:
-            part = times(csr(ptr, column[entries], values[entries], len(rows)), rows)
-            return part if finish is None else finish(part, x.index_select(0, nodes))
-
-        if len(n_id) <= size:
-            return block(found.out_ptr, slice(None), n_id)
         scores = x.new_empty(len(n_id), x.size(1))
-        starts = [*range(0, len(n_id), size), len(n_id)]
-        bounds = found.out_ptr[starts].tolist()
-        for i, nodes in enumerate(n_id.split(size)):
-            ptr = found.out_ptr[starts[i] : starts[i + 1] + 1] - bounds[i]
-            part = block(ptr, slice(bounds[i], bounds[i + 1]), nodes)
-            scores[starts[i] : starts[i + 1]] = part
+        bounds = found.out_ptr[::size].tolist()
+        for i, (nodes, out) in enumerate(zip(n_id.split(size), scores.split(size), strict=True)):
+            ptr = found.out_ptr[i * size : (i + 1) * size + 1] - bounds[i]
+            some = slice(bounds[i], bounds[i] + int(ptr[-1]))
+            part = weighted_sums(ptr, column[some], values[some], rows)
+            finish(part, x.index_select(0, nodes), out)
         return scores
 
     def total_scores(self, sums: Sums) -> Tensor:
@@ -312,7 +306,7 @@ class AnalyticProblem(BatchedProblem):
         ptr = ends(found.ptr.diff().repeat(count))
         column = fields.edge_index[0, place].repeat(count)
         y = stack.y[fields.n_id]
-        sums = times(csr(ptr, column, edges[:, place].flatten(), len(y)), y)
+        sums = weighted_sums(ptr, column, edges[:, place].flatten(), y)
         z = sums.view(count, pairs, -1) + loops[..., found.inner, None] * y[found.inner]
         z += stack.layers[0].bias
         if len(stack.layers) == 2:
@@ -322,6 +316,11 @@ class AnalyticProblem(BatchedProblem):
             messages = sent[:, self.last.source] * edges[:, place[self.last.place], None]
             z.index_add_(1, self.last.field, messages)
         return stack.head(z)
+
+
+def times_input(gradient: Tensor, x: Tensor, out: Tensor) -> None:
+    """Scores of features that are the gradient times the input; see ``feature_scores``."""
+    torch.mul(gradient, x, out=out)
 
 
 def problems(

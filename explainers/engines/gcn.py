@@ -67,7 +67,7 @@ class Stack:
         y = network.x @ layers[0].weight.t()
         index = network.index
         # The index has the edges by destination: a sparse product, with nothing of size E x H.
-        a = times(csr(index.ptr, index.source, layers[0].norm, network.num_nodes), y)
+        a = weighted_sums(index.ptr, index.source, layers[0].norm, y)
         # Scores of features, and some 20 whole numbers for an edge and its source.
         each = network.x.size(1) * network.x.element_size() + 20 * 8
         size = (index.size_bound(network.hops) + 1).cpu() * each
@@ -93,11 +93,25 @@ class Stack:
         return (p * chosen).sum(dim=-1, keepdim=True) * (chosen - p)
 
 
-def csr(ptr: Tensor, column: Tensor, values: Tensor, columns: int) -> Tensor:
-    """A sparse matrix by its rows; entries of a row may have the same column."""
+def weighted_sums(ptr: Tensor, column: Tensor, values: Tensor, dense: Tensor) -> Tensor:
+    """A sparse matrix, given by its rows, times a dense one; entries may share their place."""
+    # As fast as torch's product with a sparse CSR matrix, without making one, and its result is
+    # written once and not thrice.
+    return torch.nn.functional.embedding_bag(
+        column, dense, ptr, mode="sum", per_sample_weights=values, include_last_offset=True
+    )
+
+
+def products(ptr: Tensor, column: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """<one[i], other[j]> for the columns j of each row i, [e]; ``one`` [I, H], ``other`` [J, H]."""
+    if len(column) > len(one) * len(other):  # so many duplicates torch's sparse matrices lose
+        row = torch.repeat_interleave(ptr.diff())
+        return (one.index_select(0, row) * other.index_select(0, column)).sum(dim=1)
     _accept_beta()
-    shape = (len(ptr) - 1, columns)
-    return torch.sparse_csr_tensor(ptr, column, values, shape, check_invariants=False)
+    zeros = one.new_zeros(len(column))
+    shape = (len(one), len(other))
+    pattern = torch.sparse_csr_tensor(ptr, column, zeros, shape, check_invariants=False)
+    return torch.sparse.sampled_addmm(pattern, one, other.t(), beta=0.0).values()
 
 
 @functools.cache
@@ -106,19 +120,3 @@ def _accept_beta() -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
         torch.sparse_csr_tensor([0, 0], [], [], (1, 1), check_invariants=False)
-
-
-def times(matrix: Tensor, dense: Tensor) -> Tensor:
-    """A matrix in CSR times a dense one."""
-    # `@` would write the result three times: zeros, a copy of them, the product.
-    result = dense.new_zeros(matrix.size(0), dense.size(1))
-    return torch.addmm(result, matrix, dense, out=result)
-
-
-def products(ptr: Tensor, column: Tensor, one: Tensor, other: Tensor) -> Tensor:
-    """<one[i], other[j]> for the columns j of each row i, [e]; ``one`` [I, H], ``other`` [J, H]."""
-    if len(column) > len(one) * len(other):  # so many duplicates torch's sparse matrices lose
-        row = torch.repeat_interleave(ptr.diff())
-        return (one.index_select(0, row) * other.index_select(0, column)).sum(dim=1)
-    pattern = csr(ptr, column, one.new_zeros(len(column)), len(other))
-    return torch.sparse.sampled_addmm(pattern, one, other.t(), beta=0.0).values()

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from captum.attr import InputXGradient as CaptumInputXGradient
-from torch import Tensor
 
-from explainers.engines.analytic import AnalyticProblem
+from explainers.engines.analytic import AnalyticProblem, times_input
 from explainers.engines.problem import Attribution, Problem
 from explainers.methods._base import Method
 
@@ -27,7 +26,7 @@ class InputXGradient(Method):
         """Captum's attributions."""
         if isinstance(problem, AnalyticProblem):
             sums = problem.path_sums()
-            return Attribution(problem.feature_scores(sums, Tensor.mul_), problem.edge_scores(sums))
+            return Attribution(problem.feature_scores(sums, times_input), problem.edge_scores(sums))
         inputs = (problem.x[None].requires_grad_(), problem.edge_mask[None].requires_grad_())
         node_mask, edge_mask = CaptumInputXGradient(problem).attribute(inputs)
         return Attribution(node_mask[0].detach(), edge_mask[0].detach())

@@ -10,7 +10,7 @@ from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from captum.attr._utils.approximation_methods import approximation_parameters
 from torch import Tensor
 
-from explainers.engines.analytic import AnalyticProblem
+from explainers.engines.analytic import AnalyticProblem, times_input
 from explainers.engines.problem import Attribution, Problem
 from explainers.methods._base import Method
 
@@ -84,7 +84,7 @@ class IntegratedGradients(Method):
         if isinstance(problem, AnalyticProblem):
             sums = problem.path_sums(*quadrature(self.quadrature, self.n_steps))
             attribution = Attribution(
-                problem.feature_scores(sums, Tensor.mul_), problem.edge_scores(sums)
+                problem.feature_scores(sums, times_input), problem.edge_scores(sums)
             )
             missing = problem.total_scores(sums) - problem.change()
             attribution.extra["convergence_delta"] = missing

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from captum.attr import Saliency as CaptumSaliency
 
 from explainers.engines.analytic import AnalyticProblem
@@ -27,7 +28,9 @@ class Saliency(Method):
         """Captum's attributions."""
         if isinstance(problem, AnalyticProblem):
             sums = problem.path_sums()
-            features = problem.feature_scores(sums, lambda gradient, _: gradient.abs_())
+            features = problem.feature_scores(
+                sums, lambda gradient, _, out: torch.abs(gradient, out=out)
+            )
             return Attribution(features, problem.edge_scores(sums).abs_())
         inputs = (problem.x[None].requires_grad_(), problem.edge_mask[None].requires_grad_())
         node_mask, edge_mask = CaptumSaliency(problem).attribute(inputs)

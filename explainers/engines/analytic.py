@@ -43,7 +43,7 @@ from explainers.engines.batched import BatchedProblem
 from explainers.engines.fields import Reach, ends, expand, reach
 from explainers.engines.gcn import Stack, products, weighted_sums
 from explainers.engines.network import Network, alike, is_normalised
-from explainers.engines.path import Path
+from explainers.engines.path import Middle
 from explainers.engines.problem import groups
 
 Finish = Callable[[Tensor, Tensor, Tensor], object]
@@ -51,27 +51,6 @@ Finish = Callable[[Tensor, Tensor, Tensor], object]
 # What a problem's answer takes on a CPU, in bytes: in its caches it is written faster.
 CACHED = 16 * 2**20
 BLOCK = 60_000  # entries of feature scores on a CPU at a time
-
-
-class Middle:
-    """The inner nodes of some fields, each once: what the second layer reads.
-
-    Args:
-        stack: The layers.
-        nodes: [U], ids, ascending.
-        alone: Whether they are of one field only.
-    """
-
-    def __init__(self, stack: Stack, nodes: Tensor, *, alone: bool) -> None:
-        self.stack, self.nodes, self.alone = stack, nodes, alone
-        self._path: tuple[object, Path] | None = None
-
-    def path(self, alphas: Sequence[float]) -> Path:
-        """The nodes along the path; kept, as all problems of a call ask for the same."""
-        if self._path is None or self._path[0] is not alphas:
-            points = self.stack.y.new_tensor(alphas)
-            self._path = alphas, Path(self.stack, self.nodes, points, alone=self.alone)
-        return self._path[1]
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,27 @@ class Path:
         return result
 
 
+class Middle:
+    """The inner nodes of some fields, each once: what the second layer reads.
+
+    Args:
+        stack: The layers.
+        nodes: [U], ids, ascending.
+        alone: Whether they are of one field only.
+    """
+
+    def __init__(self, stack: Stack, nodes: Tensor, *, alone: bool) -> None:
+        self.stack, self.nodes, self.alone = stack, nodes, alone
+        self._path: tuple[object, Path] | None = None
+
+    def path(self, alphas: Sequence[float]) -> Path:
+        """The nodes along the path; kept, as all problems of a call ask for the same."""
+        if self._path is None or self._path[0] is not alphas:
+            points = self.stack.y.new_tensor(alphas)
+            self._path = alphas, Path(self.stack, self.nodes, points, alone=self.alone)
+        return self._path[1]
+
+
 def _runs(positive: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The runs of ones in ``positive`` [U, S, H] along the steps.
 

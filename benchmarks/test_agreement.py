@@ -13,6 +13,7 @@ from torch_geometric.explain import Explanation
 
 import explainers
 from benchmarks.harness.agreement import Floats, agreement, edge_scores, max_sensitivity
+from benchmarks.harness.cells import Cell
 from benchmarks.harness.measure import attempt
 from benchmarks.harness.plan import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
@@ -69,7 +70,7 @@ def test_agreement(
                 known[key] = scores(name, task, nodes)
             for node, one, other in zip(nodes, mine, known[key] or [], strict=False):
                 for metric, value in agreement(one, other).items():
-                    cell.quality.append(_row(node, metric, value, other=name))
+                    cell.add_value(metric, value, node=node, other=name)
 
 
 def test_stability(
@@ -101,15 +102,15 @@ def test_stability(
 
         if not method.deterministic:
             runs = [again(task, seed=seed) for seed in range(seeds)]
-            cell.quality += pairwise(nodes, runs, "seeds")
+            add_pairwise(cell, nodes, runs, "seeds")
         if len(models) > 1:
             runs = [again(load_task(task.name, seed, task.architecture)) for seed in models]
-            cell.quality += pairwise(nodes, runs, "models")
+            add_pairwise(cell, nodes, runs, "models")
         if method.needs_fit:
             return  # trained anew on each draw, it would move for that
         moved = max_sensitivity(lambda data: again(task, data), task.data, draws=draws)
         for node, value in zip(nodes, moved, strict=True):
-            cell.quality.append(_row(node, "max_sensitivity", value))
+            cell.add_value("max_sensitivity", value, node=node)
 
 
 def supported(name: str, task: Task) -> Method:
@@ -130,11 +131,10 @@ def scores(name: str, task: Task, nodes: Sequence[int]) -> list[Floats] | None:
     return found if outcome.error is None else None
 
 
-def pairwise(
-    nodes: Sequence[int], runs: Sequence[Sequence[Explanation]], what: str
-) -> list[dict[str, Any]]:
-    """For each node the mean agreement over all pairs of runs."""
-    rows = []
+def add_pairwise(
+    cell: Cell, nodes: Sequence[int], runs: Sequence[Sequence[Explanation]], what: str
+) -> None:
+    """Adds for each node the mean agreement over all pairs of runs."""
     for node, explanations in zip(nodes, zip(*runs, strict=True), strict=True):
         found = [
             agreement(one, other)
@@ -143,9 +143,4 @@ def pairwise(
         for metric in ("kendall_tau", "overlap"):
             values = [pair[metric] for pair in found if metric in pair]
             if values:
-                rows.append(_row(node, f"{metric}_{what}", float(np.mean(values))))
-    return rows
-
-
-def _row(node: int, metric: str, value: float, **more: str) -> dict[str, Any]:
-    return {"node": node, "metric": metric, "level": "", "semantics": "", **more, "value": value}
+                cell.add_value(f"{metric}_{what}", float(np.mean(values)), node=node)

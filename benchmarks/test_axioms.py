@@ -79,7 +79,7 @@ def test_axioms(
         for (node, change), explanation in zip(changes[key], explanations, strict=True):
             share = violations(change, edge_scores(explanation))
             if share is not None:
-                cell.quality.append(_row(node, "sensitivity_violations", share))
+                cell.add_value("sensitivity_violations", share, node=node)
         if not is_gcn(task.model):
             return
         for name, rewrite in REWRITES.items():
@@ -89,7 +89,7 @@ def test_axioms(
             moved = again.explain(other, task.data, nodes, targets)
             for node, one, two in zip(nodes, explanations, moved, strict=True):
                 error = relative_error(edge_scores(two), edge_scores(one))
-                cell.quality.append(_row(node, f"invariance_{name}", error))
+                cell.add_value(f"invariance_{name}", error, node=node)
 
 
 def test_completeness(
@@ -108,7 +108,7 @@ def test_completeness(
         )
         for node, explanation in zip(nodes, explanations, strict=True):
             delta = abs(float(explanation.convergence_delta))
-            cell.quality.append(_row(node, "completeness", delta))
+            cell.add_value("completeness", delta, node=node)
 
 
 def single_changes(task: Task, nodes: list[int], count: int) -> list[tuple[int, Floats]]:
@@ -161,7 +161,3 @@ def check_equal(task: Task, other: torch.nn.Module, name: str) -> None:
     wrong = float((outputs[0] - outputs[1]).abs().max())
     if not wrong <= 1e-4 * max(1.0, float(outputs[0].abs().max())):
         raise ValueError(f"the network {name} is another function: outputs differ by {wrong:.1e}")
-
-
-def _row(node: int, metric: str, value: float) -> dict[str, Any]:
-    return {"node": node, "metric": metric, "level": "", "semantics": "", "value": value}

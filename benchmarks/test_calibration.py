@@ -85,12 +85,12 @@ def test_calibration(
             method.explain, args=(task.model, task.data, nodes, targets), rounds=1
         )
         if level == TEN:
-            row = {"metric": "characterization_of_means", "semantics": "delete"}
+            metric, semantics = "characterization_of_means", "delete"
             value = characterization_of_means(task, explanations)
         else:
-            row = {"metric": "pooled_auroc", "semantics": ""}
+            metric, semantics = "pooled_auroc", ""
             value = pooled_auroc(task, explanations)
-        cell.quality.append({"node": None, "level": level, **row, "value": value})
+        cell.add_value(metric, value, node=None, level=level, semantics=semantics)
 
 
 def explained(task: Task, level: str) -> list[int]:

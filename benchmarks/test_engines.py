@@ -31,7 +31,7 @@ BULK = {
     ("pg_explainer", "batched"): 1000,
     ("attention", "batched"): "all",
 }
-# Of what suits a machine's caches, the best; ig_sweep shows the others.
+# What suits the caches of a usual machine; ig_sweep shows the others.
 BATCHES = {("integrated_gradients", "batched"): {"internal_batch_size": 25}}
 CURVE = "fidelity_curve"
 BUDGETS = tuple(f"f={share}%" for share in range(10, 101, 10))
@@ -131,7 +131,7 @@ def test_engines(
         check([explanation])
         if bulk and engine == "analytic":
             over = benchmark.stats.stats.median / least_seconds(task, rows, edges)
-            cell.quality.append(_quality(node, "over_limit", over))
+            cell.add_value("over_limit", over, node=node)
         if bulk:
             return
         key = (f"{task_name}, {architecture}", name, node)
@@ -143,7 +143,7 @@ def test_engines(
                 task.model, task.data, node
             )
         error = difference(explanation, stock[key])
-        cell.quality.append(_quality(node, "equality_error", error))
+        cell.add_value("equality_error", error, node=node)
 
 
 def least_seconds(task: Task, rows: int, edges: int) -> float:
@@ -172,10 +172,6 @@ def _seconds(function: Callable[[], object]) -> float:
         function()
         seconds.append(timer() - start)
     return median(seconds[1:])
-
-
-def _quality(node: int, metric: str, value: float) -> dict[str, Any]:
-    return {"node": node, "metric": metric, "level": "", "semantics": "", "value": value}
 
 
 def difference(one: Explanation, other: Explanation) -> float:

@@ -82,9 +82,7 @@ def test_ig_sweep(
         times = benchmark.stats.stats.data
         cell.add_times(times, repeat=repeat, node=node, nodes=1, peak_bytes=peak)
         for metric, value in errors(explanation, references[key]).items():
-            cell.quality.append(
-                {"node": node, "metric": metric, "level": "", "semantics": "", "value": value}
-            )
+            cell.add_value(metric, value, node=node)
 
 
 def errors(explanation: Explanation, reference: Explanation) -> dict[str, float]:

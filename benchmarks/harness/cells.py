@@ -74,6 +74,12 @@ class Cell:
         """Adds a runtime row for each of the times; what else a row says is the same in all."""
         self.runtime += [{**row, "seconds": value} for value in seconds]
 
+    def add_value(self, metric: str, value: float, *, node: int | None, **row: str) -> None:
+        """Adds the value of a metric that selects no edges, or what ``row`` says of them."""
+        self.quality.append(
+            {"node": node, "metric": metric, "level": "", "semantics": "", **row, "value": value}
+        )
+
     @property
     def identity(self) -> str:
         """What the cell is about, whichever versions and nodes it was made with.

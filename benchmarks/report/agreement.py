@@ -8,11 +8,11 @@ from functools import partial
 import pandas as pd
 
 from benchmarks.report import figures, statistics
-from benchmarks.report.blocks import NOTHING, Block, Entry, Heading, Table, estimate, measured
+from benchmarks.report.blocks import Block, Entry, Heading, Table, estimate, measured
 from benchmarks.report.frames import natural
 from benchmarks.report.metrics import metric
 from benchmarks.report.sections import Section
-from benchmarks.report.wording import picture
+from benchmarks.report.wording import by_method, picture
 
 _STABILITY = (
     *("kendall_tau_seeds", "overlap_seeds"),
@@ -55,12 +55,7 @@ def agreement(section: Section) -> Iterator[Block]:
             "its own (methods that draw random numbers), on models trained with other seeds, and "
             "how far they move, at most, if the features move by 2 % of their standard deviation.",
             ("method", *(metric(name).heading for name in names)),
-            [
-                [Entry(str(label)), *(_mean(group, name) for name in names)]
-                for label, group in sorted(
-                    rows.groupby("label"), key=lambda pair: natural(str(pair[0]))
-                )
-            ],
+            by_method(rows, names, _mean),
         )
 
 
@@ -77,9 +72,6 @@ def matrix(pairs: pd.DataFrame, name: str) -> pd.DataFrame:
     return square.loc[names, names]
 
 
-def _mean(rows: pd.DataFrame, name: str) -> Entry:
-    values = rows[rows["metric"] == name].groupby("node")["value"].mean()
-    if values.empty:
-        return Entry(NOTHING)
+def _mean(name: str, nodes: pd.Series) -> Entry:
     text = partial(estimate, bounded=metric(name).bounded)
-    return measured(text, statistics.mean(values.to_numpy()))
+    return measured(text, statistics.mean(nodes.to_numpy()))

@@ -10,7 +10,6 @@ import pandas as pd
 
 from benchmarks.report import statistics
 from benchmarks.report.blocks import (
-    NOTHING,
     Block,
     Entry,
     Heading,
@@ -19,9 +18,9 @@ from benchmarks.report.blocks import (
     measured,
     number,
 )
-from benchmarks.report.frames import natural
 from benchmarks.report.metrics import metric
 from benchmarks.report.sections import Section
+from benchmarks.report.wording import by_method
 
 _VIOLATIONS = "sensitivity_violations"
 _INVARIANCE = ("invariance_rescaled", "invariance_widened", "invariance_split")
@@ -43,24 +42,16 @@ def axioms(section: Section) -> Iterator[Block]:
             "replaced by one that computes the same function; the largest over the nodes. About "
             "1e-6 is rounding. A method that does not look at the model is invariant, too.",
             ("method", *(metric(name).heading for name in names)),
-            [
-                [Entry(str(label)), *(_axiom(group, name) for name in names)]
-                for label, group in sorted(
-                    rows.groupby("label"), key=lambda pair: natural(str(pair[0]))
-                )
-            ],
+            by_method(rows, names, _axiom),
         )
     if len(completeness):
         yield _quadratures(section, completeness)
 
 
-def _axiom(rows: pd.DataFrame, name: str) -> Entry:
-    values = rows[rows["metric"] == name].groupby("node")["value"].mean()
-    if values.empty:
-        return Entry(NOTHING)
+def _axiom(name: str, nodes: pd.Series) -> Entry:
     if name == _VIOLATIONS:
-        return measured(partial(estimate, bounded=True), statistics.mean(values.to_numpy()))
-    return measured(number, float(values.max()))
+        return measured(partial(estimate, bounded=True), statistics.mean(nodes.to_numpy()))
+    return measured(number, float(nodes.max()))
 
 
 def _quadratures(section: Section, rows: pd.DataFrame) -> Table:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import matplotlib.figure
 import pandas as pd
 
-from benchmarks.report.blocks import NOTHING, Picture
+from benchmarks.report.blocks import NOTHING, Entry, Picture
+from benchmarks.report.frames import natural
 from benchmarks.report.sections import Section
 
 
@@ -21,6 +22,26 @@ def picture(
     """The figure's block, with the data that it shows; nothing if there is no figure."""
     if figure is not None:
         yield Picture(name, caption, figure, data)
+
+
+def by_method(
+    rows: pd.DataFrame, names: Sequence[str], entry: Callable[[str, pd.Series], Entry]
+) -> list[list[Entry]]:
+    """A table's rows, a method each: its label, and for each metric what ``entry`` makes of it.
+
+    Args:
+        rows: Of a benchmark's quality.
+        names: The metrics.
+        entry: Called with a metric's name and the mean of each node, of which there is one or more.
+    """
+    table = []
+    for label, group in sorted(rows.groupby("label"), key=lambda pair: natural(str(pair[0]))):
+        line = [Entry(str(label))]
+        for name in names:
+            nodes = group[group["metric"] == name].groupby("node")["value"].mean()
+            line.append(Entry(NOTHING) if nodes.empty else entry(name, nodes))
+        table.append(line)
+    return table
 
 
 def machine(section: Section, manifest: dict[str, Any]) -> str:

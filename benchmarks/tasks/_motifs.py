@@ -18,6 +18,17 @@ from torch_geometric.explain import Explanation
 from benchmarks.tasks._data import Source, read_raw, seeded, split
 from benchmarks.tasks._task import Dataset, Definition, Recipe
 
+# For motifs attached to a tree, whose nodes only differ in their degrees.
+TREE_RECIPE = Recipe(
+    hidden=(20, 20),
+    epochs=2000,
+    lr=1e-2,
+    weight_decay=5e-4,
+    dropout=0.0,
+    source="as for BA-Shapes; three layers of 20, not normalised, in GNNExplainer and PGExplainer",
+    normalize=False,
+)
+
 ARRAYS = ("x", "y", "edge_index", "edge_mask", "node_mask", "train_mask", "test_mask")
 
 

@@ -7,18 +7,8 @@ from pathlib import Path
 from torch_geometric.datasets.graph_generator import TreeGraph
 from torch_geometric.datasets.motif_generator import CycleMotif
 
-from benchmarks.tasks._motifs import attach, in_motifs, published
-from benchmarks.tasks._task import Dataset, Definition, Recipe
-
-RECIPE = Recipe(
-    hidden=(20, 20),
-    epochs=2000,
-    lr=1e-2,
-    weight_decay=5e-4,
-    dropout=0.0,
-    source="as for BA-Shapes; three layers of 20, not normalised, in GNNExplainer and PGExplainer",
-    normalize=False,
-)
+from benchmarks.tasks._motifs import TREE_RECIPE, attach, in_motifs, published
+from benchmarks.tasks._task import Dataset, Definition
 
 
 def build(root: Path | None) -> Dataset:
@@ -34,7 +24,7 @@ def build(root: Path | None) -> Dataset:
 TASK = Definition(
     title="Tree-Cycles",
     description="Is a node in one of the 80 six-cycles attached to a binary tree, or in the tree?",
-    recipe=RECIPE,
+    recipe=TREE_RECIPE,
     build=build,
     variants={
         "published": published(
@@ -43,7 +33,7 @@ TASK = Definition(
             title="Tree-Cycles",
             description="Is a node in one of the 60 six-cycles attached to a binary tree, or in "
             "the tree?",
-            recipe=RECIPE,
+            recipe=TREE_RECIPE,
         )
     },
 )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from explainers.engines.problem import Attribution, Problem
+from explainers.methods._base import Method
 
 PLAYER_BYTES = 64  # what Captum and the masks hold for each player of a coalition, roughly
 
@@ -55,3 +59,16 @@ class Players:
         missing = self.problem.total(attribution) - self.problem.change()
         attribution.extra["convergence_delta"] = missing
         return attribution
+
+
+@dataclass(kw_only=True)
+class Game(Method):
+    """A method that scores :class:`Players` by the outputs of coalitions, one field at a time."""
+
+    engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
+    gives: ClassVar[tuple[str, ...]] = ("edges", "nodes")
+    costly: ClassVar[bool] = True
+
+    def share(self) -> tuple[int, int | None]:
+        """One node at a time."""
+        return 1, 1

@@ -8,14 +8,13 @@ from typing import ClassVar
 from captum.attr import KernelShap as CaptumKernelShap
 
 from explainers.engines.problem import Attribution, Problem
-from explainers.methods._base import Method
 from explainers.methods._linear import Linear
-from explainers.methods._players import Players
+from explainers.methods._players import Game, Players
 from explainers.methods._seeded import seeded
 
 
 @dataclass(kw_only=True)
-class KernelShap(Method):
+class KernelShap(Game):
     """Shapley values of nodes and edges, by a linear fit to the outputs of random coalitions.
 
     Lundberg and Lee, arXiv:1705.07874, section 4.1, by Captum, with a fit of our own in place of
@@ -29,10 +28,7 @@ class KernelShap(Method):
         seed: Of the coalitions.
     """
 
-    engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
-    gives: ClassVar[tuple[str, ...]] = ("edges", "nodes")
     deterministic: ClassVar[bool] = False
-    costly: ClassVar[bool] = True
     citation: ClassVar[str] = "Lundberg and Lee 2017, arXiv:1705.07874"
 
     n_samples: int = 2000
@@ -42,10 +38,6 @@ class KernelShap(Method):
         super().__post_init__()
         self.at_least("n_samples", 3)
         self.at_least("seed", 0)
-
-    def share(self) -> tuple[int, int | None]:
-        """One node at a time."""
-        return 1, 1
 
     def attribute(self, problem: Problem) -> Attribution:
         """The coefficients of the fit."""

@@ -8,14 +8,13 @@ from typing import ClassVar
 from captum.attr import Lime as CaptumLime
 
 from explainers.engines.problem import Attribution, Problem
-from explainers.methods._base import Method
 from explainers.methods._linear import Linear
-from explainers.methods._players import Players
+from explainers.methods._players import Game, Players
 from explainers.methods._seeded import seeded
 
 
 @dataclass(kw_only=True)
-class Lime(Method):
+class Lime(Game):
     """A linear model of the output around the input: ridge regression on random coalitions.
 
     Ribeiro, Singh and Guestrin, arXiv:1602.04938, section 3.4, by Captum: each node (all its
@@ -31,10 +30,7 @@ class Lime(Method):
         seed: Of the coalitions.
     """
 
-    engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
-    gives: ClassVar[tuple[str, ...]] = ("edges", "nodes")
     deterministic: ClassVar[bool] = False
-    costly: ClassVar[bool] = True
     citation: ClassVar[str] = "Ribeiro et al. 2016, arXiv:1602.04938"
 
     n_samples: int = 2000
@@ -47,10 +43,6 @@ class Lime(Method):
         self.at_least("seed", 0)
         if not self.penalty > 0:
             raise ValueError(f"penalty is to be above 0, got {self.penalty!r}")
-
-    def share(self) -> tuple[int, int | None]:
-        """One node at a time."""
-        return 1, 1
 
     def attribute(self, problem: Problem) -> Attribution:
         """The coefficients."""

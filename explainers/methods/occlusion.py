@@ -8,12 +8,11 @@ from typing import ClassVar
 from captum.attr import FeatureAblation
 
 from explainers.engines.problem import Attribution, Problem
-from explainers.methods._base import Method
-from explainers.methods._players import Players
+from explainers.methods._players import Game, Players
 
 
 @dataclass(kw_only=True)
-class Occlusion(Method):
+class Occlusion(Game):
     """What the output loses if one edge's messages, or all features of one node, are set to zero.
 
     Zeiler and Fergus, arXiv:1311.2901, section 4.2, computed by Captum's FeatureAblation: the score
@@ -21,14 +20,7 @@ class Occlusion(Method):
     equally by its features that are not zero. One variant of the field for each node and edge.
     """
 
-    engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
-    gives: ClassVar[tuple[str, ...]] = ("edges", "nodes")
-    costly: ClassVar[bool] = True
     citation: ClassVar[str] = "Zeiler and Fergus 2014, arXiv:1311.2901"
-
-    def share(self) -> tuple[int, int | None]:
-        """One node at a time."""
-        return 1, 1
 
     def attribute(self, problem: Problem) -> Attribution:
         """The losses."""

@@ -8,13 +8,12 @@ from typing import ClassVar
 from captum.attr import ShapleyValueSampling
 
 from explainers.engines.problem import Attribution, Problem
-from explainers.methods._base import Method
-from explainers.methods._players import Players
+from explainers.methods._players import Game, Players
 from explainers.methods._seeded import seeded
 
 
 @dataclass(kw_only=True)
-class ShapleySampling(Method):
+class ShapleySampling(Game):
     """Shapley values of nodes and edges: what each adds as it joins, over random orders.
 
     Castro, Gomez and Tejada 2009, computed by Captum's ShapleyValueSampling. The players are the
@@ -28,10 +27,7 @@ class ShapleySampling(Method):
         seed: Of the orders.
     """
 
-    engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
-    gives: ClassVar[tuple[str, ...]] = ("edges", "nodes")
     deterministic: ClassVar[bool] = False
-    costly: ClassVar[bool] = True
     citation: ClassVar[str] = "Castro et al. 2009, doi:10.1016/j.cor.2008.04.004"
 
     n_samples: int = 10
@@ -41,10 +37,6 @@ class ShapleySampling(Method):
         super().__post_init__()
         self.at_least("n_samples", 1)
         self.at_least("seed", 0)
-
-    def share(self) -> tuple[int, int | None]:
-        """One node at a time."""
-        return 1, 1
 
     def attribute(self, problem: Problem) -> Attribution:
         """The values."""

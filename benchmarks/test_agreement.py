@@ -17,6 +17,7 @@ from benchmarks.harness.cells import Cell
 from benchmarks.harness.measure import attempt
 from benchmarks.harness.plan import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
+from benchmarks.harness.validate import check
 from benchmarks.tasks import Task
 from explainers.methods import Method
 
@@ -63,6 +64,7 @@ def test_agreement(
         explanations = benchmark.pedantic(
             method.explain, args=(task.model, task.data, nodes), rounds=1
         )
+        check(explanations, len(nodes))
         mine = known[subject, model_seed, method.name] = list(map(edge_scores, explanations))
         for name in others:
             key = (subject, model_seed, name)
@@ -93,6 +95,7 @@ def test_stability(
         explanations = benchmark.pedantic(
             method.explain, args=(task.model, task.data, nodes), rounds=1
         )
+        check(explanations, len(nodes))
         targets = [int(one.target) for one in explanations]
 
         def again(task: Task, data: Data | None = None, **options: Any) -> list[Explanation]:

@@ -13,6 +13,7 @@ from benchmarks.harness.agreement import Floats, edge_scores, relative_error
 from benchmarks.harness.plan import Plan, parametrize, plan_of
 from benchmarks.harness.rewrites import REWRITES, is_gcn
 from benchmarks.harness.run import Run
+from benchmarks.harness.validate import check
 from benchmarks.tasks import Task
 from explainers.engines import analytic, batched, stock
 from explainers.engines.network import prepare
@@ -75,6 +76,7 @@ def test_axioms(
         explanations = benchmark.pedantic(
             method.explain, args=(task.model, task.data, nodes), rounds=1
         )
+        check(explanations, len(nodes))
         targets = torch.stack([one.target for one in explanations])
         for (node, change), explanation in zip(changes[key], explanations, strict=True):
             share = violations(change, edge_scores(explanation))
@@ -106,6 +108,7 @@ def test_completeness(
         explanations = benchmark.pedantic(
             method.explain, args=(task.model, task.data, nodes), rounds=1
         )
+        check(explanations, len(nodes))
         for node, explanation in zip(nodes, explanations, strict=True):
             delta = abs(float(explanation.convergence_delta))
             cell.add_value("completeness", delta, node=node)

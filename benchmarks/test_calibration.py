@@ -15,6 +15,7 @@ import explainers
 import explainers.metrics
 from benchmarks.harness.plan import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
+from benchmarks.harness.validate import check
 from benchmarks.report.calibration import BENCHMARK, MOTIF, PUBLISHED, TEN
 from benchmarks.tasks import Task
 from explainers.metrics.characterization import characterization_score
@@ -84,6 +85,7 @@ def test_calibration(
         explanations = benchmark.pedantic(
             method.explain, args=(task.model, task.data, nodes, targets), rounds=1
         )
+        check(explanations, len(nodes))
         if level == TEN:
             metric, semantics = "characterization_of_means", "delete"
             value = characterization_of_means(task, explanations)

@@ -111,6 +111,8 @@ def test_stability(
             add_pairwise(cell, nodes, runs, "models")
         if method.needs_fit:
             return  # trained anew on each draw, it would move for that
+        if not task.data.x.std():
+            return  # all features are equal: they have no scale to move on
         moved = max_sensitivity(lambda data: again(task, data), task.data, draws=draws)
         for node, value in zip(nodes, moved, strict=True):
             cell.add_value("max_sensitivity", value, node=node)

@@ -76,12 +76,20 @@ class Code:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first column names the rows."""
+    """A table; the first column names the rows.
+
+    Attributes:
+        caption: What it shows.
+        header: The columns' names.
+        rows: Its cells.
+        folded: Whether it is one for readers who ask further: on a screen it opens on demand.
+    """
 
     kind: ClassVar[str] = "table"
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[Entry]]
+    folded: bool = False
 
 
 @dataclass(frozen=True)

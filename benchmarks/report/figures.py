@@ -289,6 +289,43 @@ def ranks(found: Mapping[str, statistics.Ranks], palette: Palette) -> Figure | N
     return figure
 
 
+def overview(ranks: pd.DataFrame) -> Figure | None:
+    """Heatmaps of methods by tasks, one for each metric; see ``ranks.overview``."""
+    if ranks.empty:
+        return None
+    titles = list(ranks["metric"].unique())
+    marks = ranks["at_floor"].map(lambda below: " ‡" if below else "")
+    shown = ranks.assign(text=ranks["mean_rank"].map("{:.1f}".format) + marks).pivot(
+        index="method", columns=["metric", "task"]
+    )
+    means, texts = shown["mean_rank"], shown["text"].fillna("")
+    order = sorted(means.index, key=lambda method: float(np.nanmean(means.loc[method])))
+    widths = [means[title].shape[1] for title in titles]
+    with _style():
+        size = 2.4 + 0.72 * sum(widths), 1.8 + 0.3 * len(means)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(1, len(titles), squeeze=False, sharey=True, width_ratios=widths)
+        for axis, title in zip(axes[0], titles, strict=True):
+            sns.heatmap(
+                means[title].loc[order],
+                ax=axis,
+                cmap="crest",
+                vmin=1,
+                vmax=ranks["mean_rank"].max(),
+                annot=texts[title].loc[order].to_numpy(),
+                fmt="",
+                annot_kws={"fontsize": 8},
+                cbar=False,
+                linewidths=0.8,
+            )
+            axis.set(title=title.replace(", 10 edges", ",\n10 edges"), xlabel="", ylabel="")
+            axis.grid(visible=False)
+            axis.tick_params(axis="both", rotation=0, length=0)
+            for label in axis.get_xticklabels():
+                label.set(rotation=40, ha="right", rotation_mode="anchor")
+    return figure
+
+
 def agreement(matrices: Mapping[str, pd.DataFrame]) -> Figure | None:
     """Heatmaps of methods by methods, by title."""
     if not matrices:

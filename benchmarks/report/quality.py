@@ -12,6 +12,7 @@ from benchmarks.report.blocks import (
     Entry,
     Heading,
     Table,
+    Text,
     estimate,
     factors,
     measured,
@@ -44,20 +45,27 @@ def quality(section: Section, palette: figures.Palette) -> Iterator[Block]:
     yield Heading("Quality", f"quality-{section.slug}", 3)
     speeds = _speeds(section, order)
     level = tables.HEADLINE_LEVEL
-    for semantics in tables.SEMANTICS:
+    every = tables.semantics(section)
+    if every != tables.SEMANTICS:
+        yield Text(
+            "Whether edges are masked or deleted makes no difference here (it does where a layer "
+            "weighs messages by degrees): what is said of masked edges is true of deleted ones."
+        )
+    for semantics in every:
         columns = [(name, level, semantics) for name in _PROB]
         caption = f"The 10 edges with the highest absolute score, {_EDGES[semantics]}"
         yield from comparison(section, order, columns, caption, speeds)
-    columns = [(name, level, semantics) for semantics in tables.SEMANTICS for name in _ACC]
-    yield from comparison(section, order, columns, "The same by predicted class")
-    columns = [(name, at, one) for name, at in _WIDER for one in tables.SEMANTICS]
-    yield from comparison(
-        section, order, columns, "More kinds of fidelity, over all sparsities or of the 10 edges"
-    )
-    columns = [(name, "", "") for name in _SCORES]
-    yield from comparison(section, order, columns, "How concentrated and how complete scores are")
-    columns = tables.other_metrics(section)
-    yield from comparison(section, order, columns, "Other metrics")
+    wider = [(name, at, one) for name, at in _WIDER for one in every]
+    for columns, caption in (
+        (
+            [(name, level, semantics) for semantics in every for name in _ACC],
+            "The 10 edges, by predicted class",
+        ),
+        (wider, "More kinds of fidelity, over all sparsities or of the 10 edges"),
+        ([(name, "", "") for name in _SCORES], "How concentrated and how complete scores are"),
+        (tables.other_metrics(section), "Other metrics"),
+    ):
+        yield from comparison(section, order, columns, caption, folded=True)
     yield from _differences(section)
     curves, points = tables.curves(section), tables.tradeoffs(section)
     yield from picture(
@@ -95,6 +103,8 @@ def comparison(
     columns: Sequence[tuple[str, str, str]],
     caption: str,
     speeds: dict[str, Entry] | None = None,
+    *,
+    folded: bool = False,
 ) -> Iterator[Block]:
     """A table of methods by metrics; metrics that nobody has are left out."""
     found = {column: tables.compare(section, *column) for column in columns}
@@ -122,7 +132,10 @@ def comparison(
     if any(one.at_floor for standings in found.values() for one in standings.values()):
         legend += f" ‡: not better than the floor, {FLOOR}, beyond chance."
     yield Table(
-        f"{section.title}: {caption[0].lower()}{caption[1:]}. {nodes}.{legend}", header, rows
+        f"{section.title}: {caption[0].lower()}{caption[1:]}. {nodes}.{legend}",
+        header,
+        rows,
+        folded,
     )
 
 
@@ -162,6 +175,7 @@ def _differences(section: Section) -> Iterator[Block]:
             "p: Wilcoxon's signed-rank test with Holm's correction.",
             ("metric", "difference", "mean", "p"),
             rows,
+            folded=True,
         )
 
 

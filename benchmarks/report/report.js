@@ -83,3 +83,7 @@ for (const table of document.querySelectorAll(".table table")) {
   if (table.tBodies[0].rows.length > 5) makeFilterable(table);
 }
 document.querySelectorAll("form.choice").forEach(makeChoice);
+// On paper nothing can be opened.
+addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("details.more")) details.open = true;
+});

@@ -155,6 +155,24 @@ def other_metrics(section: Section) -> list[tuple[str, str, str]]:
     ]
 
 
+@lru_cache(maxsize=16)
+def semantics(section: Section) -> tuple[str, ...]:
+    """How edges were taken away: ``SEMANTICS``, or only the first where both gave the same.
+
+    They do where no layer weighs messages by degrees. Values are kept to five digits.
+    """
+    masked, deleted = (
+        {key[:2]: rows for key, rows in section.scores.items() if key[2] == one}
+        for one in SEMANTICS
+    )
+    keys = ["label", "model_seed", "node"]
+    for key, rows in deleted.items():
+        both = rows.merge(masked.get(key, rows.iloc[:0]), on=keys, how="outer")
+        if not np.allclose(both["value_x"], both["value_y"], rtol=1e-3, atol=1e-4):
+            return SEMANTICS
+    return SEMANTICS[:1] if deleted else SEMANTICS
+
+
 def curve(section: Section, name: str, semantics: str) -> pd.DataFrame:
     """A metric at the levels that are shares of the edges: method, sparsity, mean, low, high, n."""
     parts = []
@@ -175,9 +193,9 @@ def curve(section: Section, name: str, semantics: str) -> pd.DataFrame:
 def curves(section: Section) -> pd.DataFrame:
     """Fidelity against sparsity: metric, semantics and the columns of :func:`curve`."""
     parts = [
-        curve(section, name, semantics).assign(metric=name, semantics=semantics)
+        curve(section, name, one).assign(metric=name, semantics=one)
         for name in ("fidelity+_prob", "fidelity-_prob")
-        for semantics in SEMANTICS
+        for one in semantics(section)
     ]
     # An empty frame would take the numbers' type from the others.
     found = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)

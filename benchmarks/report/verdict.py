@@ -21,6 +21,7 @@ from benchmarks.report.blocks import (
 from benchmarks.report.cost import cheapest_pair
 from benchmarks.report.duels import Duel, duels
 from benchmarks.report.frames import natural
+from benchmarks.report.ranks import overview
 from benchmarks.report.sections import FLOOR, Section
 from benchmarks.report.statistics import Standing
 from benchmarks.report.wording import counted, p_value, variant
@@ -39,6 +40,7 @@ def verdict(sections: Sequence[Section]) -> Iterator[Block]:
         yield Text("Nothing was measured.")
         return
     yield from _glance(sections)
+    yield from overview(sections)
     for section in sections:
         if found[section.slug]:
             if len(sections) > 1:
@@ -67,9 +69,16 @@ def _glance(sections: Sequence[Section]) -> Iterator[Block]:
         *("task", "best fidelity+, 10 edges", "best fidelity-, 10 edges"),
         *("fastest that looks at the model", "cheapest Integrated Gradients with error < 1 %"),
     )
-    if not rows:
+    # What was measured on no task at all has no column.
+    columns = [
+        (name, *entries)
+        for name, *entries in zip(header, *rows, strict=True)
+        if any(entry.text != NOTHING for entry in entries)
+    ]
+    if not columns:
         return
-    yield Table("At a glance; the sentences below say how sure this is.", header, rows)
+    names, *lines = zip(*columns, strict=True)
+    yield Table("At a glance; the sentences below say how sure this is.", names, lines)
 
 
 def _sentences(section: Section) -> Iterator[str]:

@@ -54,8 +54,8 @@ def visit(browser):
 
 
 def table(page, words):
-    """The region of the table whose caption holds the words."""
-    return page.locator(".table").filter(has=page.locator("caption", has_text=words)).first
+    """The region of the table that is called by the words."""
+    return page.locator(f".table[aria-label*='{words}']").first
 
 
 def column(region, position):
@@ -105,13 +105,29 @@ def column_values(region, position):
 
 
 def test_what_has_no_value_is_last_in_both_directions(visit, report):
-    region = table(visit(report), "How concentrated".lower())
+    page = visit(report)
+    region = table(page, "how concentrated")
+    page.locator("summary", has_text="how concentrated").click()
     button = region.locator("thead th").nth(4).get_by_role("button")
     for _ in range(2):
         button.click()
         values = column_values(region, 4)
         assert values[0] is not None
         assert values[1:] == [None] * (len(values) - 1)
+
+
+def test_tables_that_go_further_open_on_demand_and_on_paper(visit, report):
+    page = visit(report)
+    regions = page.locator("details.more .table")
+    assert regions.count() > 2
+    region = table(page, "how concentrated")
+    assert not region.is_visible()
+    page.locator("summary", has_text="how concentrated").click()
+    assert region.is_visible()
+    assert not all(one.is_visible() for one in regions.all())
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert all(one.is_visible() for one in regions.all())
 
 
 def test_tables_filter(visit, report):
@@ -178,7 +194,7 @@ def test_without_scripts_all_can_be_read(visit, report):
     assert page.locator("button").count() == 0
     assert not page.locator("form.choice").is_visible()
     assert "integrated_gradients" in column(table(page, "time of one explanation"), 0)
-    page.locator("summary").first.click()
+    page.locator("figure summary").first.click()
     assert page.locator("figure pre").first.is_visible()
 
 

@@ -8,12 +8,12 @@ import pytest
 from benchmarks.report import figures
 from benchmarks.report.agreement import agreement, matrix
 from benchmarks.report.axioms import axioms
-from benchmarks.report.blocks import Heading, Picture, Table
+from benchmarks.report.blocks import Heading, Picture, Table, Text
 from benchmarks.report.frames import load
 from benchmarks.report.ground_truth import ground_truth
 from benchmarks.report.methods import methods
 from benchmarks.report.quality import quality
-from benchmarks.report.ranks import ranks
+from benchmarks.report.ranks import overview, ranks
 from benchmarks.report.sections import split
 
 
@@ -93,6 +93,48 @@ def test_ranks_of_three_methods(folder):
     assert any(text.startswith("a 1.") for text in drawn)
     assert "CD = 0.74" in picture.figure.axes[0].get_title()  # 2.343 sqrt(3 * 4 / (6 * 20))
     figures.encode(picture.figure)
+
+
+def test_an_overview_ranks_the_methods_on_every_task(folder, settings):
+    gains = {"a": {"a": 0.5, "b": 0.0, "random": 0.2}, "b": {"a": 0.5, "b": 0.9, "random": 0.2}}
+    for task, of_task in gains.items():
+        for method, gain in of_task.items():
+            values = [gain + node / 10 for node in range(6)]
+            quality = rows("fidelity+_prob", values, level="k=10", semantics="mask")
+            folder.add("quality", settings(method, task=task), quality=quality)
+    sections = split(load(folder.path))
+    assert list(overview(sections[:1])) == []  # one task has its diagram
+    (picture,) = overview(sections)
+    found = picture.data.set_index(["task", "method"])
+    assert found["mean_rank"].to_dict() == {
+        **{("a", "a"): 1, ("a", "random"): 2, ("a", "b"): 3},
+        **{("b", "b"): 1, ("b", "a"): 2, ("b", "random"): 3},
+    }
+    assert found.index[found["at_floor"]].tolist() == [("a", "b")]
+    (axis,) = picture.figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b", "random"]
+    assert [text.get_text() for text in axis.texts] == ["1.0", "2.0", "3.0 ‡", "1.0", "2.0", "3.0"]
+
+
+def test_masked_and_deleted_are_shown_once_where_they_are_the_same(folder, settings):
+    values = {"a": [0.5, 0.25, 0.75], "random": [0.25, 0.0, 0.5]}
+    for method, found in values.items():
+        for semantics in ("mask", "delete"):
+            folder.quality(method, found, semantics=semantics)
+
+    def shown():
+        blocks = list(quality(section(folder), figures.Palette(["a", "random"], [])))
+        said = any(isinstance(block, Text) and "no difference" in block.text for block in blocks)
+        return said, sum("edges deleted" in getattr(block, "caption", "") for block in blocks)
+
+    assert shown() == (True, 0)
+    for method, found in values.items():  # on another model the same but for one value
+        for semantics in ("mask", "delete"):
+            moved = [found[0], found[1], found[2] + 0.01 * (semantics == "delete")]
+            what = rows("fidelity+_prob", moved, level="k=10", semantics=semantics)
+            part = {"what": semantics}
+            folder.add("quality", settings(method, seed=1), part=part, quality=what)
+    assert shown() == (False, 1)
 
 
 def test_a_method_that_is_not_above_the_floor_is_marked(folder):

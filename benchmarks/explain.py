@@ -130,7 +130,7 @@ def explain(options: argparse.Namespace) -> int:
         print(f"\n{name}, engine {methods[name].engine}")
         drawn = str(explainers.drawing.shown(explanation, options.edges))
         features = "features" in methods[name].gives
-        for line in filter(None, [drawn, notes[name], *_tables(explanation, features)]):
+        for line in filter(None, [drawn, notes[name], *_tables(task, explanation, features)]):
             print(f"  {line}")
     print(f"\npicture: {out}")
     return 0
@@ -172,9 +172,19 @@ def _fidelity(task: Task, explanation: Explanation, edges: int) -> str:
     )
 
 
-def _tables(explanation: Explanation, features: bool) -> Iterator[str]:
+def _labels(task: Task) -> list[str]:
+    """The nodes' numbers; of those with one feature each, such as atoms, its name before them."""
+    used = task.data.x != 0
+    if not task.feature_names or not bool((used.sum(dim=1) == 1).all()):
+        return [str(node) for node in range(len(used))]
+    kinds = used.int().argmax(dim=1).tolist()
+    return [f"{task.feature_names[kind]}{node}" for node, kind in enumerate(kinds)]
+
+
+def _tables(task: Task, explanation: Explanation, features: bool) -> Iterator[str]:
     """The strongest edges, nodes and, if the method tells them apart, features, side by side."""
-    ids = explanation.n_id.tolist()
+    labels = _labels(task)
+    ids = [labels[node] for node in explanation.n_id.tolist()]
     ends = explanation.edge_index.t().tolist()
     mask = explanation.node_mask
     columns = [
@@ -183,10 +193,10 @@ def _tables(explanation: Explanation, features: bool) -> Iterator[str]:
             explanation.edge_mask.tolist(),
             [f"{ids[u]} -> {ids[v]}" for u, v in ends],
         ),
-        _column("node", mask.sum(dim=1).tolist(), [str(node) for node in ids]),
+        _column("node", mask.sum(dim=1).tolist(), ids),
     ]
     if features:
-        names = [str(i) for i in range(mask.size(1))]
+        names = task.feature_names or [str(i) for i in range(mask.size(1))]
         columns.append(_column("feature", mask.sum(dim=0).tolist(), names))
     widths = [max(map(len, column)) for column in columns]
     for cells in zip(*columns, strict=True):
@@ -220,7 +230,7 @@ def _save(
         mpl.rcdefaults()  # a reader's settings must not change a picture
         mpl.rcParams.update(STYLE)
         figure: Figure = drawing.compare(
-            explanations, task.data, edges=edges, notes=notes, title=title
+            explanations, task.data, edges=edges, labels=_labels(task), notes=notes, title=title
         )
         ending = out.suffix.lower()
         figure.savefig(out, format=ending[1:], metadata=FORMATS[ending])

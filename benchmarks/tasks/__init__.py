@@ -185,6 +185,7 @@ def load(
         title=task.title,
         description=task.description,
         architecture=model,
+        feature_names=dataset.feature_names,
     )
 
 

@@ -28,9 +28,10 @@ from benchmarks.tasks._data import tensors_sha256
 from benchmarks.tasks._task import Definition, Task, with_edges
 from explainers.engines.network import prepare
 
-_ENTRIES = ("model", "data", "nodes", "ground_truth")
+_ENTRIES = ("model", "data", "nodes", "ground_truth", "feature_names")
 _WANTED = (
-    "a Definition, or a dict with 'model' and 'data' and, if you like, 'nodes' and 'ground_truth'"
+    "a Definition, or a dict with 'model' and 'data' and, if you like, 'nodes', 'ground_truth' and "
+    "'feature_names'"
 )
 
 
@@ -46,6 +47,7 @@ class Own:
         ground_truth: The edges that a right explanation finds, bool [E], or None.
         description: A sentence for listings.
         source: ``file.py:name``, without its folder.
+        feature_names: Of the F features; none if they have only numbers.
     """
 
     model: nn.Module
@@ -54,6 +56,7 @@ class Own:
     ground_truth: Tensor | None
     description: str
     source: str
+    feature_names: tuple[str, ...] = ()
 
     def task(self, name: str, device: torch.device) -> Task:
         """The task; the user's objects are copied, so that every call gives the same."""
@@ -81,6 +84,7 @@ class Own:
             title=name,
             description=self.description,
             architecture="own",
+            feature_names=self.feature_names,
         )
 
 
@@ -213,6 +217,12 @@ def _checked(spec: str, given: Any, description: str) -> Own:
             )
             hint = "; without labels, give the model's predictions" if entry == "data.y" else ""
             raise ValueError(f"--task {spec}: {entry} is to be {dtype} {shape}, got {got}{hint}")
+    names = tuple(map(str, given.get("feature_names", ())))
+    if len(names) not in (0, int(data.num_features)):
+        raise ValueError(
+            f"--task {spec}: feature_names are {len(names)}, but data.x has {data.num_features} "
+            "features; name each, or none"
+        )
     chosen = None if nodes is None else torch.as_tensor(nodes)
     if chosen is not None and not 0 <= int(chosen.min()) <= int(chosen.max()) < count:
         raise ValueError(
@@ -220,4 +230,4 @@ def _checked(spec: str, given: Any, description: str) -> Own:
             f"0 to {count - 1}"
         )
     source = f"{Path(spec.rpartition(':')[0]).name}:{spec.rpartition(':')[2]}"
-    return Own(model, data, chosen, truth, description, source)
+    return Own(model, data, chosen, truth, description, source, names)

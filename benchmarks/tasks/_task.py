@@ -70,9 +70,10 @@ class Dataset:
         sha256: SHA-256 of the raw content; None for that of the tensors built here.
         ground_truth: The edges that a right explanation finds, bool [E], or None.
         explainable: The nodes or graphs worth explaining, bool [N or G]; None means all of them.
+        feature_names: Of the F features; none if they have only numbers.
 
     Raises:
-        ValueError: A tensor is missing or has another type or shape.
+        ValueError: A tensor is missing or has another type or shape, or names are.
     """
 
     data: Data
@@ -80,6 +81,7 @@ class Dataset:
     sha256: str | None = None
     ground_truth: Tensor | None = None
     explainable: Tensor | None = None
+    feature_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n, e = int(self.data.num_nodes or 0), int(self.data.num_edges)
@@ -102,6 +104,11 @@ class Dataset:
             if tensor is None or tensor.dtype != dtype or tuple(tensor.shape) != shape:
                 got = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
                 raise ValueError(f"a task's {name} is to be {dtype} {list(shape)}, but is {got}")
+        named, features = len(self.feature_names), int(self.data.num_features)
+        if named not in (0, features):
+            raise ValueError(
+                f"a task's feature_names are {named}, but are to be {features} or none"
+            )
 
 
 @dataclass(frozen=True)
@@ -154,6 +161,7 @@ class Task:
         description: One or two sentences for listings.
         architecture: The kind of the model's layers: ``gcn``, ``sage``, ``gin`` or ``gat``;
             ``own`` if a user brings the model.
+        feature_names: Of the F features; none if they have only numbers.
     """
 
     name: str
@@ -169,3 +177,4 @@ class Task:
     title: str
     description: str
     architecture: str = "gcn"
+    feature_names: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from benchmarks.tasks._data import files_sha256, read_raw
 from benchmarks.tasks._molecules import RECIPE, molecules
 from benchmarks.tasks._task import Dataset, Definition
 
+ATOMS = ("C", "N", "O", "F", "I", "Cl", "Br")  # TUDataset's README
 SOURCE = molecules("MUTAG")
 
 
@@ -22,6 +23,7 @@ def build(root: Path | None) -> Dataset:
         data,
         provenance="real molecules (TUDataset's files), split at random",
         sha256=files_sha256(hashes),
+        feature_names=ATOMS,
     )
 
 

@@ -13,6 +13,8 @@ from benchmarks.tasks._molecules import RECIPE, molecules
 from benchmarks.tasks._task import Dataset, Definition
 
 MUTAGEN = 0
+# TUDataset's README
+ATOMS = ("C", "O", "Cl", "H", "N", "F", "Br", "S", "P", "I", "Na", "K", "Li", "Ca")
 TRUTH = "Mutagenicity_edge_gt.txt"
 
 
@@ -35,6 +37,7 @@ def build(root: Path | None) -> Dataset:
         sha256=files_sha256(hashes | more),
         ground_truth=truth,
         explainable=marked & (data.y == MUTAGEN),
+        feature_names=ATOMS,
     )
 
 

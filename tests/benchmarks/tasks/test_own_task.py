@@ -157,7 +157,8 @@ class Pooled(nn.Module):
 def graphs():
     ring = Data(x=torch.eye(3), edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), y=0)
     path = Data(x=torch.eye(3), edge_index=torch.tensor([[0, 1], [1, 2]]), y=1)
-    return {"model": Pooled(), "data": Batch.from_data_list([ring, path])}
+    data = Batch.from_data_list([ring, path])
+    return {"model": Pooled(), "data": data, "feature_names": ["C", "N", "O"]}
 """)
     task = benchmarks.tasks.load("own.py:graphs")
     assert sorted(task.nodes.tolist()) == [0, 1]
@@ -166,6 +167,10 @@ def graphs():
     shown = capsys.readouterr().out
     assert f"{task.name}, graph 1: " in shown
     assert "2 of 2 edges drawn: 100 %" in shown
+    assert {"C3 -> N4", "N4 -> O5"} == set(re.findall(r"\w+ -> \w+", shown))
+    (heading,) = re.findall(r".*edge .*", shown)
+    features = [line[heading.index("feature") :].split() for line in shown.splitlines()]
+    assert {"C", "N", "O"} >= {words[0] for words in features[7:10] if words} > set()
     assert len(list(folder.glob("*.png"))) == 1
 
 
@@ -219,6 +224,10 @@ def test_bad_names(spec, message):
         (
             "{'model': model, 'data': data, 'ground_truth': torch.ones(2).bool()}",
             "ground_truth is to be torch.bool [3], got torch.bool [2]",
+        ),
+        (
+            "{'model': model, 'data': data, 'feature_names': ['C']}",
+            "feature_names are 1, but data.x has 3 features; name each, or none",
         ),
         ("1 / 0", "ZeroDivisionError in own.py, line 11: division by zero; mend the file"),
     ],

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import compare, explain, listing
 
+# What a shell shows for a program that SIGPIPE has ended; 1 is taken, it is `compare`'s verdict.
+READER_GONE = 128 + 13
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit status (2 for input that cannot be)."""
+    """Runs one command; returns its exit status (2 for input that cannot be).
+
+    If the reader of the output has gone, as ``head`` does, the command ends without a word.
+    """
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            print(end="", flush=True)  # here, and not by the interpreter at its end
+    except BrokenPipeError:
+        # The interpreter flushes once more; what is left has to go somewhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)

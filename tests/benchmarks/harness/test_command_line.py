@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from benchmarks.tasks import _data
 from explainers import _script
 
 ROOT = Path(__file__).parents[3]
+RECORDED = ROOT / "tests" / "benchmarks" / "report" / "recorded" / "steady"
 
 
 def test_tasks_are_listed(capsys):
@@ -123,6 +126,42 @@ def test_report_imports_no_torch():
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a closed pipe is another error")
+@pytest.mark.parametrize(
+    ("unbuffered", "arguments"),
+    [
+        ("", ["--help"]),
+        ("", ["tasks"]),
+        ("1", ["tasks"]),
+        ("", ["methods", "--json"]),
+        ("1", ["report", "{folder}", "--format=md"]),
+        ("", ["compare", f"{RECORDED}/before", f"{RECORDED}/after"]),
+        ("", ["explain", "--task=karate", "--node=0", "--method=degree", "--out={folder}/a.svg"]),
+    ],
+)
+def test_a_reader_that_has_gone_ends_a_command_quietly(tmp_path, arguments, unbuffered):
+    """As in ``python -m benchmarks tasks | head -1``, whether the output is buffered or not."""
+    folder = tmp_path / "run"
+    shutil.copytree(RECORDED / "before", folder)
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *(part.format(folder=folder) for part in arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert done.returncode == command_line.READER_GONE
+    assert "BrokenPipe" not in done.stderr
+    assert "Traceback" not in done.stderr
+    if arguments[0] in ("report", "explain"):  # what it was called for is done
+        assert (folder / ("report.md" if arguments[0] == "report" else "a.svg")).stat().st_size
 
 
 @pytest.mark.parametrize("arguments", [[], ["nope"], ["report"]])

@@ -55,6 +55,7 @@ class Cell:
         runtime: Rows with ``repeat``, ``node``, ``nodes``, ``seconds``, ``peak_bytes``, ``status``.
         quality: Rows with ``node``, ``metric``, ``level``, ``semantics``, ``value``. As read from a
             file, rows that agree in all but node and value are one, with lists of both.
+        splits: How often the memory did not suffice and a pass was taken in smaller parts.
     """
 
     benchmark: str
@@ -65,6 +66,7 @@ class Cell:
     message: str = ""
     runtime: list[dict[str, Any]] = field(default_factory=list)
     quality: list[dict[str, Any]] = field(default_factory=list)
+    splits: int = 0
 
     def __post_init__(self) -> None:
         self.config, self.inputs = plain(self.config), plain(self.inputs)
@@ -165,6 +167,8 @@ def encode(cell: Cell) -> str:
         "config": cell.config,
         "inputs": cell.inputs,
     }
+    if cell.splits:
+        document["splits"] = cell.splits
     nodes, joined = join(rows["quality"])
     text = json.dumps(document, allow_nan=False, ensure_ascii=False, indent=1).removesuffix("\n}")
     # An entry a line: readable, at a fifth of the size.
@@ -278,6 +282,7 @@ def read(path: Path) -> Cell:
         message=document["message"],
         runtime=document["runtime"],
         quality=[_with_nodes(entry, document.get("nodes")) for entry in document["quality"]],
+        splits=document.get("splits", 0),
     )
     if not all(map(_is_row, [*cell.runtime, *cell.quality])):
         raise UnreadableCell(f"{path.name} has rows that are not names with texts and numbers")
@@ -334,6 +339,9 @@ def _problem(document: object, name: str) -> str | None:
         return "'inputs' and the config's 'options' are to be dicts"
     if document["status"] not in STATUSES:
         return f"its status is {document['status']!r}"
+    splits = document.get("splits", 0)
+    if type(splits) is not int or splits < 0:  # a truth value is an int, too
+        return f"its splits are {splits!r}"
     if document["key"] != name:
         return f"its key is {document['key']!r}"
     for entry in document["quality"]:

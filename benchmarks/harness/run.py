@@ -172,7 +172,8 @@ class Run:
         the test fails. A body that leaves the task's model changed makes an ``invalid`` cell, too;
         the model is put right for those that follow. Running out of memory is a result: the cell's
         status is ``oom``, and pytest counts the test as an expected failure. An interrupt writes
-        nothing. If the run is resumed and the cell is there, the test is skipped as ``resumed``.
+        nothing. How often a pass was taken in smaller parts for lack of memory is counted. If the
+        run is resumed and the cell is there, the test is skipped as ``resumed``.
 
         Args:
             benchmark: The benchmark's name.
@@ -185,6 +186,7 @@ class Run:
         """
         from benchmarks.harness.measure import attempt, memory_limit
         from benchmarks.harness.validate import unchanged
+        from explainers.engines.memory import counted_splits
 
         cell = Cell(
             benchmark,
@@ -202,8 +204,10 @@ class Run:
             pytest.skip(f"resumed: cell {cell.key} is there")
         self._supersede(cell)
         supervisor.started(cell)
-        with attempt() as outcome, unchanged(task), memory_limit(self.plan.device):
+        limit = memory_limit(self.plan.device)
+        with counted_splits() as splits, attempt() as outcome, unchanged(task), limit:
             yield cell
+        cell.splits = splits.count
         if outcome.error is not None:
             cell.status, cell.message = outcome.status, outcome.message
         self.record(cell)

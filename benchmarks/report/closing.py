@@ -14,13 +14,21 @@ from benchmarks.report.sections import Section
 
 
 def failures(results: Results, sections: Sequence[Section]) -> Iterator[Block]:
-    """What failed, and how many rows have which status."""
+    """What failed, how many rows have which status, and where the memory did not suffice."""
     yield Heading("Failures", "failures")
     statuses = pd.concat([results.quality["status"], results.runtime["status"]])
     counts = ", ".join(
         f"{name}: {count:,}" for name, count in statuses.value_counts().sort_index().items()
     )
     yield Text(f"Rows by status: {counts}." if counts else "There is not one row.")
+    if results.split:
+        count = results.split.total()
+        methods = ", ".join(f"{name}: {cells}" for name, cells in sorted(results.split.items()))
+        yield Text(
+            f"{count:,} {'cell' if count == 1 else 'cells'} in which a batch was split for lack of "
+            f"memory ({methods}). Their values stand; their times include the attempts that did "
+            "not fit."
+        )
     rows = [
         [Entry(section.title), *(Entry(str(value)) for value in row)]
         for section in sections

@@ -6,6 +6,7 @@ import functools
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,12 +46,14 @@ class Results:
         runtime: The columns ``RUNTIME``. A cell that failed and whose rows do not say so, for
             example because it has none, is a row here, whatever its benchmark.
         problems: One sentence for each file that could not be read.
+        split: In how many cells of a method a batch was split for lack of memory.
     """
 
     manifest: dict[str, Any]
     quality: pd.DataFrame
     runtime: pd.DataFrame
     problems: list[str]
+    split: Counter[str]
 
 
 def load(folder: Path) -> Results:
@@ -65,7 +68,8 @@ def load(folder: Path) -> Results:
     except (OSError, ValueError) as error:
         reason = "there is none" if isinstance(error, FileNotFoundError) else str(error)
         problems.append(f"manifest.json could not be read: {reason}")
-    return Results(manifest, quality_frame(cells), runtime_frame(cells), problems)
+    split = Counter(str(cell.config.get("method", "")) for cell in cells if cell.splits)
+    return Results(manifest, quality_frame(cells), runtime_frame(cells), problems, split)
 
 
 def quality_frame(cells: list[Cell]) -> pd.DataFrame:

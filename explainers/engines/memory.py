@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,6 +25,33 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and any(part in text for part in _OUT_OF_MEMORY)
+
+
+@dataclass
+class Splits:
+    """How often a pass did not fit into the memory and was taken in smaller parts."""
+
+    count: int = 0
+
+
+_COUNTING: list[Splits] = []
+
+
+@contextmanager
+def counted_splits() -> Iterator[Splits]:
+    """Counts the splits of all methods while its body runs."""
+    splits = Splits()
+    _COUNTING.append(splits)
+    try:
+        yield splits
+    finally:
+        _COUNTING[:] = [other for other in _COUNTING if other is not splits]
+
+
+def note_split() -> None:
+    """A pass is going to be taken in smaller parts."""
+    for splits in _COUNTING:
+        splits.count += 1
 
 
 def smaller(problem: Problem, variants: int) -> Iterator[tuple[Tensor, Tensor, int]]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.explain import Explanation
 
-from explainers.engines.memory import is_out_of_memory, smaller
+from explainers.engines.memory import is_out_of_memory, note_split, smaller
 from explainers.engines.network import Network, prepare
 from explainers.engines.problem import Attribution, Problem
 
@@ -219,6 +219,7 @@ class Method(ABC):
                 raise
         # Outside of the handler: the traceback's frames hold what filled the memory.
         self.splits += 1
+        note_split()
         warnings.warn(
             f"{self.name or type(self).__name__}: explaining {len(problem.nodes)} at once ran out "
             f"of memory; going on in smaller parts. A memory_budget below {self.memory_budget} "

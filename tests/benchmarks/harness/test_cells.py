@@ -79,6 +79,14 @@ def test_round_trip(tmp_path):
     assert [entry.name for entry in (tmp_path / "cells").iterdir()] == [path.name]
 
 
+def test_splits_are_kept_and_absent_if_there_were_none(tmp_path):
+    for splits in (0, 3):
+        path = write(tmp_path, make_cell(splits=splits))
+        assert ("splits" in json.loads(path.read_text())) == bool(splits)
+        assert read(path).splits == splits
+    assert path.stem == make_cell().key  # they are found, and determine nothing
+
+
 def metric_row(node, metric, value, **more):
     return {"node": node, "metric": metric, "level": "k=1", "semantics": "", "value": value, **more}
 
@@ -293,6 +301,8 @@ def test_every_cut_of_a_file_is_noticed(tmp_path):
         ({"quality": [1]}, "'quality' holds a int"),
         ({"quality": [{"metric": "m", "value": [1, 2]}]}, "'m' has 2 values for other nodes"),
         ({"status": "fine"}, "its status is 'fine'"),
+        ({"splits": -1}, "its splits are -1"),
+        ({"splits": True}, "its splits are True"),
         ({"runtime": {}}, "'runtime' is to be a list"),
         ({"config": None}, "'config' is to be a dict"),
         ({"key": "f" * 16}, "its key is 'ffff"),
@@ -368,7 +378,9 @@ JSON = st.recursive(
 
 
 @given(
-    st.sampled_from([None, *json.loads(encode(make_cell(quality=[{"value": 1.0}])))]), JSON, JSON
+    st.sampled_from([None, "splits", *json.loads(encode(make_cell(quality=[{"value": 1.0}])))]),
+    JSON,
+    JSON,
 )
 def test_any_json_is_a_cell_or_set_aside(tmp_path_factory, entry, value, row):
     """Whatever a file holds: one message, and what is read can be put into the tables."""

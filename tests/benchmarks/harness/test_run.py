@@ -10,10 +10,12 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv
 
 import benchmarks.tasks
+import explainers
 from benchmarks.harness import environment
 from benchmarks.harness.cells import load_all
 from benchmarks.harness.plan import Plan
 from benchmarks.harness.run import Run, default_folder
+from explainers.engines.batched import BatchedProblem
 
 PLAN = Plan("quick", (), ("random",), "cpu", nodes=2, seeds=1, repeats=1)
 
@@ -116,6 +118,42 @@ def test_running_out_of_memory_is_a_result(run):
         fill(run, error=MemoryError("too much"))
     (cell,) = stored(run)
     assert (cell.status, cell.message) == ("oom", "MemoryError: too much")
+
+
+def test_a_batch_that_was_split_is_told(run, monkeypatch):
+    """Of this cell, and not of the next one; also if the cell fails in the end."""
+    monkeypatch.undo()  # a task that can be explained
+    task = benchmarks.tasks.load("karate")
+    method = explainers.load("saliency", engine="batched")
+    assert method.supports(task.model, task.data)
+    predict = BatchedProblem.predict
+
+    def cell(repeat, most):
+        """Four nodes, where more than ``most`` at once do not fit."""
+
+        def limited(self, x, edge_mask):
+            if len(self.nodes) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return predict(self, x, edge_mask)
+
+        monkeypatch.setattr(BatchedProblem, "predict", limited)
+        part = {"repeat": repeat}
+        with run.cell("quality", config(), task=task, nodes=range(4), part=part):
+            assert len(method.explain(task.model, task.data, range(4))) == 4
+
+    cell(0, most=4)
+    with pytest.warns(UserWarning, match="in smaller parts"):
+        cell(1, most=1)
+    cell(2, most=4)
+    with (
+        pytest.warns(UserWarning, match="in smaller parts"),
+        pytest.raises(pytest.xfail.Exception, match="recorded as oom"),
+    ):
+        cell(3, most=0)
+    found = {cell.inputs["part"]["repeat"]: (cell.status, cell.splits) for cell in stored(run)}
+    status, splits = found.pop(3)
+    assert (status, splits > 0) == ("oom", True)
+    assert found == {0: ("ok", 0), 1: ("ok", 3), 2: ("ok", 0)}  # four nodes, two, two
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), pytest.skip.Exception("not here")])

@@ -364,6 +364,20 @@ def test_failures_alone_are_told(folder, settings, kind):
         assert "out of memory" in page
 
 
+def test_split_batches_are_counted(folder, settings):
+    row = {"repeat": 0, "node": 0, "nodes": 1, "seconds": 0.5}
+    for part, method, splits in ((0, "b", 2), (1, "b", 1), (2, "a", 7), (3, "a", 0)):
+        cell = {"part": {"repeat": part}, "runtime": [row], "splits": splits}
+        folder.add("runtime", settings(method), **cell)
+    for page in pages(folder):
+        assert "3 cells in which a batch was split for lack of memory (a: 1, b: 2)." in page
+
+
+def test_without_split_batches_none_are_told(full):
+    for page in pages(full):
+        assert "split for lack of memory" not in page
+
+
 def test_equal_methods_have_no_best(folder):
     for method in ("a", "b"):
         folder.quality(method, [0.2, 0.2])

@@ -336,19 +336,23 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     output_json["benchmarks"] = kept + output_json["benchmarks"]
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """Writes the manifest and draws the report; one that fails leaves the cells as they are."""
     config = session.config
     run = config.stash.get(RUN, None)
     if run is None or not run.cells.is_dir():
-        return
-    run.write_manifest()
+        return (yield)
     config.stash[REPORT] = ""
     try:
+        yield  # pytest-benchmark writes its file
+        run.write_manifest()
         import benchmarks.report
 
         benchmarks.report.write(run.folder)
+    except OSError as error:  # the disk is full
+        config.stash[REPORT] = f"{type(error).__name__}: {error}"
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
     except Exception:
         config.stash[REPORT] = traceback.format_exc()
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -128,7 +128,8 @@ class Run:
             except (benchmarks.tasks.Unavailable, ValueError) as error:  # or malformed
                 self._missing[name] = str(error)
                 self.record(self._unavailable_cell(name, str(error)))
-                self.write_manifest()
+                with self._writing():
+                    self.write_manifest()
                 raise benchmarks.tasks.Unavailable(str(error)) from error
             print(
                 f"{name}, {task.architecture}, model seed {model_seed}: accuracy "
@@ -137,7 +138,8 @@ class Run:
             self._tasks[key] = task
             self._described[key] = environment.describe(task, model_seed)
             self._supersede(self._unavailable_cell(name, ""), everything=True)
-            self.write_manifest()
+            with self._writing():
+                self.write_manifest()
         return self._tasks[key]
 
     # ---------------------------------------------------------------------------------- cells
@@ -229,9 +231,13 @@ class Run:
             return False
 
     def record(self, cell: Cell) -> Path:
-        """Writes a cell; one that says the same with other versions, nodes, code is set aside."""
-        self._supersede(cell)
-        path = write(self.cells, cell)
+        """Writes a cell; one that says the same with other versions, nodes, code is set aside.
+
+        A folder that cannot be written, as on a full disk, ends the run.
+        """
+        with self._writing():
+            self._supersede(cell)
+            path = write(self.cells, cell)
         self._written[cell.identity] = cell.key
         return path
 
@@ -298,6 +304,18 @@ class Run:
         return path
 
     # ---------------------------------------------------------------------------------- inside
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Ends the run if its body cannot write: what cannot be kept is not worth measuring."""
+        try:
+            yield
+        except OSError as error:
+            pytest.exit(
+                f"--results {self.folder}: cannot be written ({error.strerror or error}); the "
+                "finished cells are kept: free some space, then go on with --resume",
+                returncode=pytest.ExitCode.TESTS_FAILED,
+            )
 
     @cached_property
     def _methods(self) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
-"""A run that is killed at any moment and resumed has the cells of one that was not."""
+"""A run that is killed or fills the disk and is resumed has the cells of one that was not."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -120,3 +121,79 @@ def test_a_full_disk_leaves_the_old_cell(tmp_path):
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
     assert load_all(tmp_path) == ([Cell("quality", {"task": "karate"}, quality=cell.quality)], [])
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """``disk(size)``: the folder of a file system of that many bytes, in memory."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = []
+
+    def mount(size):
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except FileNotFoundError:
+            pytest.skip("this system has no command `mount`")
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"needs the right to mount a tmpfs (root has it): {error.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tmpfs is Linux's")
+def test_a_disk_that_fills_up_and_is_freed(tmp_path, disk):
+    """Half of the cells fit: one clear error, nothing torn; with space again, ``--resume``."""
+
+    def run(folder, *arguments):
+        return subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--benchmark-only"),
+                *("benchmarks/test_quality.py", "benchmarks/test_runtime.py", "--task=karate"),
+                *("--nodes=2", "--method=random", "--method=degree", "--method=saliency"),
+                *(f"--results={folder}", *arguments),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    whole = tmp_path / "whole"
+    done = run(whole)
+    assert done.returncode == 0, done.stdout
+    pages = [-(-path.stat().st_size // 4096) for path in whole.glob("cells/*.json")]
+    place = disk(2**23)
+    folder, ballast = place / "run", place / "ballast"
+    free = 4096 * (sum(pages) // 2 + 2)  # and the manifest
+    ballast.write_bytes(bytes(shutil.disk_usage(place).free - free))
+
+    done = run(folder)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout
+    message = f"--results {folder}: cannot be written (No space left on device)"
+    assert done.stdout.count(message) == 1, done.stdout
+    assert "the report could not be drawn; the cells are in" in done.stdout
+    expected, found = content(whole), content(folder)
+    assert 0 < len(found) < len(expected)
+    assert found.items() <= expected.items()
+    before = {path.name: path.read_bytes() for path in folder.glob("cells/*.json")}
+    assert not list((folder / "cells").glob(".*.tmp"))
+
+    ballast.unlink()
+    done = run(folder, "--resume")
+    assert done.returncode == 0, done.stdout
+    assert f"{len(found)} skipped" in done.stdout
+    assert content(folder) == expected
+    after = {path.name: path.read_bytes() for path in folder.glob("cells/*.json")}
+    assert before.items() <= after.items()
+    assert not (folder / "cells" / "aside").exists()
+    assert (folder / "report.html").stat().st_size

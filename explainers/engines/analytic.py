@@ -38,7 +38,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from explainers.engines import batched
+from explainers.engines import batched, coalitions
 from explainers.engines.batched import BatchedProblem
 from explainers.engines.fields import Reach, ends, expand, reach
 from explainers.engines.gcn import Stack, products, weighted_sums
@@ -248,6 +248,8 @@ class AnalyticProblem(BatchedProblem):
 
     def mask(self, kept: Tensor, nodes: Tensor | None = None) -> Tensor:
         network, fields = self.network, self.fields
+        if nodes is not None and len(fields) == 1:
+            return coalitions.masked(self, kept, nodes)
         norms = []
         for layer, stacked in zip(network.layers, self.stack.layers, strict=True):
             edges, _ = network.norm(layer)
@@ -256,6 +258,14 @@ class AnalyticProblem(BatchedProblem):
             edges, loops = norms[0]
             norms[0] = edges * nodes[:, fields.edge_index[0]], loops * nodes
         return self._outputs(norms)
+
+    def losses(self) -> tuple[Tensor, Tensor]:
+        """What each explained output loses without a node's features [n], an edge's message [e]."""
+        return coalitions.losses(self)
+
+    def joined(self, orders: Tensor) -> Tensor:
+        """The output of one field [T, n + e + 1] as its players join in ``orders`` [T, n + e]."""
+        return coalitions.joined(self, orders)
 
     def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
         norms = []

@@ -7,28 +7,36 @@ from typing import ClassVar
 
 from captum.attr import FeatureAblation
 
+from explainers.engines.analytic import AnalyticProblem
 from explainers.engines.problem import Attribution, Problem
-from explainers.methods._players import Game, Players
+from explainers.engines.stock import StockProblem
+from explainers.methods._players import Game, Players, shared
 
 
 @dataclass(kw_only=True)
 class Occlusion(Game):
     """What the output loses if one edge's messages, or all features of one node, are set to zero.
 
-    Zeiler and Fergus, arXiv:1311.2901, section 4.2, computed by Captum's FeatureAblation: the score
-    is F(x) - F(x without it), of the output as the model returns it. A node's score is shared
-    equally by its features that are not zero. One variant of the field for each node and edge.
+    Zeiler and Fergus, arXiv:1311.2901, section 4.2, as Captum's FeatureAblation: the score is
+    F(x) - F(x without it), of the output as the model returns it. A node's score is shared equally
+    by its features that are not zero.
     """
 
     citation: ClassVar[str] = "Zeiler and Fergus 2014, arXiv:1311.2901"
 
     def attribute(self, problem: Problem) -> Attribution:
         """The losses."""
+        if isinstance(problem, AnalyticProblem):
+            return shared(problem, *problem.losses())
         players = Players(problem)
-        (losses,) = FeatureAblation(players).attribute(
-            players.everyone, perturbations_per_eval=players.at_once
-        )
-        return players.attribution(losses)
+        if isinstance(problem, StockProblem):
+            (losses,) = FeatureAblation(players).attribute(players.everyone)
+            return players.attribution(losses)
+        return players.attribution(players.losses())
+
+    def share(self) -> tuple[int, int | None]:
+        """One node at a time, but in closed form."""
+        return 1, None if self.engine == "analytic" else 1
 
 
 METHOD = Occlusion

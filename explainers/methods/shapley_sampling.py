@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from captum.attr import ShapleyValueSampling
 
 from explainers.engines.problem import Attribution, Problem
+from explainers.engines.stock import StockProblem
 from explainers.methods._players import Game, Players
 from explainers.methods._seeded import seeded
 
@@ -16,11 +18,12 @@ from explainers.methods._seeded import seeded
 class ShapleySampling(Game):
     """Shapley values of nodes and edges: what each adds as it joins, over random orders.
 
-    Castro, Gomez and Tejada 2009, computed by Captum's ShapleyValueSampling. The players are the
+    Castro, Gomez and Tejada 2009, as Captum's ShapleyValueSampling. The players are the
     edges (their messages) and the nodes (all their features), the game the output as the model
     returns it; a node's value is shared equally by its features that are not zero. The values add
-    up to F(x) - F(0); explanations have ``convergence_delta``, what is missing. Each order takes
-    one variant of the field for each node and edge: the cost grows with the square of the field.
+    up to F(x) - F(0); explanations have ``convergence_delta``, what is missing. On most
+    engines each order takes one variant of the field for each node and edge, and the cost grows
+    with the square of the field; on ``analytic`` with the field.
 
     Args:
         n_samples: Orders, as in Captum; scores of few orders differ from seed to seed.
@@ -42,10 +45,15 @@ class ShapleySampling(Game):
         """The values."""
         players = Players(problem)
         with seeded(self.seed, problem.nodes):
-            (values,) = ShapleyValueSampling(players).attribute(
-                players.everyone, n_samples=self.n_samples, perturbations_per_eval=players.at_once
-            )
-        return players.complete(values)
+            if isinstance(problem, StockProblem):
+                (values,) = ShapleyValueSampling(players).attribute(
+                    players.everyone, n_samples=self.n_samples
+                )
+                return players.complete(values)
+            # Captum's own draws, at the same place in the stream of random numbers.
+            count = players.everyone.numel()
+            orders = torch.stack([torch.randperm(count) for _ in range(self.n_samples)])
+        return players.complete(players.gains(orders))
 
 
 METHOD = ShapleySampling

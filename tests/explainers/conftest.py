@@ -147,8 +147,8 @@ def suited(name, seed=0, level="node"):
     return next(model for model in models if method.supports(model, data))
 
 
-def difference(one, other):
-    """The largest difference of two explanations' scores, relative to the largest score."""
+def difference(one, other, least=1e-6):
+    """The largest difference of two explanations' scores, relative to the largest, or ``least``."""
     assert explainers.unit(one) == explainers.unit(other)
     assert torch.equal(one.n_id, other.n_id)
     assert torch.equal(one.e_id, other.e_id)
@@ -158,7 +158,7 @@ def difference(one, other):
         a, b = one[name], other[name]
         assert a.shape == b.shape
         if a.numel():
-            worst = max(worst, float((a - b).abs().max() / b.abs().max().clamp(min=1e-6)))
+            worst = max(worst, float((a - b).abs().max() / b.abs().max().clamp(min=least)))
     return worst
 
 

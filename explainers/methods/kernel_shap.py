@@ -5,22 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+import torch
 from captum.attr import KernelShap as CaptumKernelShap
+from torch import Tensor
 
 from explainers.engines.problem import Attribution, Problem
-from explainers.methods._linear import Linear
+from explainers.engines.stock import StockProblem
+from explainers.methods._linear import Linear, least_squares
 from explainers.methods._players import Game, Players
 from explainers.methods._seeded import seeded
+
+INFINITE = 1e6  # the weight of the full and of the empty coalition in Captum
+BLOCK = 200_000  # random numbers at a time: they stay in a CPU's cache
 
 
 @dataclass(kw_only=True)
 class KernelShap(Game):
     """Shapley values of nodes and edges, by a linear fit to the outputs of random coalitions.
 
-    Lundberg and Lee, arXiv:1705.07874, section 4.1, by Captum, with a fit of our own in place of
-    scikit-learn's. Players and their scores are those of ``shapley_sampling``; the scores add up to
-    F(x) - F(0); explanations have ``convergence_delta``, what is missing. With fewer samples than
-    players the fit is that of the smallest norm.
+    Lundberg and Lee, arXiv:1705.07874, section 4.1, as Captum, with its coalitions and a fit of our
+    own in place of scikit-learn's. Players and scores are those of ``shapley_sampling``; they add
+    up to F(x) - F(0); explanations have ``convergence_delta``, what is missing. With fewer samples
+    than players the fit is that of the smallest norm.
 
     Args:
         n_samples: Coalitions, the full and the empty one among them, as in Captum. Where players
@@ -45,16 +52,43 @@ class KernelShap(Game):
         everyone = players.everyone
         if everyone.size(1) == 1:  # no coalitions to draw: the one player makes all the difference
             return players.complete(players(everyone) - players(everyone * 0))
-        captum = CaptumKernelShap(players)
-        captum.interpretable_model = Linear()
         with seeded(self.seed, problem.nodes):
-            values = captum.attribute(
-                everyone,
-                n_samples=self.n_samples,
-                perturbations_per_eval=players.at_once,
-                return_input_shape=False,
-            )
-        return players.complete(values)
+            if isinstance(problem, StockProblem):
+                captum = CaptumKernelShap(players)
+                captum.interpretable_model = Linear()
+                values = captum.attribute(
+                    everyone, n_samples=self.n_samples, return_input_shape=False
+                )
+                return players.complete(values)
+            samples = coalitions(self.n_samples, everyone.size(1))
+        sizes = samples.sum(dim=1)
+        weights = torch.ones(len(samples)).masked_fill_(
+            (sizes == 0) | (sizes == everyone.size(1)), INFINITE
+        )
+        return players.complete(least_squares(samples, players.play(samples), weights))
+
+
+def coalitions(count: int, players: int) -> Tensor:
+    """Those that Captum's KernelShap draws from torch's generator, [count, players].
+
+    The full and the empty one; then of a size k drawn by the Shapley kernel, (players - 1) / (k
+    (players - k)), the players with the largest of as many normal numbers.
+    """
+    drawn = torch.zeros(count, players)
+    drawn[0] = 1
+    sizes = torch.arange(players, dtype=torch.float)
+    shares = (players - 1) / (sizes * (players - sizes))
+    shares[0] = 0
+    shares /= shares.sum()
+    for block in drawn[2:].split(max(1, BLOCK // players)):
+        race, values = torch.empty_like(block), torch.empty_like(block)
+        for one, other in zip(race.unbind(), values.unbind(), strict=True):
+            one.exponential_()  # as torch.multinomial: the first to arrive at its rate wins
+            other.normal_()
+        size = (shares / race).argmax(dim=1, keepdim=True)
+        ranked = torch.from_numpy(np.sort(values.numpy(), axis=1))  # several times torch's speed
+        block.copy_(values > ranked.gather(1, players - 1 - size))
+    return drawn
 
 
 METHOD = KernelShap

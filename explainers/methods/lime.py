@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from captum.attr import Lime as CaptumLime
+from torch import Tensor
 
 from explainers.engines.problem import Attribution, Problem
-from explainers.methods._linear import Linear
+from explainers.engines.stock import StockProblem
+from explainers.methods._linear import Linear, least_squares
 from explainers.methods._players import Game, Players
 from explainers.methods._seeded import seeded
 
@@ -17,7 +20,7 @@ from explainers.methods._seeded import seeded
 class Lime(Game):
     """A linear model of the output around the input: ridge regression on random coalitions.
 
-    Ribeiro, Singh and Guestrin, arXiv:1602.04938, section 3.4, by Captum: each node (all its
+    Ribeiro, Singh and Guestrin, arXiv:1602.04938, section 3.4, as Captum: each node (all its
     features) and each edge (its messages) takes part with probability 1/2, a sample weighs
     exp(-d^2 / 2) by its cosine distance d to the input, and a ridge regression, as in the authors'
     package, takes the place of Captum's lasso. A node's coefficient is shared equally by its
@@ -47,15 +50,23 @@ class Lime(Game):
     def attribute(self, problem: Problem) -> Attribution:
         """The coefficients."""
         players = Players(problem)
-        captum = CaptumLime(players, interpretable_model=Linear(self.penalty))
         with seeded(self.seed, problem.nodes):
-            values = captum.attribute(
-                players.everyone,
-                n_samples=self.n_samples,
-                perturbations_per_eval=players.at_once,
-                return_input_shape=False,
-            )
-        return players.attribution(values)
+            if isinstance(problem, StockProblem):
+                captum = CaptumLime(players, interpretable_model=Linear(self.penalty))
+                values = captum.attribute(
+                    players.everyone, n_samples=self.n_samples, return_input_shape=False
+                )
+                return players.attribution(values)
+            samples = coalitions(self.n_samples, players.everyone.numel())
+        cosine = samples.mean(dim=1, dtype=torch.float64).sqrt()  # of zeros and ones with all ones
+        weights = (-((1 - cosine) ** 2) / 2).exp()
+        outputs = players.play(samples)
+        return players.attribution(least_squares(samples, outputs, weights, self.penalty))
+
+
+def coalitions(count: int, players: int) -> Tensor:
+    """Those that Captum's Lime draws from torch's generator, one by one, [count, players]."""
+    return torch.bernoulli(torch.full((count, players), 0.5))
 
 
 METHOD = Lime

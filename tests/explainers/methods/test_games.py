@@ -6,20 +6,24 @@ import math
 import captum.attr
 import pytest
 import torch
-from captum._utils.models.linear_model import SkLearnLinearRegression, SkLearnRidge
+from captum._utils.models.linear_model import SkLearnRidge
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LinearRegression, Ridge
 from torch.utils.data import DataLoader, TensorDataset
 from torch_geometric.data import Data
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 from torch_geometric.nn import GraphConv
 
 import explainers
-from explainers.engines import batched
+from explainers.engines import batched, coalitions
 from explainers.engines.network import prepare
-from explainers.methods._linear import Linear
+from explainers.methods import kernel_shap, lime
+from explainers.methods._linear import Linear, least_squares
 from explainers.methods._players import Players
 from explainers.methods._seeded import seeded
 
-from ..conftest import Stack, random_graph, random_model
+from ..conftest import LOOPS, Stack, difference, random_graph, random_model
 
 FEW = {
     "kernel_shap": {"n_samples": 20},
@@ -114,7 +118,9 @@ def test_on_a_linear_layer_methods_agree():
     what the path of Integrated Gradients gives, too.
     """
     data = random_graph(6, nodes=6, edges=10)
-    model = Stack([GraphConv(5, 2, bias=False).double()], "none")
+    with torch.random.fork_rng():
+        torch.manual_seed(6)
+        model = Stack([GraphConv(5, 2, bias=False).double()], "none")
 
     def scores(name, **options):
         return players_of(explainers.load(name, **options).explain(model, data, 0)[0])
@@ -179,16 +185,141 @@ def test_equal_to_captum_with_scikit_learn(n_samples, graph, model):
         assert errors.max() < 2e-3 * expected.abs().max()
 
 
-@pytest.mark.parametrize("shape", [(40, 7), (7, 40)])
-@pytest.mark.parametrize("penalty", [0.0, 1.5])
-def test_the_linear_fit_is_scikit_learns(shape, penalty):
+@pytest.mark.parametrize("penalty", [0.0, 1e-3, 1.5])
+@pytest.mark.parametrize("shape", [(40, 7), (7, 40), (300, 280), (280, 300), (3, 3)])
+@pytest.mark.parametrize("heavy", [False, True])
+@pytest.mark.parametrize("short", [False, True])
+def test_the_linear_fit_is_scikit_learns(shape, penalty, heavy, short):
     generator = torch.Generator().manual_seed(0)
-    samples = torch.randint(2, shape, generator=generator).double()
+    samples = torch.randint(2, shape, generator=generator).float()
     outputs, weights = torch.rand(2, shape[0], generator=generator, dtype=torch.float64)
-    data = TensorDataset(samples, outputs, weights)
+    weights += 0.1
+    if heavy:  # as in KernelSHAP
+        samples[0], samples[1], weights[:2] = 1, 0, 1e6
+    if short:  # of full rank
+        samples[:, -1], samples[-1] = samples[:, 0], samples[2]
+    theirs = Ridge(alpha=penalty, solver="svd") if penalty else LinearRegression()
+    theirs.fit(samples.double().numpy(), outputs.numpy(), weights.numpy())
+    expected = torch.from_numpy(theirs.coef_)
+    errors = (least_squares(samples, outputs, weights, penalty) - expected).abs()
+    assert errors.max() < 1e-8 * expected.abs().max()
+
     ours = Linear(penalty)
-    theirs = SkLearnRidge(alpha=penalty) if penalty else SkLearnLinearRegression()
-    for fit in (ours, theirs):
-        fit.fit(DataLoader(data, batch_size=shape[0]))
-    expected = theirs.representation().double().view(-1)
-    torch.testing.assert_close(ours.representation(), expected, rtol=1e-5, atol=1e-6)
+    ours.fit(DataLoader(TensorDataset(samples, outputs, weights), batch_size=shape[0]))
+    errors = (ours.representation() - expected).abs()
+    assert errors.max() < 1e-8 * expected.abs().max()
+
+
+@pytest.mark.parametrize("players", [2, 3, 7, 15, 16, 17, 40, 300])
+@pytest.mark.parametrize("name", ["kernel_shap", "lime"])
+def test_coalitions_are_captums_bit_for_bit(name, players, monkeypatch):
+    """And so is the fit, of outputs that float32 holds."""
+    module = {"kernel_shap": kernel_shap, "lime": lime}[name]
+    monkeypatch.setattr(kernel_shap, "BLOCK", 50 * players)
+    worth, seen = torch.arange(players) % 5 - 1.0, []
+
+    def game(taking_part):
+        seen.append(taking_part)
+        return (taking_part @ worth) ** 2
+
+    captums = (captum.attr.KernelShap if name == "kernel_shap" else captum.attr.Lime)(game)
+    captums.interpretable_model = Linear(2.0 * (name == "lime"))
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        expected = captums.attribute(torch.ones(1, players), n_samples=120)[0].double()
+        torch.manual_seed(5)
+        drawn = module.coalitions(120, players)
+    assert torch.equal(drawn, torch.cat(seen))
+    if name == "kernel_shap":
+        sizes = drawn.sum(dim=1)
+        weights = 1 + (1e6 - 1) * ((sizes == 0) | (sizes == players))
+        found = least_squares(drawn, game(drawn), weights)
+        assert (found - expected).abs().max() < 1e-6 * expected.abs().max()
+
+
+@pytest.mark.parametrize("engine", ["analytic", "batched"])
+def test_lime_is_ridge_regression_on_captums_coalitions(engine, graph, model):
+    (explanation,) = explainers.load("lime", engine=engine, n_samples=50, seed=4).explain(
+        model, graph, 0
+    )
+    players, rows, target = fields_players(model, graph, 0), [], int(explanation.target)
+
+    def game(taking_part):
+        rows.append(taking_part)
+        return torch.zeros(len(taking_part))
+
+    with seeded(4, torch.tensor([0])):
+        captum.attr.Lime(game, Linear(1.0)).attribute(players.everyone, n_samples=50)
+    rows = torch.cat(rows)
+    count = len(explanation.n_id)
+    outputs = []
+    for row in rows:
+        nodes, edges = torch.ones(12, dtype=torch.float64), torch.ones(graph.num_edges)
+        nodes[explanation.n_id], edges[explanation.e_id] = row[:count], row[count:].float()
+        outputs.append(output(model, graph, nodes, edges, target))
+    distance = 1 - torch.nn.functional.cosine_similarity(rows, torch.ones_like(rows))
+    ridge = Ridge(alpha=1.0, solver="svd")
+    ridge.fit(rows.numpy(), outputs, (-(distance**2) / 2).exp().numpy())
+    errors = players_of(explanation) - torch.from_numpy(ridge.coef_)
+    assert errors.abs().max() < 1e-9 * abs(ridge.coef_).max()
+
+
+@pytest.mark.parametrize("engine", ["analytic", "batched"])
+@pytest.mark.parametrize("loops", LOOPS)
+def test_shapley_values_along_the_orders_that_captum_draws(engine, loops, model):
+    data = random_graph(8, nodes=5, edges=14, loops=loops)
+    (explanation,) = explainers.load("shapley_sampling", engine=engine, n_samples=3).explain(
+        model, data, 0
+    )
+    count, total = len(explanation.n_id), len(explanation.n_id) + len(explanation.e_id)
+    # PyG masks by position: loops, which GCNConv makes its own, are taken out.
+    loop = data.edge_index[0] == data.edge_index[1]
+    bare = Data(x=data.x, edge_index=data.edge_index[:, ~loop])
+    place = (~loop).cumsum(0) - 1
+    expected = torch.zeros(total, dtype=torch.float64)
+    with seeded(0, torch.tensor([0])):
+        orders = [torch.randperm(total) for _ in range(3)]
+    for order in orders:
+        nodes = torch.ones(5, dtype=torch.float64)
+        edges = torch.ones(bare.num_edges, dtype=torch.float64)
+        nodes[explanation.n_id], edges[place[explanation.e_id]] = 0, 0
+        before = output(model, bare, nodes, edges, int(explanation.target))
+        for player in order.tolist():
+            if player < count:
+                nodes[explanation.n_id[player]] = 1
+            else:
+                edges[place[explanation.e_id[player - count]]] = 1
+            after = output(model, bare, nodes, edges, int(explanation.target))
+            expected[player] += (after - before) / 3
+            before = after
+    assert (players_of(explanation) - expected).abs().max() < 1e-9 * expected.abs().max()
+
+
+@pytest.mark.parametrize("name", FEW)
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 10_000),
+    nodes=st.sampled_from([1, 2, 3, 6, 12]),
+    conv=st.sampled_from(["gcn", "gcn improved", "gcn no loops", "gcn no bias"]),
+    depth=st.integers(1, 2),
+    loops=st.sampled_from(LOOPS),
+    weighted=st.booleans(),
+    output=st.sampled_from(["log_softmax", "softmax", "none"]),
+    block=st.sampled_from([1, 50, 10**6]),
+)
+def test_closed_forms_equal_passes(name, seed, nodes, conv, depth, loops, weighted, output, block):
+    """Also in blocks, and of several nodes at once."""
+    data = random_graph(seed, nodes, 4 * nodes, loops=loops, weighted=weighted)
+    model = random_model(seed, conv, depth, output=output)
+    analytic = explainers.load(name, engine="analytic", **FEW[name])
+    assume(analytic.supports(model, data))
+    passes = explainers.load(name, engine="batched", **FEW[name])
+    asked = torch.arange(nodes).flip(0)[:6]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coalitions, "BLOCK", block)
+        found = analytic.explain(model, data, asked)
+    tolerance = (
+        1e-7 if name == "kernel_shap" else 1e-9
+    )  # a fit to few coalitions magnifies rounding
+    for one, other in zip(found, passes.explain(model, data, asked), strict=True):
+        assert difference(one, other, least=1e-3) < tolerance

@@ -20,10 +20,11 @@ from benchmarks.tasks import Task
 
 # Nodes that are explained one by one, each by every engine.
 REPEATS = {"quick": 2, "full": 30}
-# The many-at-once variants take their turn in so many of the repeats.
-BULK_REPEATS = 3
+# Many at once, and methods that are costly on stock, take their turn in so many of the repeats.
+FEW_REPEATS = 3
 BULK = {
     ("integrated_gradients", "analytic"): "all",
+    ("occlusion", "analytic"): 1000,
     ("saliency", "analytic"): 1000,
     ("input_x_gradient", "analytic"): 1000,
     ("saliency", "batched"): 1000,
@@ -89,8 +90,10 @@ def test_engines(
     """Seconds for one node or for many, and the largest relative difference to stock."""
     task = load_task(task_name, 0, architecture)  # an engine's speed does not hang on the training
     name, engine, bulk = variant["method"], variant["engine"], variant["options"].get("bulk")
-    if bulk and repeat >= BULK_REPEATS:
-        pytest.skip(f"many at once take their turn in {BULK_REPEATS} repeats")
+    costly = name != CURVE and explainers.load(name).costly
+    if (bulk or costly) and repeat >= FEW_REPEATS:
+        what = "many at once" if bulk else f"{name}, costly on stock,"
+        pytest.skip(f"{what} take their turn in {FEW_REPEATS} repeats")
     node = int(task.nodes[repeat % len(task.nodes)])
     count = len(task.nodes) if bulk == "all" else min(bulk or 1, len(task.nodes))
     nodes = task.nodes[:count].tolist() if bulk else [node]

@@ -56,7 +56,7 @@ class Plan:
         profile: ``quick`` or ``full``.
         tasks: The tasks asked for. Empty means the default choice, which ``Run.choose_tasks``
             makes before the tests are collected.
-        methods: The methods asked for, or all; in the quick profile without the costly ones.
+        methods: The methods asked for, or all.
         device: ``cpu`` or ``cuda``.
         nodes: Nodes to explain of each task.
         seeds: Models of each task; their seeds are 0 to ``seeds - 1``.
@@ -92,12 +92,13 @@ class Plan:
     def engines(self, name: str) -> tuple[str, ...]:
         """The engines that a method is timed on, the slowest first.
 
-        A quick run has no time to train a method on the whole graph: it leaves ``stock`` out.
+        A quick run has no time to train a method on the whole graph, nor for a pass over it for
+        each node and edge of a field: it leaves ``stock`` out.
         """
         import explainers
 
         method = explainers.load(name)
-        if method.needs_fit and self.profile == "quick":
+        if (method.needs_fit or method.costly) and self.profile == "quick":
             return tuple(e for e in reversed(method.engines) if e != "stock")
         return tuple(reversed(method.engines))
 
@@ -169,9 +170,7 @@ def make_plan(
     _check_names("--model", models, benchmarks.tasks.MODELS)
     known = explainers.available()
     _check_names("--method", methods, known)
-    if not methods:
-        costly = profile != "quick"
-        methods = [name for name in known if costly or not explainers.load(name).costly]
+    methods = methods or known
     device = device or os.environ.get(DEVICE_VARIABLE) or "cpu"
     _check_device(device)
     defaults = PROFILES[profile]

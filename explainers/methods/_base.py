@@ -44,8 +44,8 @@ class Method(ABC):
         needs_fit: Whether the method trains on other predictions before it explains one.
         deterministic: Whether the result depends on no seed.
         splits: How often the memory did not suffice and a pass was taken in smaller parts.
-        costly: Whether its passes grow with the size of the field; then it is left out of the
-            default choice of quick runs, and runs if it is named.
+        costly: Whether its passes grow with the size of the field, each of them over the whole
+            graph on ``stock``; quick runs then leave that engine out.
         citation: Where the method is defined.
     """
 

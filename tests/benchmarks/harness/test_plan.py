@@ -40,13 +40,12 @@ def test_options_have_the_last_word():
     assert (made.nodes, made.seeds, made.repeats) == (2, 1, plan.PROFILES["full"].repeats)
 
 
-def test_costly_methods_run_in_the_full_profile_or_by_name(monkeypatch):
-    import explainers
-
-    monkeypatch.setattr(explainers, "available", lambda: ["lime", "saliency"])
-    assert make_plan().methods == ("saliency",)
-    assert make_plan(profile="full").methods == ("lime", "saliency")
-    assert make_plan(methods=["lime"]).methods == ("lime",)
+@pytest.mark.parametrize("name", ["lime", "pg_explainer", "saliency"])
+def test_a_quick_run_has_no_time_for_costly_methods_on_the_whole_graph(name):
+    engines = plan.Plan("full", (), (name,), "cpu", nodes=1, seeds=1, repeats=1).engines(name)
+    assert engines[0] == "stock"
+    quick = plan.Plan("quick", (), (name,), "cpu", nodes=1, seeds=1, repeats=1).engines(name)
+    assert quick == (engines if name == "saliency" else engines[1:])
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ def least_squares(
         heavy = weights > HEAVY * weights.median()
         light = samples * root.masked_fill(heavy, 0.0).to(samples)[:, None]
         dominant = rows[heavy] * root[heavy, None]
-        gram = (light.T @ light).double() + dominant.T @ dominant - total * mean * mean[:, None]
+        gram = (light.T @ light).double().addmm_(dominant.T, dominant)
+        gram.addr_(mean, mean, alpha=-float(total))
     gram.diagonal().add_(penalty)
     rows = rows.sub_(mean).mul_(root[:, None])
     values = root * (outputs - weights @ outputs / total)

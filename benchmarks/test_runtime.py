@@ -19,10 +19,16 @@ IG_BATCH_SIZES = (1, 10, 50)
 
 
 def variants(plan: Plan) -> list[dict[str, Any]]:
-    """Every method on each of its engines; Integrated Gradients at several batch sizes."""
+    """Every method on each of its engines; Integrated Gradients at several batch sizes.
+
+    What is costly on stock, minutes a node, is compared with it by ``test_engines`` alone.
+    """
     found = []
     for name in plan.methods:
+        costly = explainers.load(name).costly
         for engine in plan.engines(name):
+            if costly and engine == "stock":
+                continue
             options: list[dict[str, Any]] = [{}]
             if name == "integrated_gradients":
                 sizes = {"stock": (1,), "batched": IG_BATCH_SIZES}.get(engine, (None,))

@@ -17,7 +17,6 @@ from importlib.metadata import EntryPoint, entry_points
 
 import numpy as np
 import torch
-from torch_geometric.utils import remove_self_loops
 
 from benchmarks.tasks._data import data_root, tensors_sha256, whereabouts
 from benchmarks.tasks._models import LAYERS
@@ -156,9 +155,13 @@ def load(
     data, ground_truth = dataset.data, dataset.ground_truth
     # If every node has exactly one self loop, GCNConv re-orders the edges and PyG's masks land on
     # the wrong ones. GCNConv adds its own loops, so the predictions stay as they are.
-    if ground_truth is not None:
-        ground_truth = ground_truth[data.edge_index[0] != data.edge_index[1]]
-    data.edge_index = remove_self_loops(data.edge_index)[0].contiguous()
+    if not dataset.loops:
+        proper = data.edge_index[0] != data.edge_index[1]
+        data.edge_index = data.edge_index[:, proper].contiguous()
+        if ground_truth is not None:
+            ground_truth = ground_truth[proper]
+        if "edge_weight" in data:
+            data.edge_weight = data.edge_weight[proper]
 
     dataset_sha256 = dataset.sha256
     if dataset_sha256 is None:

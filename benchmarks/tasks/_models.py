@@ -93,6 +93,43 @@ class GNN(nn.Module):
         return x
 
 
+class ConcatGNN(GNN):
+    """A stack whose layers all have a say in a linear layer, each scaled to unit length.
+
+    The network of Ying et al., arXiv:1903.03894, as Holdijk et al. have it ("[Re] Parameterized
+    Explainer", ML Reproducibility Challenge 2020): the Euclidean norm of what a layer gives for a
+    node is made 1, then comes ReLU, and the results of all layers side by side are the linear
+    layer's input.
+
+    Args:
+        dims: ``[F, hidden..., C]``, the hidden widths those of the stack.
+        dropout: As in :class:`GNN`.
+        kind: As in :class:`GNN`.
+        normalize: As in :class:`GNN`.
+    """
+
+    def __init__(
+        self,
+        dims: Sequence[int],
+        dropout: float = 0.0,
+        kind: str = "gcn",
+        *,
+        normalize: bool = True,
+    ) -> None:
+        super().__init__(dims[:-1], dropout, kind, normalize=normalize)
+        self.linear = nn.Linear(sum(dims[1:-1]), dims[-1])
+
+    def nodes(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
+        """What the linear layer gives for each node."""
+        weights = {} if edge_weight is None else {"edge_weight": edge_weight}
+        seen = []
+        for conv in self.convs:
+            x = F.normalize(conv(x, edge_index, **weights), dim=1).relu()
+            x = F.dropout(x, self.dropout, self.training)
+            seen.append(x)
+        return self.linear(torch.cat(seen, dim=1))
+
+
 class GraphGNN(GNN):
     """A stack of layers, the mean and the sum over each graph's nodes, and a linear layer.
 

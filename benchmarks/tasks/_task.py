@@ -43,6 +43,8 @@ class Recipe:
         normalize: Whether GCN layers weigh messages by degrees. The networks of GNNExplainer and
             PGExplainer do not: where all features are equal, a degree-weighted mean of equal
             values tells a tree from a cycle only at their ends.
+        concatenate: To classify nodes: whether a linear layer sees what all layers give, see
+            :class:`benchmarks.tasks._models.ConcatGNN`; ``hidden`` are then all layers before it.
     """
 
     hidden: tuple[int, ...]
@@ -53,6 +55,7 @@ class Recipe:
     source: str
     batch_size: int | None = None
     normalize: bool = True
+    concatenate: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +68,15 @@ class Dataset:
     Args:
         data: ``x`` float32 [N, F], ``edge_index`` int64 [2, E], ``y`` int64 [N or G] and the masks
             ``train_mask`` and ``test_mask``, bool [N or G]: the nodes or graphs that the model is
-            trained on and the ones its accuracy is taken on.
+            trained on and the ones its accuracy is taken on. ``edge_weight`` float32 [E] if the
+            model is to have it.
         provenance: One sentence for reports: where the data come from.
         sha256: SHA-256 of the raw content; None for that of the tensors built here.
         ground_truth: The edges that a right explanation finds, bool [E], or None.
         explainable: The nodes or graphs worth explaining, bool [N or G]; None means all of them.
         feature_names: Of the F features; none if they have only numbers.
+        loops: Whether the graph's self loops are edges like any other, which is for networks that
+            add none of their own (GCN without ``normalize``); else they are taken out.
 
     Raises:
         ValueError: A tensor is missing or has another type or shape, or names are.
@@ -82,6 +88,7 @@ class Dataset:
     ground_truth: Tensor | None = None
     explainable: Tensor | None = None
     feature_names: tuple[str, ...] = ()
+    loops: bool = False
 
     def __post_init__(self) -> None:
         n, e = int(self.data.num_nodes or 0), int(self.data.num_edges)
@@ -93,6 +100,8 @@ class Dataset:
         if (batch := self.data.get("batch")) is not None:
             wanted["data.batch"] = (batch, torch.int64, (n,))
             units = int(batch.max()) + 1
+        if (weight := self.data.get("edge_weight")) is not None:
+            wanted["data.edge_weight"] = (weight, torch.float32, (e,))
         for name in ("y", "train_mask", "test_mask"):
             dtype = torch.int64 if name == "y" else torch.bool
             wanted[f"data.{name}"] = (self.data.get(name), dtype, (units,))
@@ -142,10 +151,12 @@ class Task:
 
     Attributes:
         name: The task's name, for example ``twitch-en``.
-        data: ``x`` float32 [N, F], ``edge_index`` int64 [2, E] without self loops, ``y`` int64 [N],
-            ``train_mask`` and ``test_mask`` bool [N]; on the device asked for. If graphs are
-            classified, also ``batch`` int64 [N], and ``y`` and the masks are [G].
-        model: The trained network, ``model(x, edge_index)`` -> log-probabilities [N, C], or
+        data: ``x`` float32 [N, F], ``edge_index`` int64 [2, E] without self loops (but see
+            :class:`Dataset`), ``y`` int64 [N], ``train_mask`` and ``test_mask`` bool [N]; on the
+            device asked for. If graphs are classified, also ``batch`` int64 [N], and ``y`` and the
+            masks are [G]; if edges have weights, ``edge_weight`` float32 [E].
+        model: The trained network, ``model(x, edge_index)`` -> log-probabilities [N, C], with the
+            data's ``edge_weight`` by keyword, or
             ``model(x, edge_index, batch=batch)`` -> [G, C]; in eval mode, no parameter requires a
             gradient; on the same device.
         nodes: The nodes (or graphs) to explain, int64 on the CPU, in a fixed order that depends on

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from benchmarks.tasks import _models
 from benchmarks.tasks._data import cache_dir, seeded, tensors_sha256
-from benchmarks.tasks._models import GNN, GraphGNN
+from benchmarks.tasks._models import GNN, ConcatGNN, GraphGNN
 from benchmarks.tasks._task import Recipe
 from explainers.engines.fields import Graphs
 
@@ -47,7 +47,7 @@ def trained(data: Data, recipe: Recipe, seed: int, name: str, kind: str = "gcn")
     plain = re.sub(r"[^\w.-]", "-", name)  # a third party's name is not to lead elsewhere
     path = cache_dir() / "checkpoints" / f"{plain}-{kind}-{key[:16]}.pt"
     with seeded(seed):
-        network = GraphGNN if "batch" in data else GNN
+        network = GraphGNN if "batch" in data else ConcatGNN if recipe.concatenate else GNN
         model = network(dims, recipe.dropout, kind, normalize=recipe.normalize)
         if not _restore(model, path):
             start = time.perf_counter()
@@ -66,8 +66,8 @@ def accuracy(model: GNN, data: Data) -> float:
 
 
 def _output(model: GNN, data: Data) -> Tensor:
-    batch = {"batch": data.batch} if "batch" in data else {}
-    return model(data.x, data.edge_index, **batch)
+    keywords = {name: data[name] for name in ("batch", "edge_weight") if name in data}
+    return model(data.x, data.edge_index, **keywords)
 
 
 def _fit(model: GNN, data: Data, recipe: Recipe, epochs: Iterable[int]) -> None:
@@ -104,7 +104,9 @@ def _key(data: Data, recipe: Recipe, seed: int, dims: list[int], kind: str) -> s
     """SHA-256 of everything that determines the weights, the code that makes them included."""
     options = dataclasses.asdict(recipe)
     del options["source"]
-    made_of = [k for k in ("x", "edge_index", "batch", "y", "train_mask") if k in data]
+    made_of = [
+        k for k in ("x", "edge_index", "edge_weight", "batch", "y", "train_mask") if k in data
+    ]
     made_from = {
         "recipe": options,
         "kind": kind,

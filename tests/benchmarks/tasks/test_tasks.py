@@ -77,6 +77,8 @@ def test_the_tasks_of_this_checkout() -> None:
     more = ("mutag", "mutagenicity", "tree-cycles", "tree-grid", "twitch-en", "twitch-sim")
     variants = [f"{name}:published" for name in files + more if name.startswith(("ba-c", "ba-s"))]
     variants += [f"{name}:published" for name in ("tree-cycles", "tree-grid")]
+    variants += [name.replace("published", "replication") for name in variants]
+    variants.append("cora:graphframex")
     assert {*files, *more, *variants} <= set(tasks.available())
     assert tasks.available() == sorted(tasks.available())
     assert not [name for name in tasks.available() if name.startswith(("_", "-"))]
@@ -163,7 +165,8 @@ def check_contract(task: Task, name: str, *, ordered: bool = True) -> None:
     assert "\n" not in task.provenance
     assert (data.x.dtype, data.x.dim()) == (torch.float32, 2)
     assert (data.edge_index.dtype, data.edge_index.shape) == (torch.int64, (2, e))
-    assert not (data.edge_index[0] == data.edge_index[1]).any()
+    if name != "cora:graphframex":
+        assert not (data.edge_index[0] == data.edge_index[1]).any()
     units = int(data.batch.max()) + 1 if "batch" in data else n
     assert data.y.shape == data.train_mask.shape == data.test_mask.shape == (units,)
 
@@ -174,7 +177,8 @@ def check_contract(task: Task, name: str, *, ordered: bool = True) -> None:
         assert torch.equal(*data.batch[data.edge_index])
         out = task.model(data.x, data.edge_index, batch=data.batch)
     else:
-        out = task.model(data.x, data.edge_index)
+        weight = {"edge_weight": data.edge_weight} if "edge_weight" in data else {}
+        out = task.model(data.x, data.edge_index, **weight)
     assert out.shape == (units, int(data.y.max()) + 1)
     torch.testing.assert_close(out.exp().sum(dim=1), torch.ones(units))
     right = out.argmax(dim=1) == data.y
@@ -246,6 +250,30 @@ def test_self_loops_are_dropped_and_the_ground_truth_stays_aligned(
     assert task.data.edge_index.tolist() == [[0, 1, 2, 3], [1, 2, 3, 2]]
     assert task.ground_truth is not None
     assert task.ground_truth.tolist() == [True, False, False, True]
+
+
+def test_weights_stay_with_their_edges(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = graph()
+    data.edge_weight = torch.arange(6.0)
+    add(monkeypatch, "weighted", build=lambda root: Dataset(data.clone(), "made here"))
+    task = tasks.load("weighted")
+    assert task.data.edge_weight.tolist() == [0, 2, 4, 5]
+    out = task.model(task.data.x, task.data.edge_index, task.data.edge_weight)
+    assert task.accuracy == float((out.argmax(dim=1) == data.y).double().mean())
+    data.edge_weight = torch.arange(6.0).flip(0)  # weighs in the training
+    assert tasks.load("weighted").checkpoint_sha256 != task.checkpoint_sha256
+    with pytest.raises(ValueError, match=r"data.edge_weight is to be torch.float32 \[6\]"):
+        Dataset(Data(**graph().to_dict(), edge_weight=torch.arange(5.0)), "made here")
+
+
+def test_self_loops_can_be_edges(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = torch.tensor([True, True, False, True, False, True])
+    build = lambda root: Dataset(graph(), "made here", ground_truth=truth, loops=True)  # noqa: E731
+    add(monkeypatch, "loops", build=build, recipe=dataclasses.replace(RECIPE, normalize=False))
+    task = tasks.load("loops")
+    assert torch.equal(task.data.edge_index, graph().edge_index)
+    assert task.ground_truth is not None
+    assert torch.equal(task.ground_truth, truth)
 
 
 def test_only_nodes_with_an_incoming_edge_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,13 +16,18 @@ from benchmarks.tasks._task import Dataset, Definition, Recipe
 NODES, BRIDGES = 700, 350  # of one community; random edges between the two
 FEATURES, TELLING = 10, 2  # features, and those that differ between the communities
 
+# With BA-Shapes' recipe of two layers the training nodes are learned by heart, and a quarter of the
+# others are wrong.
 RECIPE = Recipe(
-    hidden=(20, 20),
-    epochs=2000,
-    lr=1e-2,
-    weight_decay=5e-4,
+    hidden=(20, 20, 20),
+    epochs=1000,
+    lr=1e-3,
+    weight_decay=5e-3,
     dropout=0.0,
-    source="as for BA-Shapes; three layers of 20 in GNNExplainer and PGExplainer",
+    source="RexYing/gnn-model-explainer, configs.py and models.py, of Ying et al., "
+    "arXiv:1903.03894; without clipping of gradients",
+    normalize=False,
+    concatenate=True,
 )
 
 

@@ -343,7 +343,8 @@ def test_planetoid_accuracy(name: str, folder: str, expected: float) -> None:
 
 # Epochs as in the recipe: what the models reach on two cores in some seconds, with room to spare.
 @pytest.mark.parametrize(
-    ("name", "least"), [("tree-cycles", 0.95), ("tree-grid", 0.85), ("infection", 0.80)]
+    ("name", "least"),
+    [("tree-cycles", 0.95), ("tree-grid", 0.85), ("infection", 0.80), ("ba-community", 0.82)],
 )
 def test_generated_tasks_are_learned(name: str, least: float) -> None:
     assert tasks.load(name).accuracy > least
@@ -352,7 +353,7 @@ def test_generated_tasks_are_learned(name: str, least: float) -> None:
 # PGExplainer's table has, for its networks: BA-Shapes .97, Tree-Cycles .94, Tree-Grid .90.
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("ba-shapes", 0.93), ("tree-cycles", 0.90), ("tree-grid", 0.87)],
+    [("ba-shapes", 0.93), ("tree-cycles", 0.90), ("tree-grid", 0.87), ("ba-community", 0.83)],
 )
 def test_published_tasks_are_learned(name: str, least: float) -> None:
     if not (REAL / "PGExplainer").is_dir():
@@ -389,3 +390,18 @@ def test_mutag_accuracy() -> None:
     if not (REAL / "TUDataset" / "MUTAG").is_dir():
         pytest.skip("no TUDataset/MUTAG in $GNN_BENCH_DATA or data/")
     assert tasks.load("mutag", root=REAL).accuracy > 0.7
+
+
+# Of two seeds each: .995 and more; .75 and more, where always saying "mutagen" is right in .55.
+@pytest.mark.parametrize(
+    ("name", "folders", "least"),
+    [
+        ("ba-2motif", ("BA2Motif",), 0.95),
+        ("mutagenicity", ("TUDataset/Mutagenicity", "PGExplainer"), 0.70),
+    ],
+)
+def test_graph_tasks_are_learned(name: str, folders: tuple[str, ...], least: float) -> None:
+    for folder in folders:
+        if not (REAL / folder).is_dir():
+            pytest.skip(f"no {folder} in $GNN_BENCH_DATA or data/")
+    assert tasks.load(name, root=REAL).accuracy > least

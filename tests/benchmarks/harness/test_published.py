@@ -120,7 +120,7 @@ def test_nodes_learn_their_masks_each_for_itself(path):
     torch.testing.assert_close(outer, torch.tensor([-2.0]).double().sigmoid(), rtol=0, atol=0.02)
 
 
-@pytest.mark.parametrize("n_steps", [None, 20])
+@pytest.mark.parametrize("n_steps", [None, 2])
 def test_feature_scores_are_captums_on_the_whole_graph(n_steps):
     data, model = random_graph(8, 3, 12), network(3, 4, 3, normalize=False)
     nodes, targets = [2, 5], [1, 0]
@@ -170,13 +170,16 @@ def test_cleaned_masks():
 @pytest.mark.parametrize("kind", ["none", "shared", "nodes"])
 def test_fidelities_by_plain_loops(kind, weights):
     data, model = random_graph(14, 3, 24), network(3, 4, 3, normalize=False)
-    model.convs[0].lin.weight.mul_(3)
+    for conv in model.convs:
+        conv.lin.weight.mul_(5)  # so that features decide, and not biases
     nodes = list(range(14))
     generator = torch.Generator().manual_seed(1)
     scores = torch.randn(14, data.num_edges, generator=generator).double()
     scores[:3] = 0  # nothing to choose from: a constant mask, and no edge above 0
     shared = list(torch.rand(14, 3, generator=generator).double())
-    wide = [torch.randn(14, 3, generator=generator).double() for _ in nodes]
+    # One feature stands out, another for each node: m and 1 - m are then told apart.
+    noise = [torch.randn(14, 3, generator=generator).double() for _ in nodes]
+    wide = [torch.eye(3)[node % 3] + 0.1 * noise[node] for node in nodes]
     around = Neighbourhoods.of(data, nodes, 2)
     own = [around.n_id[around.node_of == node] for node in nodes]
     features = {

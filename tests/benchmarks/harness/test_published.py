@@ -215,3 +215,18 @@ def test_fidelities_by_plain_loops(kind, weights):
     assert found == pytest.approx((np.mean(plus), np.mean(minus)))
     assert sum(plus) > 0
     assert sum(minus) > 0
+
+
+def test_scores_of_nodes_features_take_the_features_place():
+    """A node that hears itself alone, no edge chosen; the class is the larger feature."""
+    loop = torch.zeros(2, 1, dtype=torch.long)
+    data = Data(x=torch.tensor([[1.0, 0]]), edge_index=loop, edge_weight=torch.ones(1))
+    data.y = torch.tensor([0])
+    model = GNN([2, 2], normalize=False).eval().requires_grad_(False)
+    model.convs[0].lin.weight.copy_(torch.eye(2))
+    options = {"hops": 1, "weights": True}
+    scores = torch.zeros(1, 1)
+    assert fidelities(model, data, [0], scores, None, **options)[0] == 0
+    # What is left is 1 - m, though m is not 0 where x is.
+    assert fidelities(model, data, [0], scores, [torch.tensor([[1.0, 0]])], **options)[0] == 1
+    assert fidelities(model, data, [0], scores, [torch.tensor([[0, 1.0]])], **options)[0] == 0

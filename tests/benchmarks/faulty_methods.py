@@ -1,12 +1,19 @@
-"""Methods that go wrong, each in its way; `test_faults.py` installs them as a third party would."""
+"""Methods that go wrong, each in its way, or watch; `conftest.py` installs them as a third party.
+
+The last two are told by variables of the environment what to wait for and where to write.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from torch_geometric.explain import Explanation
 
@@ -88,3 +95,24 @@ class Segfaults(Fine):
     def attribute(self, problem: Problem) -> Attribution:
         ctypes.string_at(0)
         raise AssertionError
+
+
+class Waits(Fine):
+    """Ones, as soon as there is a file."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        while not Path(os.environ["GNN_BENCH_TEST_GO"]).exists():
+            time.sleep(0.05)
+        return super().attribute(problem)
+
+
+class Watches(Fine):
+    """Ones; tells of its process since when and until when it was there, and for which tests."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        time.sleep(0.05)
+        process = psutil.Process()
+        told = {"begin": process.create_time(), "end": time.time(), "arguments": sys.argv}
+        path = Path(os.environ["GNN_BENCH_TEST_WATCH"], f"{process.pid}.json")
+        path.write_text(json.dumps(told))
+        return super().attribute(problem)

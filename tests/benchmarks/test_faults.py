@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,24 +36,6 @@ FAULTS = {
     "hangs": ("timeout", "took longer than the 8 s of --cell-timeout"),
     "hangs_before_its_cell": ("timeout", "took longer than the 8 s of --cell-timeout"),
 }
-
-
-@pytest.fixture(scope="module")
-def third_party(tmp_path_factory):
-    """The environment in which ``faulty_methods`` is an installed package with entry points."""
-    folder = tmp_path_factory.mktemp("site")
-    source = (ROOT / "tests" / "benchmarks" / "faulty_methods.py").read_text()
-    (folder / "faulty_methods.py").write_text(source)
-    information = folder / "faulty_methods-1.0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: faulty-methods\nVersion: 1\n"
-    )
-    points = [f"{name} = faulty_methods:{name.title().replace('_', '')}" for name in FAULTS]
-    (information / "entry_points.txt").write_text(
-        "\n".join(["[gnn_explainer_bench.methods]", *points])
-    )
-    return {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
 
 
 def command(folder, *arguments, module="test_quality.py"):
@@ -159,6 +142,67 @@ def test_a_killed_supervisor_takes_the_run_with_it(third_party, tmp_path):
         assert int(child) != run.pid
         run.send_signal(signal.SIGKILL)
     _wait(lambda: not Path(f"/proc/{child}").exists())
+
+
+@pytest.fixture(scope="module")
+def patient(third_party, tmp_path_factory):
+    """The environment in which ``waits`` goes on, and the folder of a run alone."""
+    place = tmp_path_factory.mktemp("alone")
+    environment = {**third_party, "GNN_BENCH_TEST_GO": str(place / "go")}
+    (place / "go").touch()
+    folder = place / "results"
+    arguments = command(folder, "--method=random", "--method=waits")
+    subprocess.run(arguments, cwd=ROOT, env=environment, check=True, capture_output=True)
+    return environment, folder
+
+
+def content(folder):
+    cells, problems = load_all(folder / "cells")
+    assert problems == []
+    return {cell.key: (cell.config, cell.status, list(spread(cell.quality))) for cell in cells}
+
+
+@pytest.mark.parametrize("resume", [False, True], ids=["new", "resume"])
+def test_of_two_runs_in_one_folder_one_writes(patient, tmp_path, resume):
+    """Both are started at once; the one that has the folder waits until the other has ended."""
+    environment, alone = patient
+    folder, go = tmp_path / "results", tmp_path / "go"
+    options = ["--method=random", "--method=waits"]
+    if resume:
+        shutil.copytree(alone, folder)
+        (waits,) = (key for key, found in content(alone).items() if found[0]["method"] == "waits")
+        (folder / "cells" / f"{waits}.json").unlink()
+        options.append("--resume")
+    runs = [
+        subprocess.Popen(
+            command(folder, *options),
+            cwd=ROOT,
+            env={**environment, "GNN_BENCH_TEST_GO": str(go)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    try:
+        _wait(lambda: [run for run in runs if run.poll() is not None])
+        go.touch()
+        outputs = [run.communicate() for run in runs]
+    finally:
+        for run in runs:
+            run.kill()
+    ends = {run.returncode: errors for run, (_, errors) in zip(runs, outputs, strict=True)}
+    assert set(ends) == {0, 4}
+    told = ends[4]
+    errors = [line for line in told.splitlines() if line]
+    reason = "another run is writing there (process "
+    if not resume and "the folder is not empty" in told:
+        reason = "the folder is not empty; add --resume"  # the other was ahead by that much
+    assert len(errors) == 1, told
+    assert errors[0].startswith(f"ERROR: --results {folder}: {reason}")
+    assert content(folder) == content(alone)
+    assert not (folder / "cells" / "aside").exists()
+    assert not list(folder.rglob(".*"))  # neither a lock nor a file half written
 
 
 def _wait(condition, seconds=60):

@@ -1,5 +1,6 @@
-"""``--executor ray``: the same quality as in one process, also if a worker dies on the way."""
+"""``--executor ray``: the same quality as in one process, also if a worker dies; timed alone."""
 
+import json
 import os
 import subprocess
 import sys
@@ -91,6 +92,42 @@ def test_a_killed_worker_changes_no_value(tmp_path):
     assert not [process for process in below if process.is_running()]  # nothing is left behind
     assert quality(spread_out) == quality(local)
     assert set(quality(local)) == set(METHODS)
+
+
+def test_what_is_timed_is_alone_on_its_node(third_party, tmp_path):
+    """The method tells when its process was there: no other was while a timed one was."""
+    pytest.importorskip("ray", reason="needs Ray (the extra `ray`); runs in tox -e ray")
+    folder, watch = tmp_path / "results", tmp_path / "watch"
+    watch.mkdir()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "--benchmark-only", "--task=karate", "--nodes=2"),
+            *("benchmarks/test_quality.py", "benchmarks/test_runtime.py", "--method=watches"),
+            *("--executor=ray", "--workers=2", f"--results={folder}"),
+        ],
+        cwd=ROOT,
+        env={**third_party, "GNN_BENCH_TEST_WATCH": str(watch)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    cells, problems = load_all(folder / "cells")
+    assert problems == []
+    timed = [cell for cell in cells if cell.benchmark == "runtime"]
+    turns = sorted((cell.config["engine"], cell.inputs["part"]["repeat"]) for cell in timed)
+    assert turns == [(engine, turn) for engine in ("batched", "stock") for turn in range(3)]
+    for cell in timed:
+        assert cell.status == "ok"
+        assert len(cell.runtime) == cell.inputs["rounds"]
+        assert all(row["seconds"] > 0 for row in cell.runtime)
+    processes = [json.loads(path.read_text()) for path in watch.iterdir()]
+    alone = [one for one in processes if "test_runtime" in " ".join(one["arguments"])]
+    assert (len(alone), len(processes)) == (3, 4)  # a turn each, and the scores
+    for one in alone:
+        for other in processes:
+            assert one is other or one["end"] < other["begin"] or other["end"] < one["begin"]
 
 
 @pytest.mark.parametrize(

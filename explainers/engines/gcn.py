@@ -116,7 +116,10 @@ def products(ptr: Tensor, column: Tensor, one: Tensor, other: Tensor) -> Tensor:
 
 @functools.cache
 def _accept_beta() -> None:
-    """Has torch say only here, unheard, what it says once: that sparse CSR tensors are in beta."""
+    """Has torch say only here, unheard, what it says once: that sparse CSR tensors are in beta.
+
+    torch 2.11 also says once that their invariants are not checked, although that is asked for.
+    """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta|Sparse invariant")
         torch.sparse_csr_tensor([0, 0], [], [], (1, 1), check_invariants=False)

@@ -35,7 +35,8 @@ def concentration(case: Case) -> dict[str, float]:
         return {}
     largest = mass.max()
     # By the largest first, so that neither huge nor tiny scores overflow or vanish in the sums.
-    mass = np.sort(mass / largest if largest > 0 else np.ones_like(mass))
+    with np.errstate(over="ignore"):  # which NumPy 1 reports of subnormal numbers, falsely
+        mass = np.sort(mass / largest if largest > 0 else np.ones_like(mass))
     return {"gini": _gini(mass), "entropy": _entropy(mass), "mass90": _mass90(mass)}
 
 

@@ -185,7 +185,7 @@ def test_of_two_runs_in_one_folder_one_writes(patient, tmp_path, resume):
         for _ in range(2)
     ]
     try:
-        _wait(lambda: [run for run in runs if run.poll() is not None])
+        _wait(lambda: [run for run in runs if run.poll() is not None], seconds=180)
         go.touch()
         outputs = [run.communicate() for run in runs]
     finally:

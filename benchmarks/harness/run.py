@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -59,6 +60,8 @@ class Run:
         self._resources = ExitStack()
         self._elsewhere = False
         self._workers: list[dict[str, Any]] = []
+        self._earlier: list[dict[str, Any]] = []
+        self._described_methods: dict[str, dict[str, Any]] = {}
 
     def open(self) -> None:
         """Makes the folder and locks it; if the plan says so, takes over the cells that are there.
@@ -291,7 +294,7 @@ class Run:
             command=self.command,
             profile=self.plan.profile,
             tasks=[self._described[key] for key in sorted(self._described)],
-            methods=self._methods,
+            methods=[self._methods[name] for name in sorted(self._methods)],
             unavailable=[
                 {"task": name, "message": message} for name, message in self._missing.items()
             ],
@@ -299,6 +302,8 @@ class Run:
         )
         if self._workers:
             content["workers"] = self._workers
+        if self._earlier:
+            content["earlier"] = self._earlier
         path = self.folder / "manifest.json"
         write_atomically(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
         return path
@@ -318,11 +323,13 @@ class Run:
             )
 
     @cached_property
-    def _methods(self) -> list[dict[str, Any]]:
+    def _methods(self) -> dict[str, dict[str, Any]]:
         import explainers
 
-        names = sorted(self.plan.methods)
-        return [{"name": name, **explainers.load(name).describe()} for name in names]
+        own = {
+            name: {"name": name, **explainers.load(name).describe()} for name in self.plan.methods
+        }
+        return self._described_methods | own
 
     @cached_property
     def _surroundings(self) -> dict[str, Any]:
@@ -341,9 +348,15 @@ class Run:
                 (entry["name"], entry.get("model", "gcn"), entry["model_seed"]): entry
                 for entry in manifest["tasks"]
             }
+            methods = {entry["name"]: entry for entry in manifest.get("methods", ())}
+            run = {name: manifest[name] for name in ("created", "command", "commit", "dirty")}
+            earlier = [*manifest.get("earlier", ()), run]
         except (OSError, ValueError, KeyError, TypeError):
             return  # none, or a torn one: it is written anew
-        self._described = described
+        self._described, self._described_methods = described, methods
+        # A run that was interrupted and is gone on with is one, whatever it took.
+        own = _asked(self.command)
+        self._earlier = [one for one in earlier if _asked(one["command"]) != own]
 
     def _supersede(self, cell: Cell, *, everything: bool = False) -> None:
         key = self._written.get(cell.identity)
@@ -371,6 +384,11 @@ class Run:
 
 
 RUN = pytest.StashKey[Run]()
+
+
+def _asked(command: str) -> list[str]:
+    """What a command asked for: the same whether it began a run or went on with it."""
+    return [part for part in shlex.split(command) if part != "--resume"]
 
 
 def default_folder(root: Path) -> Path:

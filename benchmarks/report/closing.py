@@ -74,11 +74,13 @@ def again(results: Results) -> Iterator[Block]:
     """The commands that make the numbers and the report again."""
     yield Heading("How to make it again", "again")
     manifest = results.manifest
-    lines = [f"git checkout {manifest['commit']}"] if manifest.get("commit") else []
-    lines.append('python -m pip install -c constraints.txt -e ".[bench]"')
-    if manifest.get("command"):
-        lines.append(str(manifest["command"]))
+    lines: list[str] = []
+    for run in (*manifest.get("earlier", ()), manifest):
+        checkout = f"git checkout {run['commit']}" if run.get("commit") else ""
+        if checkout not in lines:
+            lines += [checkout, 'python -m pip install -c constraints.txt -e ".[bench]"']
+        lines.append(str(run.get("command") or ""))
     yield Text("The numbers, from a clone of the repository:")
-    yield Code("\n".join(lines))
+    yield Code("\n".join(filter(None, lines)))
     yield Text("This report, its tables and figures, from the cells in its folder, without torch:")
     yield Code("python -m benchmarks report FOLDER")

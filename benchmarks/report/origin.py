@@ -20,10 +20,10 @@ from benchmarks.report.wording import counted, join, mapping, named
 
 def cautions(results: Results) -> Iterator[Block]:
     """What a reader must know before all else."""
-    manifest = results.manifest
-    if manifest.get("dirty"):
+    runs = (*results.manifest.get("earlier", ()), results.manifest)
+    if any(run.get("dirty") for run in runs):
         yield Caution("Made from a changed working tree: not for publication.")
-    elif manifest.get("dirty") is None:
+    elif any(run.get("dirty") is None for run in runs):
         yield Caution("It is not known whether the working tree was clean: not for publication.")
     for problem in results.problems:
         yield Caution(f"Incomplete: {problem}.")

@@ -62,9 +62,9 @@ def run(tmp_path, loads):
     run.close()
 
 
-def again(run, **changes):
+def again(run, command=None, **changes):
     run.close()  # as the end of its process does
-    resumed = Run(replace(run.plan, resume=True, **changes), run.folder)
+    resumed = Run(replace(run.plan, resume=True, **changes), run.folder, command or run.command)
     resumed.open()
     return resumed
 
@@ -325,6 +325,27 @@ def test_a_resumed_manifest_keeps_the_tasks_of_before(run):
     resumed.load_task("cora")
     manifest = json.loads((run.folder / "manifest.json").read_text())
     assert [task["name"] for task in manifest["tasks"]] == ["cora", "karate"]
+    assert "earlier" not in manifest  # it is one run, gone on with
+
+
+def test_a_folder_made_by_several_commands_names_them_all(run):
+    run.load_task("karate")
+    for command, method in (
+        ("pytest benchmarks/ --method degree --resume", "degree"),
+        ("pytest benchmarks/ --resume --method degree", "degree"),  # interrupted, and gone on with
+        ("pytest benchmarks/ --resume --method saliency", "saliency"),
+    ):
+        run = again(run, command, methods=(method,))
+        run.write_manifest()
+    manifest = json.loads((run.folder / "manifest.json").read_text())
+    assert [one["command"] for one in manifest["earlier"]] == [
+        "pytest benchmarks/",
+        "pytest benchmarks/ --resume --method degree",
+    ]
+    assert manifest["command"] == "pytest benchmarks/ --resume --method saliency"
+    assert [one["name"] for one in manifest["methods"]] == ["degree", "random", "saliency"]
+    assert [one["name"] for one in manifest["tasks"]] == ["karate"]
+    run.close()
 
 
 def test_nodes_come_from_the_task_in_its_order():

@@ -23,9 +23,10 @@ import scipy.stats
 from benchmarks.harness.cells import Cell, load_all, spread
 from benchmarks.report import statistics
 from benchmarks.report.metrics import METRICS
+from benchmarks.report.runtimes import FIT
 from benchmarks.report.sections import STOCK
 from benchmarks.report.statistics import Estimate
-from benchmarks.report.tables import FIT, HEADLINE_LEVEL
+from benchmarks.report.tables import HEADLINE_LEVEL
 
 TIMED = ("runtime", "engines")  # the sweeps have no other methods to compare with
 REFERENCES = 3  # fewer do not tell the machine from the code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.report import figures, tables
+from benchmarks.report import figures, runtimes, steps
 from benchmarks.report.blocks import (
     Block,
     Choice,
@@ -29,11 +29,11 @@ _BOUNDS = (0.1, 0.05, 0.01, 0.001, 0.0001)
 
 def runtime(section: Section, palette: figures.Palette, machine: str) -> Iterator[Block]:
     """Time and memory of one explanation."""
-    timings, fits = tables.timings(section), tables.fits(section)
+    timings, fits = runtimes.timings(section), runtimes.fits(section)
     if not timings and not fits:
         return
     yield Heading("Time", f"time-{section.slug}", 3)
-    reference = tables.reference(section)
+    reference = runtimes.reference(section)
     if timings and reference is not None:
         rows = [
             [
@@ -66,7 +66,7 @@ def runtime(section: Section, palette: figures.Palette, machine: str) -> Iterato
                 for label, engine, value, count in fits
             ],
         )
-    times = tables.node_seconds(section)
+    times = runtimes.node_seconds(section)
     yield from picture(
         f"runtime-{section.slug}",
         f"{section.title}: time of one explanation on this machine ({machine}), logarithmic. "
@@ -78,7 +78,7 @@ def runtime(section: Section, palette: figures.Palette, machine: str) -> Iterato
 
 def sweep(section: Section) -> Iterator[Block]:
     """Integrated Gradients by its steps and batch size: what accuracy costs."""
-    found = tables.sweeps(section)
+    found = steps.sweeps(section)
     for position, ((method, engine), pairs) in enumerate(found.items()):
         name = variant(method, engine)
         anchor = f"sweep-{section.slug}{f'-{position + 1}' if position else ''}"
@@ -92,20 +92,20 @@ def sweep(section: Section) -> Iterator[Block]:
             "nodes. Column all: all steps in one pass. Grey: out of memory (oom) or failed. "
             "Framed: the cheapest pair with a median relative error < 1 %.",
             figures.sweep(pairs),
-            tables.sweep_data(pairs),
+            steps.sweep_data(pairs),
         )
 
 
-def _recommended(pairs: list[tables.Pair]) -> Iterator[Block]:
-    eligible = tables.eligible(pairs)
+def _recommended(pairs: list[steps.Pair]) -> Iterator[Block]:
+    eligible = steps.eligible(pairs)
     if not eligible:
         return
     options = [Option(pair.values["relative_error"], _recommendation(pair)) for pair in eligible]
     none = "No pair that was measured has so small an error."
-    yield Choice("median relative error below", tables.MAX_ERROR, options, none)
+    yield Choice("median relative error below", steps.MAX_ERROR, options, none)
     rows = []
     for bound in _BOUNDS:
-        best = tables.cheapest(pairs, bound)
+        best = steps.cheapest(pairs, bound)
         if best is not None:
             rows.append(
                 [
@@ -124,17 +124,17 @@ def _recommended(pairs: list[tables.Pair]) -> Iterator[Block]:
         )
 
 
-def cheapest_pair(pairs: Sequence[tables.Pair]) -> str:
+def cheapest_pair(pairs: Sequence[steps.Pair]) -> str:
     """A sentence: which pair of the sweep to take."""
-    best = tables.cheapest(list(pairs))
-    limit = share(tables.MAX_ERROR)
+    best = steps.cheapest(list(pairs))
+    limit = share(steps.MAX_ERROR)
     if best is None:
         return f"no pair of n_steps and internal_batch_size has a median relative error < {limit}."
     recommended = _recommendation(best)
     return f"the cheapest pair with a median relative error < {limit} is {recommended}."
 
 
-def _recommendation(pair: tables.Pair) -> str:
+def _recommendation(pair: steps.Pair) -> str:
     return (
         f"n_steps = {pair.n_steps}, internal_batch_size = {pair.batch}: "
         f"{seconds(pair.values['seconds'])} a node on this machine, "
@@ -144,7 +144,7 @@ def _recommendation(pair: tables.Pair) -> str:
 
 def engines(section: Section) -> Iterator[Block]:
     """Each engine against stock."""
-    ratios = tables.engine_ratios(section)
+    ratios = runtimes.engine_ratios(section)
     if not ratios:
         return
     yield Heading("Engines", f"engines-{section.slug}", 3)
@@ -175,7 +175,7 @@ def engines(section: Section) -> Iterator[Block]:
 
 def scaling(section: Section, palette: figures.Palette) -> Iterator[Block]:
     """Cost against the size of the problem."""
-    medians = tables.scaling(section)
+    medians = runtimes.scaling(section)
     figure = figures.scaling(medians, palette)
     if figure is None:
         return

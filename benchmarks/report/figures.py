@@ -22,7 +22,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from benchmarks.report import statistics, tables
+from benchmarks.report import runtimes, statistics, steps, tables
 from benchmarks.report.blocks import seconds, share, size
 from benchmarks.report.metrics import metric
 
@@ -136,7 +136,7 @@ def fidelity(curves: pd.DataFrame, palette: Palette) -> Figure | None:
 
 
 def runtime(times: pd.DataFrame, palette: Palette) -> Figure | None:
-    """Seconds of one explanation: every node, and the median; see ``tables.node_seconds``."""
+    """Seconds of one explanation: every node, and the median; see ``runtimes.node_seconds``."""
     if times.empty:
         return None
     medians = times.groupby(["method", "engine"])["seconds"].median()
@@ -169,7 +169,7 @@ def runtime(times: pd.DataFrame, palette: Palette) -> Figure | None:
     return figure
 
 
-def quality_and_cost(points: Sequence[tables.Tradeoff], palette: Palette) -> Figure | None:
+def quality_and_cost(points: Sequence[runtimes.Tradeoff], palette: Palette) -> Figure | None:
     """Fidelity+ at ten edges against the time of one explanation, with the Pareto front."""
     if not points:
         return None
@@ -204,7 +204,7 @@ def quality_and_cost(points: Sequence[tables.Tradeoff], palette: Palette) -> Fig
     return figure
 
 
-def sweep(pairs: list[tables.Pair]) -> Figure | None:
+def sweep(pairs: list[steps.Pair]) -> Figure | None:
     """Heatmaps over n_steps and internal_batch_size: time, memory, errors; the best is framed."""
     fastest = min(
         (pair.values["seconds"] for pair in pairs if pair.status == "ok"), default=float("nan")
@@ -226,16 +226,16 @@ def sweep(pairs: list[tables.Pair]) -> Figure | None:
         for axis in axes.flat[len(panels) :]:
             axis.set_visible(False)
         for axis, (name, title, unit, text) in zip(axes.flat, panels, strict=False):
-            values, statuses = tables.sweep_grid(pairs, name)
+            values, statuses = steps.sweep_grid(pairs, name)
             _heatmap(axis, values / unit, statuses, text)
             axis.set_title(title)
-            if (best := tables.cheapest(pairs)) is not None:
+            if (best := steps.cheapest(pairs)) is not None:
                 _frame(axis, values, best)
     return figure
 
 
 def scaling(medians: pd.DataFrame, palette: Palette) -> Figure | None:
-    """Time and memory of one explanation against the problem's size; see ``tables.scaling``."""
+    """Time and memory of one explanation against the problem's size; see ``runtimes.scaling``."""
     if medians.empty:
         return None
     found = {str(name) for name in medians["varied"]}
@@ -491,8 +491,8 @@ def _heatmap(
     axis.tick_params(axis="both", rotation=0, length=0)
 
 
-def _frame(axis: Axes, values: pd.DataFrame, pair: tables.Pair) -> None:
-    columns = [str(pair.batch), *([tables.ALL] if pair.batch == pair.n_steps else [])]
+def _frame(axis: Axes, values: pd.DataFrame, pair: steps.Pair) -> None:
+    columns = [str(pair.batch), *([steps.ALL] if pair.batch == pair.n_steps else [])]
     for column in columns:
         if column in values.columns:
             corner = list(values.columns).index(column), list(values.index).index(pair.n_steps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from benchmarks.report import figures, tables
+from benchmarks.report import figures, runtimes, tables
 from benchmarks.report.blocks import (
     NOTHING,
     Block,
@@ -67,7 +67,7 @@ def quality(section: Section, palette: figures.Palette) -> Iterator[Block]:
     ):
         yield from comparison(section, order, columns, caption, folded=True)
     yield from _differences(section)
-    curves, points = tables.curves(section), tables.tradeoffs(section)
+    curves, points = tables.curves(section), runtimes.tradeoffs(section)
     yield from picture(
         f"fidelity-{section.slug}",
         f"{section.title}: fidelity against sparsity. Lines are means over the nodes, bands their "
@@ -80,7 +80,7 @@ def quality(section: Section, palette: figures.Palette) -> Iterator[Block]:
         f"{section.title}: quality against cost. Bars are 95 % intervals. A method's quality is "
         "drawn at the time of each of its engines, which are equal up to rounding.",
         figures.quality_and_cost(points, palette),
-        tables.tradeoff_data(points),
+        runtimes.tradeoff_data(points),
     )
     yield from _tradeoffs(section, points)
 
@@ -92,7 +92,7 @@ def _speeds(section: Section, order: Sequence[str]) -> dict[str, Entry]:
     return {
         label: measured(factors, timing.speedup)
         for label in order
-        for timing in tables.costs(section, label)
+        for timing in runtimes.costs(section, label)
         if scored[label] == timing.engine
     }
 
@@ -121,7 +121,7 @@ def comparison(
         if speeds:
             row.append(speeds.get(method, Entry(NOTHING)))
         rows.append(row)
-    reference = tables.reference(section)
+    reference = runtimes.reference(section)
     if speeds and reference is not None:
         header.append(f"speed-up over {variant(*reference)} ↑")
     counts = sorted({one.mean.n for standings in found.values() for one in standings.values()})
@@ -179,7 +179,7 @@ def _differences(section: Section) -> Iterator[Block]:
         )
 
 
-def _tradeoffs(section: Section, points: Sequence[tables.Tradeoff]) -> Iterator[Block]:
+def _tradeoffs(section: Section, points: Sequence[runtimes.Tradeoff]) -> Iterator[Block]:
     if not points:
         return
     rows = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from benchmarks.report import tables
+from benchmarks.report import runtimes, steps, tables
 from benchmarks.report.blocks import (
     NOTHING,
     Block,
@@ -60,7 +60,7 @@ def _glance(sections: Sequence[Section]) -> Iterator[Block]:
             row.append(Entry(f"{text} (and {tied} not told apart)" if tied else text))
         timing = _fastest(section)
         row.append(Entry(variant(timing.label, timing.engine) if timing else NOTHING))
-        cheapest = [tables.cheapest(pairs) for pairs in tables.sweeps(section).values()]
+        cheapest = [steps.cheapest(pairs) for pairs in steps.sweeps(section).values()]
         texts = [f"{pair.n_steps} steps, {pair.batch} at once" for pair in cheapest if pair]
         row.append(Entry("; ".join(texts) or NOTHING))
         if any(entry.text != NOTHING for entry in row):
@@ -89,9 +89,9 @@ def _sentences(section: Section) -> Iterator[str]:
     yield from _duels(section)
     yield from _floor(section)
     yield from _speed(section)
-    for (method, engine), pairs in tables.sweeps(section).items():
+    for (method, engine), pairs in steps.sweeps(section).items():
         yield f"On {section.title}, for {variant(method, engine)}: {cheapest_pair(pairs)}"
-    ratios = tables.engine_ratios(section)
+    ratios = runtimes.engine_ratios(section)
     if ratios:
         top = max(ratios, key=lambda ratio: ratio.ratio.value)
         at_once = f", {top.at_once:,} nodes at once" if top.at_once > 1 else ""
@@ -135,10 +135,10 @@ def _gain(duel: Duel) -> str:
 
 def _cost(section: Section, winner: str, loser: str) -> str:
     """How the winner's time compares with the loser's, each on its fastest engine."""
-    own, other = (next(iter(tables.costs(section, name)), None) for name in (winner, loser))
+    own, other = (next(iter(runtimes.costs(section, name)), None) for name in (winner, loser))
     if own is None or other is None:
         return ""
-    ratio = tables.time_ratio(section, (own.label, own.engine), (other.label, other.engine))
+    ratio = runtimes.time_ratio(section, (own.label, own.engine), (other.label, other.engine))
     if ratio is None or ratio.n < 2:
         return ""
     if not (ratio.high < 1 or ratio.low > 1):
@@ -187,19 +187,19 @@ def _winner(section: Section, what: str, standings: dict[str, Standing]) -> str:
     return f"{sentence}."
 
 
-def _fastest(section: Section) -> tables.Timing | None:
+def _fastest(section: Section) -> runtimes.Timing | None:
     """The fastest method that looks at the model; if none does, the fastest; None if all alone."""
-    timings = [timing for timing in tables.timings(section) if timing.speedup is not None]
+    timings = [timing for timing in runtimes.timings(section) if timing.speedup is not None]
     if len(timings) < 2:
         return None
     return next((timing for timing in timings if timing.label not in FLOORS), timings[0])
 
 
 def _speed(section: Section) -> Iterator[str]:
-    fastest, reference = _fastest(section), tables.reference(section)
+    fastest, reference = _fastest(section), runtimes.reference(section)
     if fastest is None or reference is None:
         return
-    floors = [timing for timing in tables.timings(section) if timing.label in FLOORS]
+    floors = [timing for timing in runtimes.timings(section) if timing.label in FLOORS]
     aside = " of those that look at the model" if floors and fastest not in floors else ""
     sentence = f"On {section.title}, {variant(fastest.label, fastest.engine)} is the fastest{aside}"
     if (fastest.label, fastest.engine) == reference:

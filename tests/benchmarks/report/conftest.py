@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.harness.cells import Cell, write
+from benchmarks.report.frames import load
+from benchmarks.report.sections import split
 
 LEVELS = [f"k={k}" for k in (1, 2, 5, 10, 20, 50)]
 LEVELS += [f"f={f}%" for f in (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)]
@@ -116,6 +118,17 @@ def folder(tmp_path):
 def settings():
     """The function that makes a cell's config."""
     return config
+
+
+@pytest.fixture
+def section(folder):
+    """The function that gives the folder's only section."""
+
+    def make():
+        (found,) = split(load(folder.path))
+        return found
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import benchmarks.report
-from benchmarks.report import blocks, content, figures, html, markdown
+from benchmarks.report import blocks, content, figures, html, markdown, steps
 from benchmarks.report.frames import load
 from benchmarks.report.sections import split
 from benchmarks.report.statistics import Estimate
@@ -409,10 +409,9 @@ def test_methods_keep_their_colour_and_differ_beyond_ten():
 
 
 def test_the_sweep_says_oom_where_memory_ran_out(full):
-    from benchmarks.report import tables
 
     (section,) = split(load(full.path))
-    (pairs,) = tables.sweeps(section).values()
+    (pairs,) = steps.sweeps(section).values()
     axis = figures.sweep(pairs).axes[0]
     texts = {
         (text.get_position()[0], text.get_position()[1]): text.get_text() for text in axis.texts

@@ -129,6 +129,8 @@ def _duels(section: Section) -> Iterator[str]:
 def _gain(duel: Duel) -> str:
     by = sorted([abs(duel.gain.low), abs(duel.gain.high)])
     size = f"{abs(duel.gain.value):.3f} [{by[0]:.3f}, {by[1]:.3f}]"
+    if abs(duel.gain.value) < 0.0005:  # told apart, and of no consequence
+        size = "less than 0.001"
     p = p_value(duel.p)
     return f"in {_HEADLINES[duel.metric]} by {size} (p {p if p.startswith('<') else f'= {p}'})"
 

@@ -48,6 +48,13 @@ def test_less_is_more_where_the_metric_says_so(folder, told):
     assert any("gnn_explainer beats integrated_gradients" in text for text in told())
 
 
+def test_a_difference_of_no_consequence_is_not_called_nothing(folder, told):
+    folder.quality("integrated_gradients", BASE + 0.0002 + 1e-5 * np.sin(np.arange(12)))
+    folder.quality("gnn_explainer", BASE)
+    (sentence,) = (text for text in told() if "beats" in text)
+    assert "in fidelity+ by less than 0.001 (p < 0.001)" in sentence
+
+
 def test_noise_beats_nobody(folder, told):
     rng = np.random.default_rng(0)
     folder.quality("integrated_gradients", BASE + rng.normal(0, 0.1, 12))

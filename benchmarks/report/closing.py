@@ -79,7 +79,10 @@ def again(results: Results) -> Iterator[Block]:
         checkout = f"git checkout {run['commit']}" if run.get("commit") else ""
         if checkout not in lines:
             lines += [checkout, 'python -m pip install -c constraints.txt -e ".[bench]"']
-        lines.append(str(run.get("command") or ""))
+        # With an empty folder there is nothing to resume; those that follow add to it.
+        options = str(run.get("command") or "").split(" ")
+        begun = any(line.startswith("pytest") for line in lines)
+        lines.append(" ".join(word for word in options if begun or word != "--resume"))
     yield Text("The numbers, from a clone of the repository:")
     yield Code("\n".join(filter(None, lines)))
     yield Text("This report, its tables and figures, from the cells in its folder, without torch:")

@@ -221,11 +221,11 @@ def test_a_changed_tree_is_said_first(folder, dirty, said):
 
 
 def test_every_command_that_made_the_folder_is_named(folder):
-    earlier = {"command": "pytest one", "commit": "a" * 40, "dirty": False}
+    earlier = {"command": "pytest one --resume", "commit": "a" * 40, "dirty": False}
     folder.manifest(command="pytest two --resume", commit="b" * 40, earlier=[earlier, earlier])
     again = pages(folder)[0].partition("How to make it again")[2]
     lines = [line for line in again.splitlines() if line.startswith(("git", "pytest"))]
-    one = [f"git checkout {'a' * 40}", "pytest one", "pytest one"]
+    one = [f"git checkout {'a' * 40}", "pytest one", "pytest one --resume"]
     assert lines == [*one, f"git checkout {'b' * 40}", "pytest two --resume"]
     folder.manifest(earlier=[earlier | {"dirty": True}])
     assert "not for publication" in pages(folder)[0]

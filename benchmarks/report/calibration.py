@@ -44,11 +44,13 @@ class Source:
     """Where numbers were published, and how their set-up differs from ours.
 
     Attributes:
+        short: For the table.
         name: Authors and number.
         url: Where it can be read.
         differs: What differs, in a few sentences that name the set-ups.
     """
 
+    short: str
     name: str
     url: str
     differs: str
@@ -84,6 +86,7 @@ _MODEL = (
     "model seed: the interval tells how far that alone moves the number. "
 )
 REPLICATED = Source(
+    "[Re] PGExplainer",
     "Holdijk et al., [Re] Parameterized Explainer, ML Reproducibility Challenge 2020",
     "https://openreview.net/forum?id=8JHrucviUf",
     f"{_MODEL}'{EDGES_ALONE}': no mask of features is learned beside that of edges, and the size "
@@ -91,6 +94,7 @@ REPLICATED = Source(
     "hops, not only those that the prediction depends on. They average ten seeds of the explainer.",
 )
 NOTEBOOK = Source(
+    "[Re] PGExplainer, notebook",
     "Holdijk et al., experiment_replication.ipynb, output of the seeds 0 and 1",
     f"{_RE}/blob/master/experiment_replication.ipynb",
     f"{_MODEL}Not changed: theirs sees the concatenated embeddings and takes one step an epoch, "
@@ -98,6 +102,7 @@ NOTEBOOK = Source(
     "within 3 hops.",
 )
 LEADERBOARD = Source(
+    "GraphFramEx",
     "Amara et al., GraphFramEx, leaderboard for Cora (phenomenon, hard masks, 10 edges)",
     "https://github.com/GraphFramEx/graphframex.github.io/blob/"
     "500d8c5622c7ac3959668a37286c76242303673c/root/leaderboard/nc_real_topk_5expe.csv",
@@ -201,7 +206,7 @@ def calibration(sections: Sequence[Section]) -> Iterator[Block]:
                 ),
                 Entry(f"{gap:+.3f}", value=gap),
                 Entry(str(ours.n), value=ours.n),
-                Entry(published.source.name, url=published.source.url),
+                Entry(published.source.short, url=published.source.url),
             ]
         )
     if not rows:
@@ -217,8 +222,8 @@ def calibration(sections: Sequence[Section]) -> Iterator[Block]:
     )
     used = {entry[-1].text for entry in rows}
     for source in (REPLICATED, NOTEBOOK, LEADERBOARD):
-        if source.name in used:
-            yield Text(f"What differs in {source.name}: {source.differs}")
+        if source.short in used:
+            yield Text(f"{source.short}: {source.name}. What differs: {source.differs}")
 
 
 def measured(sections: Sequence[Section], published: Published, setup: Setup) -> Estimate | None:

@@ -57,7 +57,8 @@ class Palette:
 
     Attributes:
         methods: All methods; neighbours differ in their dashes, too. The eleventh has the first
-            one's colour, and so on, but other dashes and hollow markers.
+            one's colour, and so on, but other dashes and hollow markers, the twenty-first half
+            filled ones.
         engines: All engines.
     """
 
@@ -75,8 +76,11 @@ class Palette:
     def marks(self, method: str) -> dict[str, Any]:
         """How a method's markers are filled and framed, whatever their shape."""
         colour = self.colour(method)
-        hollow = self.methods.index(method) // len(_COLOURS) % 2 == 1
+        turn = self.methods.index(method) // len(_COLOURS) % 3
+        hollow = turn == 1
         return {
+            "fillstyle": "left" if turn == 2 else "full",
+            "markerfacecoloralt": "white",
             "color": colour,
             "markerfacecolor": "white" if hollow else colour,
             "markeredgecolor": colour if hollow else "black",

@@ -408,6 +408,12 @@ def test_methods_keep_their_colour_and_differ_beyond_ten():
     assert palette.colour("m00") == palette.colour("m10")
 
 
+def test_the_markers_of_thirty_methods_differ():
+    names = [f"m{i:02}" for i in range(30)]
+    palette = figures.Palette(names, ["stock"])
+    assert len({str(palette.marks(name)) for name in names}) == 30
+
+
 def test_the_sweep_says_oom_where_memory_ran_out(full):
 
     (section,) = split(load(full.path))

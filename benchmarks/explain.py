@@ -124,13 +124,15 @@ def explain(options: argparse.Namespace) -> int:
 
     notes = {name: _fidelity(task, found, options.edges) for name, found in explanations.items()}
     title = "\n".join(_subject(task, options.node, next(iter(explanations.values()))))
-    _save(task, explanations, options.edges, notes, title, out)
+    labels = _labels(task)
+    _save(task, explanations, options.edges, labels, notes, title, out)
     print(title)
     for name, explanation in explanations.items():
         print(f"\n{name}, engine {methods[name].engine}")
         drawn = str(explainers.drawing.shown(explanation, options.edges))
         features = "features" in methods[name].gives
-        for line in filter(None, [drawn, notes[name], *_tables(task, explanation, features)]):
+        found = _tables(explanation, labels, task.feature_names if features else None)
+        for line in filter(None, [drawn, notes[name], *found]):
             print(f"  {line}")
     print(f"\npicture: {out}")
     return 0
@@ -181,9 +183,16 @@ def _labels(task: Task) -> list[str]:
     return [f"{task.feature_names[kind]}{node}" for node, kind in enumerate(kinds)]
 
 
-def _tables(task: Task, explanation: Explanation, features: bool) -> Iterator[str]:
-    """The strongest edges, nodes and, if the method tells them apart, features, side by side."""
-    labels = _labels(task)
+def _tables(
+    explanation: Explanation, labels: Sequence[str], features: Sequence[str] | None
+) -> Iterator[str]:
+    """The strongest edges, nodes and, if the method tells them apart, features, side by side.
+
+    Args:
+        explanation: What is shown.
+        labels: Of the graph's nodes.
+        features: Their names, empty for numbers; None for a method that scores nodes whole.
+    """
     ids = [labels[node] for node in explanation.n_id.tolist()]
     ends = explanation.edge_index.t().tolist()
     mask = explanation.node_mask
@@ -195,8 +204,8 @@ def _tables(task: Task, explanation: Explanation, features: bool) -> Iterator[st
         ),
         _column("node", mask.sum(dim=1).tolist(), ids),
     ]
-    if features:
-        names = task.feature_names or [str(i) for i in range(mask.size(1))]
+    if features is not None:
+        names = features or [str(i) for i in range(mask.size(1))]
         columns.append(_column("feature", mask.sum(dim=0).tolist(), names))
     widths = [max(map(len, column)) for column in columns]
     for cells in zip(*columns, strict=True):
@@ -218,6 +227,7 @@ def _save(
     task: Task,
     explanations: dict[str, Explanation],
     edges: int,
+    labels: Sequence[str],
     notes: dict[str, str],
     title: str,
     out: Path,
@@ -230,7 +240,7 @@ def _save(
         mpl.rcdefaults()  # a reader's settings must not change a picture
         mpl.rcParams.update(STYLE)
         figure: Figure = drawing.compare(
-            explanations, task.data, edges=edges, labels=_labels(task), notes=notes, title=title
+            explanations, task.data, edges=edges, labels=labels, notes=notes, title=title
         )
         ending = out.suffix.lower()
         figure.savefig(out, format=ending[1:], metadata=FORMATS[ending])

@@ -181,13 +181,12 @@ def characterizations(
     seed: int,
 ) -> dict[str, float]:
     """The score as we take edges away; with their network also step by step as they do."""
-    ours = {
-        name: characterization_of_means(task, explanations, name)
-        for name in (calibration.DELETE, calibration.MASK)
-    }
-    if task.name != calibration.GRAPHFRAMEX:
-        return ours
-    values = {calibration.DELETE: ours[calibration.DELETE]}  # nothing is normalised: they are equal
+    theirs = task.name == calibration.GRAPHFRAMEX
+    # On their network nothing is normalised: both give the same.
+    ours = (calibration.DELETE,) if theirs else (calibration.DELETE, calibration.MASK)
+    values = {name: characterization_of_means(task, explanations, name) for name in ours}
+    if not theirs:
+        return values
     scores, features = their_scores(task, method, nodes, explanations, seed)
     steps: list[tuple[str, Any, bool]] = [
         (calibration.THEIR_SCORES, None, True),

@@ -293,10 +293,8 @@ def ranks(found: Mapping[str, statistics.Ranks], palette: Palette) -> Figure | N
     return figure
 
 
-def overview(ranks: pd.DataFrame) -> Figure | None:
+def overview(ranks: pd.DataFrame) -> Figure:
     """Heatmaps of methods by tasks, one for each metric; see ``ranks.overview``."""
-    if ranks.empty:
-        return None
     titles = list(ranks["metric"].unique())
     marks = ranks["at_floor"].map(lambda below: " ‡" if below else "")
     shown = ranks.assign(text=ranks["mean_rank"].map("{:.1f}".format) + marks).pivot(

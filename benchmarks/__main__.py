@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import compare, explain, listing
+from benchmarks.cli import compare, explain, listing
 
 # What a shell shows for a program that SIGPIPE has ended; 1 is taken, it is `compare`'s verdict.
 READER_GONE = 128 + 13

@@ -1,7 +1,7 @@
 """The command line of the benchmarks, their fixtures, and what happens before and after them.
 
 Only ``--benchmark-only`` starts a run; pytest otherwise collects the benchmarks and skips them.
-A test module parametrises its tests with :func:`benchmarks.harness.plan.parametrize`.
+A test module parametrises its tests with :func:`benchmarks.harness.options.parametrize`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ import pytest
 from tqdm import tqdm
 
 from benchmarks.harness import environment, progress, supervisor
-from benchmarks.harness.cells import STATUSES
 from benchmarks.harness.lock import Locked
-from benchmarks.harness.plan import (
+from benchmarks.harness.options import (
     ALWAYS,
     DEVICES,
     EXECUTORS,
@@ -32,6 +31,7 @@ from benchmarks.harness.plan import (
     make_plan,
 )
 from benchmarks.harness.run import RUN, Run, default_folder
+from benchmarks.store.cell import STATUSES
 
 if TYPE_CHECKING:
     from benchmarks.tasks import Task
@@ -41,7 +41,7 @@ REPORT = pytest.StashKey[str]()  # the message of the report that failed; empty 
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declares the options; :func:`benchmarks.harness.plan.make_plan` checks them."""
+    """Declares the options; :func:`benchmarks.harness.options.make_plan` checks them."""
     group = parser.getgroup("gnn-explainer-bench")
     group.addoption(
         "--task",
@@ -172,7 +172,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
     if option("trust_data"):
-        from benchmarks.tasks._data import TRUST_VARIABLE
+        from benchmarks.tasks._source import TRUST_VARIABLE
 
         os.environ[TRUST_VARIABLE] = " ".join(option("trust_data"))
     if option("collectonly"):

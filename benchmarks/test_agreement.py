@@ -12,12 +12,12 @@ from torch_geometric.data import Data
 from torch_geometric.explain import Explanation
 
 import explainers
-from benchmarks.harness.agreement import Floats, agreement, edge_scores, max_sensitivity
-from benchmarks.harness.cells import Cell
+from benchmarks.harness.guards import check
 from benchmarks.harness.measure import attempt
-from benchmarks.harness.plan import Plan, parametrize, plan_of
+from benchmarks.harness.options import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
-from benchmarks.harness.validate import check
+from benchmarks.measures.agreement import Floats, agreement, edge_scores, max_sensitivity
+from benchmarks.store.cell import Cell
 from benchmarks.tasks import Task
 from explainers.methods import Method
 

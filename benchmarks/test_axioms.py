@@ -9,19 +9,21 @@ import pytest
 import torch
 
 import explainers
-from benchmarks.harness.agreement import Floats, edge_scores, relative_error
-from benchmarks.harness.plan import Plan, parametrize, plan_of
-from benchmarks.harness.rewrites import REWRITES, is_gcn
+from benchmarks.harness.guards import check
+from benchmarks.harness.options import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
-from benchmarks.harness.validate import check
+from benchmarks.measures.agreement import Floats, edge_scores, relative_error
+from benchmarks.measures.equivalent_networks import REWRITES, is_gcn
 from benchmarks.tasks import Task
-from explainers.engines import analytic, batched, stock
-from explainers.engines.network import prepare
+from explainers.engines import batched, stock
+from explainers.engines.analytic import gradients as analytic
 from explainers.methods.integrated_gradients import METHOD as INTEGRATED_GRADIENTS
 from explainers.methods.integrated_gradients import QUADRATURES
+from explainers.prepare.model import prepare
 
 NODES = {"quick": 5, "full": 10}
-# An edge at a time is taken out of every field: those of hubs would cost more than all the others.
+# An edge at a time is taken out of every computation graph: those of hubs would cost more than all
+# the others.
 MOST_EDGES = 1000
 STEPS = (10, 50, 200)
 # Float32 leaves a network's outputs equal up to about 1e-6; what moves less has not moved.
@@ -70,7 +72,7 @@ def test_axioms(
         changes[key] = single_changes(task, plan.pick(task), NODES[plan.profile])
     nodes = [node for node, _ in changes[key]]
     if not nodes:
-        pytest.skip(f"every field has more than {MOST_EDGES} edges")
+        pytest.skip(f"every computation graph has more than {MOST_EDGES} edges")
     config = run.config(task, model_seed, method)
     with run.cell("axioms", config, task=task, nodes=nodes, rewrites=list(REWRITES)) as cell:
         explanations = benchmark.pedantic(
@@ -115,10 +117,11 @@ def test_completeness(
 
 
 def single_changes(task: Task, nodes: list[int], count: int) -> list[tuple[int, Floats]]:
-    """For the first ``count`` of ``nodes`` with small fields: what masking each edge changes.
+    """What masking each edge changes, for the first ``count`` of ``nodes`` with few edges.
 
     Returns:
-        The node, and the change of its predicted class's output for each edge of its field, [e].
+        The node, and the change of its predicted class's output for each edge of its computation
+        graph, [e].
     """
     network = prepare(task.model, task.data)
     module: Any = next(one for one in (analytic, batched, stock) if one.refusal(network) is None)
@@ -126,7 +129,7 @@ def single_changes(task: Task, nodes: list[int], count: int) -> list[tuple[int, 
     for node in nodes:
         place = torch.tensor([node], device=network.x.device)
         (problem,) = module.problems(network, place, network.output[place].argmax(1), 2**28)
-        edges = problem.fields.edge_counts[0]
+        edges = problem.graphs.edge_counts[0]
         if edges > MOST_EDGES:
             continue
         one_out = ~torch.eye(edges, dtype=torch.bool, device=place.device)

@@ -12,10 +12,10 @@ from torch_geometric.explain import Explanation
 
 import explainers
 import explainers.metrics
+from benchmarks.harness.guards import check
 from benchmarks.harness.measure import peak_memory, timer
-from benchmarks.harness.plan import Plan, parametrize, plan_of
+from benchmarks.harness.options import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
-from benchmarks.harness.validate import check
 from benchmarks.tasks import Task
 
 # Nodes that are explained one by one, each by every engine.
@@ -109,7 +109,7 @@ def test_engines(
         config = _config(run, task, method)
 
         def explain() -> tuple[Explanation | None, int, int]:
-            """The last explanation, nodes and edges in all fields; kept one at a time."""
+            """The last explanation, nodes and edges in all of them; kept one at a time."""
             last, rows, edges = None, 0, 0
             for last in method.stream(task.model, task.data, nodes):
                 rows += len(last.n_id)

@@ -12,10 +12,10 @@ from scipy.stats import spearmanr
 from torch_geometric.explain import Explanation
 
 import explainers
+from benchmarks.harness.guards import check
 from benchmarks.harness.measure import peak_memory
-from benchmarks.harness.plan import Plan, parametrize, plan_of
+from benchmarks.harness.options import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
-from benchmarks.harness.validate import check
 from benchmarks.tasks import Task
 
 METHOD = "integrated_gradients"

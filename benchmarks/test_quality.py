@@ -8,9 +8,9 @@ import pytest
 
 import explainers
 import explainers.metrics
-from benchmarks.harness.plan import Plan, parametrize, plan_of
+from benchmarks.harness.guards import check
+from benchmarks.harness.options import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
-from benchmarks.harness.validate import check
 from benchmarks.tasks import Task
 
 # A published run has millions of values. At the level of the tables cells keep them all, at the

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 import explainers
+from benchmarks.harness.guards import check
 from benchmarks.harness.measure import peak_memory, timer
-from benchmarks.harness.plan import Plan, parametrize, plan_of
+from benchmarks.harness.options import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
-from benchmarks.harness.validate import check
 from benchmarks.tasks import Task
 
-# With one node at a time: one variant of its field a pass (all that PyG's recipe can), some, all.
+# With one node at a time: one variant of its computation graph a pass (all that PyG's recipe can),
+# some, all.
 IG_BATCH_SIZES = (1, 10, 50)
 
 

@@ -13,10 +13,10 @@ import torch
 from torch_geometric.data import Data
 
 import explainers
+from benchmarks.harness.guards import check
 from benchmarks.harness.measure import peak_memory
-from benchmarks.harness.plan import Plan, parametrize, plan_of
+from benchmarks.harness.options import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
-from benchmarks.harness.validate import check
 from benchmarks.tasks import Task
 from benchmarks.tasks._models import GNN
 

@@ -13,8 +13,8 @@ from explainers._discovery import discover
 FOLDER = Path(__file__).parents[1] / "build" / "docs"
 PAGES = (
     "explainers",
-    "explainers.drawing",
-    "explainers.engines.analytic",
+    "explainers.drawing.draw",
+    "explainers.engines.analytic.gradients",
     "explainers.engines.batched",
     "explainers.engines.stock",
     "explainers.methods",

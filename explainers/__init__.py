@@ -3,16 +3,16 @@
     method = explainers.load("integrated_gradients", n_steps=50)
     explanations = method.explain(model, data, nodes=[0, 101])
 
-Each is a ``torch_geometric.explain.Explanation`` of one node's receptive field, or of one graph of
-a batch; :func:`unit` says of which.
+Each is a ``torch_geometric.explain.Explanation`` of one node's computation graph, or of one graph
+of a batch; :func:`unit` says of which.
 """
 
 from __future__ import annotations
 
 from explainers._discovery import discover
 from explainers._pyg import as_algorithm, to_full
-from explainers.drawing import draw
-from explainers.engines.problem import unit
+from explainers.drawing.draw import draw
+from explainers.engines.base import unit
 from explainers.methods import load
 
 __all__ = ["as_algorithm", "available", "draw", "load", "to_full", "unit"]

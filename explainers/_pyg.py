@@ -14,7 +14,7 @@ from explainers.methods import Method, load
 
 
 def to_full(explanation: Explanation, data: Data) -> tuple[Tensor, Tensor]:
-    """The masks over the whole graph: node features [N, F] and edges [E]; zero outside the field.
+    """The masks over the whole graph: node features [N, F] and edges [E]; zero elsewhere.
 
     Args:
         explanation: Of a method of this library.

@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.harness import supervisor
-from benchmarks.harness.cells import move_aside, write_atomically
-from benchmarks.harness.plan import PLAN
+from benchmarks.harness.options import PLAN
+from benchmarks.store.cell import move_aside, write_atomically
 
 if TYPE_CHECKING:
     from benchmarks.harness.run import Run

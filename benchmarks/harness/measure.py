@@ -16,7 +16,7 @@ import torch
 # pytest-benchmark.
 from torch.utils.benchmark.utils.timer import timer
 
-from benchmarks.harness.validate import Invalid
+from benchmarks.harness.guards import Invalid
 from explainers.engines.memory import is_out_of_memory
 
 __all__ = ["Outcome", "attempt", "memory_limit", "peak_memory", "timer"]

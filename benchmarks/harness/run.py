@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.harness import environment, supervisor
-from benchmarks.harness.cells import (
+from benchmarks.harness.lock import locked
+from benchmarks.harness.options import ALWAYS, PREFERRED, STAND_IN, Plan
+from benchmarks.store.cell import (
     Cell,
     UnreadableCell,
     load_all,
@@ -24,8 +26,6 @@ from benchmarks.harness.cells import (
     write,
     write_atomically,
 )
-from benchmarks.harness.lock import locked
-from benchmarks.harness.plan import ALWAYS, PREFERRED, STAND_IN, Plan
 
 if TYPE_CHECKING:
     from benchmarks.tasks import Task
@@ -173,7 +173,7 @@ class Run:
         """A cell to fill with rows; it is written when the body ends, however it ends.
 
         A body that raises makes a cell with the rows so far and the status ``error``, or
-        ``invalid`` if :mod:`benchmarks.harness.validate` raised, and the exception goes on, so that
+        ``invalid`` if :mod:`benchmarks.harness.guards` raised, and the exception goes on, so that
         the test fails. A body that leaves the task's model changed makes an ``invalid`` cell, too;
         the model is put right for those that follow. Running out of memory is a result: the cell's
         status is ``oom``, and pytest counts the test as an expected failure. An interrupt writes
@@ -189,8 +189,8 @@ class Run:
                 from the others, for example ``{"repeat": 0}``.
             **inputs: Whatever else determines the numbers: rounds, budgets, seeds; plain values.
         """
+        from benchmarks.harness.guards import unchanged
         from benchmarks.harness.measure import attempt, memory_limit
-        from benchmarks.harness.validate import unchanged
         from explainers.engines.memory import counted_splits
 
         cell = Cell(
@@ -251,7 +251,7 @@ class Run:
 
         Args:
             test: pytest's name of it, ``benchmarks/test_x.py::test_x[...]``.
-            parameters: Those of :func:`benchmarks.harness.plan.parametrize`.
+            parameters: Those of :func:`benchmarks.harness.options.parametrize`.
         """
         variant = parameters.get("variant")
         if not isinstance(variant, Mapping):  # none is left for this method: to be skipped

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.cells import Cell, write
+from benchmarks.store.cell import Cell, write
 
 # Set for the child: a JSON object with the entries of `Orders`.
 VARIABLE = "GNN_BENCH_SUPERVISED"

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.harness.cells import write_atomically
-from benchmarks.report import content, figures, frames, html, latex, markdown
-from benchmarks.report.blocks import Picture
+from benchmarks.report import outline as content
+from benchmarks.report.data import frames
+from benchmarks.report.figures import draw as figures
+from benchmarks.report.render import html, latex, markdown
+from benchmarks.report.render.blocks import Picture
+from benchmarks.store.cell import write_atomically
 
 __all__ = ["FORMATS", "write"]
 

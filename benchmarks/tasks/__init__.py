@@ -18,11 +18,11 @@ from importlib.metadata import EntryPoint, entry_points
 import numpy as np
 import torch
 
-from benchmarks.tasks._data import data_root, tensors_sha256, whereabouts
+from benchmarks.tasks._definition import Dataset, Definition, Recipe, Task, Unavailable, with_edges
 from benchmarks.tasks._models import LAYERS
-from benchmarks.tasks._own import REGISTERED, Own, is_own, register
-from benchmarks.tasks._task import Dataset, Definition, Recipe, Task, Unavailable, with_edges
+from benchmarks.tasks._source import data_root, tensors_sha256, whereabouts
 from benchmarks.tasks._training import accuracy, trained
+from benchmarks.tasks._user_task import REGISTERED, Own, is_own, register
 
 __all__ = [
     "MODELS",
@@ -64,7 +64,7 @@ def resolve(name: str) -> str:
     """The name of the task that a user means by ``name``: one of :func:`available`, or a file.
 
     A user's own task is ``path/to/file.py:function``; the file is run and checked, and its task is
-    known to this process by the name returned. See :mod:`benchmarks.tasks._own`.
+    known to this process by the name returned. See :mod:`benchmarks.tasks._user_task`.
 
     Raises:
         ValueError: There is no such task, file or function, or it gives no task.

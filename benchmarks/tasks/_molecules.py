@@ -11,8 +11,8 @@ from torch_geometric.data import Data
 from torch_geometric.datasets import TUDataset
 from torch_geometric.utils import coalesce, one_hot, remove_self_loops
 
-from benchmarks.tasks._data import Source, split
-from benchmarks.tasks._task import Recipe
+from benchmarks.tasks._definition import Recipe
+from benchmarks.tasks._source import Source, split
 
 PARTS = ("A", "graph_indicator", "graph_labels", "node_labels")
 RECIPE = Recipe(

@@ -16,8 +16,8 @@ from torch_geometric.datasets.graph_generator import GraphGenerator
 from torch_geometric.datasets.motif_generator import MotifGenerator
 from torch_geometric.explain import Explanation
 
-from benchmarks.tasks._data import Source, read_raw, seeded, split
-from benchmarks.tasks._task import Dataset, Definition, Recipe
+from benchmarks.tasks._definition import Dataset, Definition, Recipe
+from benchmarks.tasks._source import Source, read_raw, seeded, split
 
 # For motifs attached to a tree, whose nodes only differ in their degrees.
 TREE_RECIPE = Recipe(

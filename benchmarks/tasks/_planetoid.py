@@ -12,8 +12,8 @@ from torch_geometric.datasets import Planetoid
 from torch_geometric.io import read_planetoid_data
 from torch_geometric.transforms import NormalizeFeatures
 
-from benchmarks.tasks._data import Source, files_sha256, read_raw
-from benchmarks.tasks._task import Dataset, Definition, Recipe
+from benchmarks.tasks._definition import Dataset, Definition, Recipe
+from benchmarks.tasks._source import Source, files_sha256, read_raw
 
 
 def planetoid(name: str, title: str, description: str, pins: Mapping[str, str]) -> Definition:

@@ -23,10 +23,10 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from benchmarks.tasks import _models
-from benchmarks.tasks._data import cache_dir, seeded, tensors_sha256
+from benchmarks.tasks._definition import Recipe
 from benchmarks.tasks._models import GNN, ConcatGNN, GraphGNN
-from benchmarks.tasks._task import Recipe
-from explainers.engines.fields import Graphs
+from benchmarks.tasks._source import cache_dir, seeded, tensors_sha256
+from explainers.prepare.computation_graph import BatchIndex
 
 
 def trained(data: Data, recipe: Recipe, seed: int, name: str, kind: str = "gcn") -> GNN:
@@ -36,7 +36,7 @@ def trained(data: Data, recipe: Recipe, seed: int, name: str, kind: str = "gcn")
     explain the same weights. The global random generators are as before afterwards.
 
     Args:
-        data: As in :class:`benchmarks.tasks._task.Dataset`, on the CPU.
+        data: As in :class:`benchmarks.tasks._definition.Dataset`, on the CPU.
         recipe: Widths, optimiser and length of the training.
         seed: Of the initial weights and of dropout.
         name: The task's name, for the messages and the checkpoint's file name.
@@ -87,14 +87,14 @@ def _parts(data: Data, batch_size: int | None) -> Iterator[Data]:
     if batch_size is None:
         yield data
         return
-    graphs = Graphs(data.edge_index, data.batch)
+    graphs = BatchIndex(data.edge_index, data.batch)
     training = data.train_mask.nonzero().view(-1)
     for chosen in training[torch.randperm(len(training))].split(batch_size):
         cut = graphs.cut(chosen)
         yield Data(
             x=data.x[cut.n_id],
             edge_index=cut.edge_index,
-            batch=cut.node_field,
+            batch=cut.node_batch,
             y=data.y[chosen],
             train_mask=data.train_mask[chosen],
         )

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch_geometric.data import Data
 
-from benchmarks.tasks._data import Source, read_raw, split
-from benchmarks.tasks._task import Dataset, Definition, Recipe
+from benchmarks.tasks._definition import Dataset, Definition, Recipe
+from benchmarks.tasks._source import Source, read_raw, split
 
 # PyG's tensors pickled again; the file that PyG downloads is another.
 SHA256 = "aa4407faf1b2118d868d5ed63b24bb0be1749fff1ce52e45b8c41e478b3c7226"

@@ -9,9 +9,9 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.datasets.graph_generator import BAGraph
 
-from benchmarks.tasks._data import split
+from benchmarks.tasks._definition import Dataset, Definition, Recipe
 from benchmarks.tasks._motifs import attach, published
-from benchmarks.tasks._task import Dataset, Definition, Recipe
+from benchmarks.tasks._source import split
 
 NODES, BRIDGES = 700, 350  # of one community; random edges between the two
 FEATURES, TELLING = 10, 2  # features, and those that differ between the communities

@@ -9,9 +9,9 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.datasets.graph_generator import BAGraph
 
-from benchmarks.tasks._data import split
+from benchmarks.tasks._definition import Dataset, Definition, Recipe
 from benchmarks.tasks._motifs import attach, published
-from benchmarks.tasks._task import Dataset, Definition, Recipe
+from benchmarks.tasks._source import split
 
 # PyG's example has lr 1e-3 and weight decay 5e-3: 85 % accuracy, and not one top of a house is
 # recognised. A wrong prediction has no right explanation; with these two it is 98 %.

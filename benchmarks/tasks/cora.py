@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch_geometric.utils import add_self_loops, coalesce, degree
 
+from benchmarks.tasks._definition import Dataset
 from benchmarks.tasks._planetoid import planetoid
-from benchmarks.tasks._task import Dataset
 
 CORA = planetoid(
     "Cora",

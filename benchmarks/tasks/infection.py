@@ -7,8 +7,8 @@ from pathlib import Path
 from torch_geometric.datasets import InfectionDataset
 from torch_geometric.datasets.graph_generator import ERGraph
 
-from benchmarks.tasks._data import seeded, split
-from benchmarks.tasks._task import Dataset, Definition, Recipe
+from benchmarks.tasks._definition import Dataset, Definition, Recipe
+from benchmarks.tasks._source import seeded, split
 
 NODES, PROBABILITY, INFECTED, FAR = 1000, 0.004, 50, 3
 

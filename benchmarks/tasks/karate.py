@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch_geometric.datasets import KarateClub
 
-from benchmarks.tasks._task import Dataset, Definition, Recipe
+from benchmarks.tasks._definition import Dataset, Definition, Recipe
 
 
 def build(root: Path | None) -> Dataset:

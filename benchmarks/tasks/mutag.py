@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from benchmarks.tasks._data import files_sha256, read_raw
+from benchmarks.tasks._definition import Dataset, Definition
 from benchmarks.tasks._molecules import RECIPE, molecules
-from benchmarks.tasks._task import Dataset, Definition
+from benchmarks.tasks._source import files_sha256, read_raw
 
 ATOMS = ("C", "N", "O", "F", "I", "Cl", "Br")  # TUDataset's README
 SOURCE = molecules("MUTAG")

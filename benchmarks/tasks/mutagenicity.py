@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.tasks._data import Source, files_sha256, read_raw
+from benchmarks.tasks._definition import Dataset, Definition
 from benchmarks.tasks._molecules import RECIPE, molecules
-from benchmarks.tasks._task import Dataset, Definition
+from benchmarks.tasks._source import Source, files_sha256, read_raw
 
 MUTAGEN = 0
 # TUDataset's README

@@ -7,8 +7,8 @@ from pathlib import Path
 from torch_geometric.datasets.graph_generator import TreeGraph
 from torch_geometric.datasets.motif_generator import CycleMotif
 
+from benchmarks.tasks._definition import Dataset, Definition
 from benchmarks.tasks._motifs import TREE_RECIPE, attach, in_motifs, published
-from benchmarks.tasks._task import Dataset, Definition
 
 
 def build(root: Path | None) -> Dataset:

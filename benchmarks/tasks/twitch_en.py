@@ -10,8 +10,8 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.datasets import Twitch
 
-from benchmarks.tasks._data import Source, read_raw
-from benchmarks.tasks._task import Dataset, Definition, Recipe
+from benchmarks.tasks._definition import Dataset, Definition, Recipe
+from benchmarks.tasks._source import Source, read_raw
 
 # EN.npz as rebuilt from the MUSAE files (SVD of the binary features), for where the published one
 # cannot be had.

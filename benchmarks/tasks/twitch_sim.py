@@ -14,7 +14,7 @@ from numpy.random import RandomState
 from torch_geometric.data import Data
 
 from benchmarks.tasks import twitch_en
-from benchmarks.tasks._task import Dataset, Definition
+from benchmarks.tasks._definition import Dataset, Definition
 
 # Measured on Twitch EN without its self loops.
 NODES, EDGES, FEATURES = 7126, 35_324, 128  # edges: undirected

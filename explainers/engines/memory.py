@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from explainers.engines.problem import Problem
+from explainers.engines.base import Problem
 
 _OUT_OF_MEMORY = (
     "out of memory",
@@ -69,7 +69,7 @@ def smaller(problem: Problem, variants: int) -> Iterator[tuple[Tensor, Tensor, i
         yield problem.nodes[:half], problem.targets[:half], problem.memory_budget
         yield problem.nodes[half:], problem.targets[half:], problem.memory_budget
         return
-    tried = min(problem.copies, max(variants, len(problem.fields.n_id) + len(problem.fields.e_id)))
+    tried = min(problem.copies, max(variants, len(problem.graphs.n_id) + len(problem.graphs.e_id)))
     if tried > 1:
         budget = problem.memory_budget * (tried // 2) / problem.copies
         yield problem.nodes, problem.targets, max(1, int(budget))

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch_geometric.explain.algorithm.captum import CaptumModel
 
-from explainers.engines.network import Network, private_copy
-from explainers.engines.problem import Problem
+from explainers.engines.base import Problem
+from explainers.prepare.model import PreparedModel, private_copy
 
 
 class StockProblem(Problem):
@@ -28,14 +28,14 @@ class StockProblem(Problem):
     copies = 1
 
     def __init__(
-        self, network: Network, nodes: Tensor, targets: Tensor, memory_budget: int
+        self, prepared: PreparedModel, nodes: Tensor, targets: Tensor, memory_budget: int
     ) -> None:
-        fields = network.cut(nodes)
-        super().__init__(network, fields, nodes, targets, memory_budget)
-        self.home = network
+        graphs = prepared.cut(nodes)
+        super().__init__(prepared, graphs, nodes, targets, memory_budget)
+        self.home = prepared
         self.index: Tensor | None = nodes
-        if network.level == "graph":
-            self.home, self.index = network.alone(int(nodes)), None
+        if prepared.task_level == "graph":
+            self.home, self.index = prepared.alone(int(nodes)), None
         self.model = self.home.whole()
         # Keyword inputs are bound here: CaptumModel passes on positions only.
         bound = _Bound(self.model, self.home.keywords)
@@ -70,20 +70,20 @@ class StockProblem(Problem):
         return torch.stack(outputs)
 
     @property
-    def node_field(self) -> Tensor:
+    def node_batch(self) -> Tensor:
         return self.x.new_zeros(len(self.x), dtype=torch.long)
 
     @property
-    def edge_field(self) -> Tensor:
+    def edge_batch(self) -> Tensor:
         return self.x.new_zeros(len(self.edge_mask), dtype=torch.long)
 
     @property
     def node_rows(self) -> Tensor | slice:
-        return super().node_rows if self.index is None else self.fields.n_id
+        return super().node_rows if self.index is None else self.graphs.n_id
 
     @property
     def edge_rows(self) -> Tensor | slice:
-        return super().edge_rows if self.index is None else self.fields.e_id
+        return super().edge_rows if self.index is None else self.graphs.e_id
 
 
 class _Bound(torch.nn.Module):
@@ -98,7 +98,7 @@ class _Bound(torch.nn.Module):
 
 
 def problems(
-    network: Network,
+    prepared: PreparedModel,
     nodes: Tensor,
     targets: Tensor,
     memory_budget: int,
@@ -107,9 +107,9 @@ def problems(
 ) -> Iterator[StockProblem]:
     """One problem for each node."""
     for node, target in zip(nodes.split(1), targets.split(1), strict=True):
-        yield StockProblem(network, node, target, memory_budget)
+        yield StockProblem(prepared, node, target, memory_budget)
 
 
-def refusal(network: Network) -> str | None:
-    """Why the engine cannot explain this model; it can explain all that :class:`Network` takes."""
+def refusal(prepared: PreparedModel) -> str | None:
+    """None: the engine explains whatever :class:`PreparedModel` takes."""
     return None

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.explain import Explanation
 
+from explainers.engines.base import Attribution, Problem
 from explainers.engines.memory import is_out_of_memory, note_split, smaller
-from explainers.engines.network import Network, prepare
-from explainers.engines.problem import Attribution, Problem
+from explainers.prepare.model import PreparedModel, prepare
 
 
 @dataclass(kw_only=True)
@@ -36,25 +36,25 @@ class Method(ABC):
     Attributes:
         name: The method's name.
         engines: The engines it runs on, the fastest first.
-        gives: What it tells apart: ``edges``; ``features`` of each node, or only ``nodes``. The
-            scores of what it does not score are zeros.
+        granularity: What it tells apart: ``edges``; ``features`` of each node, or only ``nodes``.
+            The scores of what it does not score are zeros.
         signed: Whether a negative score means evidence against the target.
-        asks_model: Whether the scores depend on the model's outputs at all; a floor's do not.
-        asks_target: Whether they depend on the class that is explained.
+        model_dependent: Whether the scores depend on the model's outputs at all; a floor's do not.
+        target_dependent: Whether they depend on the class that is explained.
         needs_fit: Whether the method trains on other predictions before it explains one.
         deterministic: Whether the result depends on no seed.
         splits: How often the memory did not suffice and a pass was taken in smaller parts.
-        costly: Whether its passes grow with the size of the field, each of them over the whole
-            graph on ``stock``; quick runs then leave that engine out.
+        costly: Whether its passes grow with the size of the computation graph, each of them over
+            the whole graph on ``stock``; quick runs then leave that engine out.
         citation: Where the method is defined.
     """
 
     name = ""
     engines: ClassVar[tuple[str, ...]] = ("batched", "stock")
-    gives: ClassVar[tuple[str, ...]] = ("edges", "features")
+    granularity: ClassVar[tuple[str, ...]] = ("edges", "features")
     signed: ClassVar[bool] = True
-    asks_model: ClassVar[bool] = True
-    asks_target: ClassVar[bool] = True
+    model_dependent: ClassVar[bool] = True
+    target_dependent: ClassVar[bool] = True
     needs_fit: ClassVar[bool] = False
     deterministic: ClassVar[bool] = True
     costly: ClassVar[bool] = False
@@ -121,11 +121,11 @@ class Method(ABC):
                 (PyG's "model" explanations), ``data.y[nodes]`` for "phenomenon" explanations.
 
         Returns:
-            One explanation for each node, of its receptive field: ``n_id`` [n] and ``e_id`` [e]
+            One explanation for each node, of its computation graph: ``n_id`` [n] and ``e_id`` [e]
             (ids in ``data``), ``edge_index`` [2, e] (positions in ``n_id``), ``node_mask`` [n, F],
             ``edge_mask`` [e], ``index`` (position of the node in ``n_id``), ``target`` and
-            ``prediction`` [C] (the model's output for the node). The field of a graph is the graph;
-            its explanation has no ``index`` but ``graph``, the graph's number.
+            ``prediction`` [C] (the model's output for the node). The computation graph of a graph
+            is the graph; its explanation has no ``index`` but ``graph``, the graph's number.
 
         Raises:
             ValueError: An argument is malformed, or the engine asked for cannot explain the model;
@@ -144,12 +144,12 @@ class Method(ABC):
 
         The arguments are checked at the call, before the first explanation is asked for.
         """
-        network = prepare(model, data)
+        prepared = prepare(model, data)
         with torch.inference_mode(False):
-            chosen = chosen_nodes(nodes, network)
-            targets = _targets(target, chosen, network)
-        self._choose(network, warn=True)
-        return self._stream(network, chosen, targets)
+            chosen = chosen_nodes(nodes, prepared)
+            targets = _targets(target, chosen, prepared)
+        self._choose(prepared, warn=True)
+        return self._stream(prepared, chosen, targets)
 
     def fit(
         self, model: nn.Module, data: Data, nodes: int | Sequence[int] | Tensor | None = None
@@ -176,7 +176,7 @@ class Method(ABC):
             raise ValueError(f"{option} is to be a whole number, {least} or more, got {value!r}")
 
     def share(self) -> tuple[int, int | None]:
-        """Variants of a field that a pass takes, and how many nodes may share it (None: any)."""
+        """Variants that a pass takes, and how many nodes may share it (None: any)."""
         return 1, None
 
     def _leave_out(self, engine: str) -> None:
@@ -189,11 +189,15 @@ class Method(ABC):
         return True
 
     def _stream(
-        self, network: Network, nodes: Tensor, targets: Tensor, memory_budget: int | None = None
+        self,
+        prepared: PreparedModel,
+        nodes: Tensor,
+        targets: Tensor,
+        memory_budget: int | None = None,
     ) -> Iterator[Explanation]:
         module = _module(self.engine)
         budget = memory_budget or self.memory_budget
-        problems = module.problems(network, nodes, targets, budget, *self.share())
+        problems = module.problems(prepared, nodes, targets, budget, *self.share())
         while True:
             # Not around the loop: a generator would leave the mode to its caller between turns.
             with torch.inference_mode(False), torch.enable_grad():
@@ -207,7 +211,7 @@ class Method(ABC):
             if torch.cuda.is_initialized():
                 torch.cuda.empty_cache()
             for part in smaller(problem, self.share()[0]):
-                yield from self._stream(network, *part)
+                yield from self._stream(prepared, *part)
 
     def _explained(self, problem: Problem) -> list[Explanation] | None:
         """A problem's explanations; None if the memory does not suffice, but may for parts."""
@@ -228,26 +232,26 @@ class Method(ABC):
         )
         return None
 
-    def _choose(self, network: Network, *, warn: bool) -> None:
+    def _choose(self, prepared: PreparedModel, *, warn: bool) -> None:
         """Sets :attr:`engine`."""
-        if not self.asks_model:
-            return  # its engine only cuts the fields
+        if not self.model_dependent:
+            return  # its engine only cuts the computation graphs
         if self._fixed:
             assert self.engine is not None
-            if reason := _module(self.engine).refusal(network):
+            if reason := _module(self.engine).refusal(prepared):
                 raise ValueError(
-                    f"engine {self.engine!r} does not support {_model_name(network)}: {reason}; "
+                    f"engine {self.engine!r} does not support {_model_name(prepared)}: {reason}; "
                     f"use engine={self.engines[-1]!r}"
                 )
             return
         for engine in self._candidates:
-            reason = _module(engine).refusal(network)
+            reason = _module(engine).refusal(prepared)
             if reason is None:
                 break
             # A special engine is for some models only; that the general one refuses is news.
             if warn and engine == "batched":
                 warnings.warn(
-                    f"engine {engine!r} does not support {_model_name(network)}: {reason}; "
+                    f"engine {engine!r} does not support {_model_name(prepared)}: {reason}; "
                     "explaining with the slower engine 'stock'",
                     stacklevel=4,
                 )
@@ -258,11 +262,11 @@ def _module(engine: str | None) -> Any:
     return importlib.import_module(f"explainers.engines.{engine}")
 
 
-def _model_name(network: Network) -> str:
-    return f"model {type(network.model).__name__}"
+def _model_name(prepared: PreparedModel) -> str:
+    return f"model {type(prepared.model).__name__}"
 
 
-def chosen_nodes(nodes: int | Sequence[int] | Tensor, network: Network) -> Tensor:
+def chosen_nodes(nodes: int | Sequence[int] | Tensor, prepared: PreparedModel) -> Tensor:
     """``nodes`` as an int64 tensor [R] on the graph's device.
 
     Raises:
@@ -270,31 +274,31 @@ def chosen_nodes(nodes: int | Sequence[int] | Tensor, network: Network) -> Tenso
     """
     chosen = _whole_numbers("nodes", nodes)
     for node in chosen.tolist():
-        if not 0 <= node < network.units:
-            whole = "batch" if network.level == "graph" else "graph"
+        if not 0 <= node < prepared.units:
+            whole = "batch" if prepared.task_level == "graph" else "graph"
             raise ValueError(
-                f"{network.level} {node} is out of range: the {whole} has {network.level}s 0 to "
-                f"{network.units - 1}"
+                f"{prepared.task_level} {node} is out of range: the {whole} has "
+                f"{prepared.task_level}s 0 to {prepared.units - 1}"
             )
-    return chosen.to(network.x.device)
+    return chosen.to(prepared.x.device)
 
 
 def _targets(
-    target: int | Sequence[int] | Tensor | None, nodes: Tensor, network: Network
+    target: int | Sequence[int] | Tensor | None, nodes: Tensor, prepared: PreparedModel
 ) -> Tensor:
     if target is None:
-        return network.output[nodes].argmax(dim=-1)
+        return prepared.output[nodes].argmax(dim=-1)
     targets = _whole_numbers("target", target)
     if len(targets) != len(nodes):
         raise ValueError(
-            f"target has {len(targets)} classes for {len(nodes)} {network.level}s; give one for "
-            f"each {network.level}"
+            f"target has {len(targets)} classes for {len(nodes)} {prepared.task_level}s; give one "
+            f"for each {prepared.task_level}"
         )
-    classes = network.output.size(1)
+    classes = prepared.output.size(1)
     for value in targets.tolist():
         if not 0 <= value < classes:
             raise ValueError(f"target {value} is out of range: classes are 0 to {classes - 1}")
-    return targets.to(network.x.device)
+    return targets.to(prepared.x.device)
 
 
 def _whole_numbers(name: str, values: int | Sequence[int] | Tensor) -> Tensor:

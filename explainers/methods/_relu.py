@@ -15,7 +15,7 @@ from captum.attr import Saliency
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.base import Attribution, Problem
 
 RELU = {F.relu, torch.relu, Tensor.relu}
 IN_PLACE = {torch.relu_, Tensor.relu_}

@@ -11,13 +11,13 @@ from torch import Tensor
 from torch_geometric.explain import AttentionExplainer
 from torch_geometric.explain.config import ExplainerConfig, ModelConfig
 
-from explainers.engines.network import Network
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.base import Attribution, Problem
 from explainers.engines.stock import StockProblem
 from explainers.methods._base import Method
+from explainers.prepare.model import PreparedModel
 
 REDUCTIONS = ("max", "mean", "min", "median")
-_SCORES: weakref.WeakKeyDictionary[Network, dict[str, Tensor]] = weakref.WeakKeyDictionary()
+_SCORES: weakref.WeakKeyDictionary[PreparedModel, dict[str, Tensor]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(kw_only=True)
@@ -34,8 +34,8 @@ class Attention(Method):
     """
 
     signed: ClassVar[bool] = False
-    asks_target: ClassVar[bool] = False
-    gives: ClassVar[tuple[str, ...]] = ("edges",)
+    target_dependent: ClassVar[bool] = False
+    granularity: ClassVar[tuple[str, ...]] = ("edges",)
     citation: ClassVar[str] = "Velickovic et al. 2018, arXiv:1710.10903"
 
     reduce: str = "max"
@@ -50,25 +50,25 @@ class Attention(Method):
         if isinstance(problem, StockProblem):
             edge_mask = self._with_pyg(problem.home, problem.index)
         else:
-            edge_mask = self._scores(problem.network)[problem.fields.e_id]
+            edge_mask = self._scores(problem.prepared)[problem.graphs.e_id]
         return Attribution(torch.zeros_like(problem.x), edge_mask)
 
-    def _choose(self, network: Network, *, warn: bool) -> None:
+    def _choose(self, prepared: PreparedModel, *, warn: bool) -> None:
         """Every engine looks at the whole graph and takes any model, if it pays attention."""
-        self._scores(network)
+        self._scores(prepared)
 
-    def _scores(self, network: Network) -> Tensor:
+    def _scores(self, prepared: PreparedModel) -> Tensor:
         """The attention paid to every edge, [E']; computed once.
 
         Raises:
             ValueError: The model has no attention.
         """
-        known = _SCORES.setdefault(network, {})
+        known = _SCORES.setdefault(prepared, {})
         if self.reduce not in known:
-            known[self.reduce] = self._with_pyg(network, None)
+            known[self.reduce] = self._with_pyg(prepared, None)
         return known[self.reduce]
 
-    def _with_pyg(self, network: Network, node: Tensor | None) -> Tensor:
+    def _with_pyg(self, prepared: PreparedModel, node: Tensor | None) -> Tensor:
         """The scores of all edges [E']; with a node, zeros outside of its surroundings."""
         algorithm = AttentionExplainer(self.reduce)
         algorithm.connect(
@@ -76,20 +76,20 @@ class Attention(Method):
             ModelConfig(
                 mode="multiclass_classification",
                 task_level="graph" if node is None else "node",
-                return_type=network.return_type,
+                return_type=prepared.return_type,
             ),
         )
-        graph = network.x, network.edge_index
-        target = network.output.argmax(dim=-1)
-        model = network.whole()
+        graph = prepared.x, prepared.edge_index
+        target = prepared.output.argmax(dim=-1)
+        model = prepared.whole()
         try:
             with torch.no_grad():
                 explanation = algorithm(
-                    model, *graph, target=target, index=node, **network.keywords
+                    model, *graph, target=target, index=node, **prepared.keywords
                 )
         except ValueError as error:
             raise ValueError(
-                f"model {type(network.model).__name__} has no layer with attention coefficients "
+                f"model {type(prepared.model).__name__} has no layer with attention coefficients "
                 "to read (GATConv, GATv2Conv, TransformerConv, ...); use another method, such as "
                 f"'saliency' ({error})"
             ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.base import Attribution, Problem
 from explainers.methods._base import Method
 
 
@@ -20,19 +20,19 @@ class Degree(Method):
     """
 
     engines: ClassVar[tuple[str, ...]] = ("batched",)
-    gives: ClassVar[tuple[str, ...]] = ("edges", "nodes")
+    granularity: ClassVar[tuple[str, ...]] = ("edges", "nodes")
     signed: ClassVar[bool] = False
-    asks_model: ClassVar[bool] = False
+    model_dependent: ClassVar[bool] = False
     citation: ClassVar[str] = "Kipf and Welling 2017, arXiv:1609.02907, eq. 2"
 
     def attribute(self, problem: Problem) -> Attribution:
         """Scores in (0, 1]."""
-        fields, network, x = problem.fields, problem.network, problem.x
-        edge_index = network.edge_index
+        graphs, prepared, x = problem.graphs, problem.prepared, problem.x
+        edge_index = prepared.edge_index
         proper = (edge_index[0] != edge_index[1]).to(x)
-        degree = x.new_ones(network.num_nodes).index_add_(0, edge_index[1], proper)
-        scale = degree[fields.n_id].rsqrt()
-        source, target = fields.edge_index
+        degree = x.new_ones(prepared.num_nodes).index_add_(0, edge_index[1], proper)
+        scale = degree[graphs.n_id].rsqrt()
+        source, target = graphs.edge_index
         return Attribution(
             scale.square()[:, None].expand_as(x).clone(), scale[source] * scale[target]
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch_geometric.explain import GNNExplainer as PyGGNNExplainer
 from torch_geometric.explain.config import ExplainerConfig, ModelConfig, ModelReturnType
 
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.base import Attribution, Problem
 from explainers.engines.stock import StockProblem
 from explainers.methods._base import Method
 from explainers.methods._seeded import generators
@@ -70,10 +70,10 @@ class GNNExplainer(Method):
             if not hard:
                 # Features and messages that do not reach the prediction at all.
                 hard = [torch.ne(slope, 0) for slope in slopes]
-                options = (len(problem.fields), PyGGNNExplainer.default_coeffs)
+                options = (len(problem.graphs), PyGGNNExplainer.default_coeffs)
                 penalties = [
-                    _Penalty(hard[0], problem.node_field, "node_feat", *options),
-                    _Penalty(hard[1], problem.edge_field, "edge", *options),
+                    _Penalty(hard[0], problem.node_batch, "node_feat", *options),
+                    _Penalty(hard[1], problem.edge_batch, "edge", *options),
                 ]
             optimizer.step()
         node_mask, edge_mask = (
@@ -92,7 +92,7 @@ class GNNExplainer(Method):
             ),
             ModelConfig(
                 mode="multiclass_classification",
-                task_level=home.level,
+                task_level=home.task_level,
                 return_type=home.return_type,
             ),
         )
@@ -112,7 +112,7 @@ class GNNExplainer(Method):
 class _SeededGNNExplainer(PyGGNNExplainer):
     """PyG's GNNExplainer with initial masks that belong to the node.
 
-    Only those inside the receptive field matter: outside, no gradient ever moves them.
+    Only those inside the computation graph matter: outside, no gradient ever moves them.
     """
 
     def __init__(self, problem: StockProblem, seed: int, **options: Any) -> None:
@@ -153,13 +153,13 @@ class _Penalty:
 
 
 def initial_masks(problem: Problem, seed: int) -> tuple[Tensor, Tensor]:
-    """Initial logits of the masks in the fields, [n, F] and [e]; PyG's normal distributions."""
-    fields, features = problem.fields, problem.x.size(1)
+    """Initial logits of the masks, [n, F] and [e]; PyG's normal distributions."""
+    graphs, features = problem.graphs, problem.x.size(1)
     # PyG scales by the number of nodes of the whole graph.
-    alone, whole = problem.network.level == "graph", problem.network.num_nodes
+    alone, whole = problem.prepared.task_level == "graph", problem.prepared.num_nodes
     gain = torch.nn.init.calculate_gain("relu")
     nodes, edges = [], []
-    counts = zip(fields.node_counts, fields.edge_counts, strict=True)
+    counts = zip(graphs.node_counts, graphs.edge_counts, strict=True)
     for generator, (n, e) in zip(generators(seed, problem.nodes), counts, strict=True):
         nodes.append(torch.from_numpy(generator.standard_normal((n, features))))
         edge_std = gain * math.sqrt(1 / (n if alone else whole))
@@ -169,7 +169,7 @@ def initial_masks(problem: Problem, seed: int) -> tuple[Tensor, Tensor]:
 
 def _likelihood_loss(output: Tensor, problem: Problem) -> Tensor:
     """PyG's ``_loss_multiclass_classification`` of each node, summed over the nodes."""
-    kind = problem.network.return_type
+    kind = problem.prepared.return_type
     if kind == ModelReturnType.raw:
         return F.cross_entropy(output, problem.targets, reduction="sum")
     if kind == ModelReturnType.probs:

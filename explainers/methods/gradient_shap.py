@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from captum.attr import Saliency
 
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.base import Attribution, Problem
 from explainers.methods._base import Method
 from explainers.methods._seeded import generators
 
@@ -27,8 +27,9 @@ class GradientShap(Method):
 
     Args:
         n_samples: Baselines drawn, each with one point of its path.
-        baselines: Of the features: ``nodes``, for each node of the field those of a random node of
-            the graph; or ``zeros``, as in Integrated Gradients. An edge's baseline is no message.
+        baselines: Of the features: ``nodes``, for each node of the computation graph those of a
+            random node of the graph; or ``zeros``, as in Integrated Gradients. An edge's baseline
+            is no message.
         seed: Of the draws.
     """
 
@@ -54,8 +55,8 @@ class GradientShap(Method):
 
     def attribute(self, problem: Problem) -> Attribution:
         """The mean products."""
-        x, mask, background = problem.x, problem.edge_mask, problem.network.x
-        counts = problem.fields.node_counts
+        x, mask, background = problem.x, problem.edge_mask, problem.prepared.x
+        counts = problem.graphs.node_counts
         draws = list(zip(generators(self.seed, problem.nodes), counts, strict=True))
         points = np.stack([generator.random(self.n_samples) for generator, _ in draws], axis=1)
         alphas = torch.from_numpy(points).to(x)
@@ -70,7 +71,7 @@ class GradientShap(Method):
                 ]
                 drawn = torch.from_numpy(np.concatenate(rows, axis=1)).to(x.device)
                 baseline[:, problem.node_rows] = background[drawn]
-            along = alpha[:, problem.node_field, None], alpha[:, problem.edge_field]
+            along = alpha[:, problem.node_batch, None], alpha[:, problem.edge_batch]
             differences = x - baseline, mask.expand(len(alpha), -1)
             inputs = baseline + along[0] * differences[0], along[1] * differences[1]
             for tensor in inputs:

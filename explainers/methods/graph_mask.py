@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
 from explainers.engines import batched
-from explainers.engines.network import Network, to_probabilities
-from explainers.engines.problem import Attribution, Problem
-from explainers.methods._fitted import FittedMethod
+from explainers.engines.base import Attribution, Problem
 from explainers.methods._seeded import generators
+from explainers.methods._trained import TrainedMethod
+from explainers.prepare.model import PreparedModel, to_probabilities
 
 HIDDEN = 64
 # Of the hard concrete distribution, arXiv:2010.00577, appendix A; a new gate is open.
@@ -27,7 +27,7 @@ START, RANGE, MULTIPLIER_LR = 3.0, (-2.0, 30.0), 0.01
 
 
 @dataclass(kw_only=True)
-class GraphMask(FittedMethod):
+class GraphMask(TrainedMethod):
     """Learns which messages of each layer can be replaced by a constant one without harm.
 
     Schlichtkrull et al., arXiv:2010.00577. For every layer, a gate looks at a message and at the
@@ -50,8 +50,8 @@ class GraphMask(FittedMethod):
 
     engines: ClassVar[tuple[str, ...]] = ("batched",)
     signed: ClassVar[bool] = False
-    asks_target: ClassVar[bool] = False
-    gives: ClassVar[tuple[str, ...]] = ("edges",)
+    target_dependent: ClassVar[bool] = False
+    granularity: ClassVar[tuple[str, ...]] = ("edges",)
     citation: ClassVar[str] = "Schlichtkrull et al. 2021, arXiv:2010.00577"
 
     epochs: int = 10
@@ -68,13 +68,13 @@ class GraphMask(FittedMethod):
         if not self.allowance >= 0:
             raise ValueError(f"allowance is to be 0 or more, got {self.allowance!r}")
 
-    def learn(self, network: Network, units: Tensor) -> nn.ModuleList:
+    def learn(self, prepared: PreparedModel, units: Tensor) -> nn.ModuleList:
         """The gates, one for each time that messages are sent; trained on ``units`` [R]."""
-        targets = network.output[units].argmax(dim=-1)
-        problems = batched.problems(network, units, targets, self.memory_budget, most=1)
+        targets = prepared.output[units].argmax(dim=-1)
+        problems = batched.problems(prepared, units, targets, self.memory_budget, most=1)
         lessons = [_Lesson(problem, self.seed) for problem in problems if len(problem.edge_mask)]
-        gates = self._new_gates(network)
-        multiplier = network.x.new_tensor(START, requires_grad=True)
+        gates = self._new_gates(prepared)
+        multiplier = prepared.x.new_tensor(START, requires_grad=True)
         ascent = torch.optim.RMSprop([multiplier], lr=MULTIPLIER_LR, maximize=True)
         for layer in reversed(range(len(gates))):
             descent = torch.optim.Adam(gates[layer:].parameters(), lr=self.lr, fused=True)
@@ -90,27 +90,27 @@ class GraphMask(FittedMethod):
                 multiplier.data.clamp_(*RANGE)
         return gates.requires_grad_(False)
 
-    def _new_gates(self, network: Network) -> nn.ModuleList:
-        first = torch.zeros(1, dtype=torch.long, device=network.x.device)
-        (problem,) = batched.problems(network, first, first, self.memory_budget)
+    def _new_gates(self, prepared: PreparedModel) -> nn.ModuleList:
+        first = torch.zeros(1, dtype=torch.long, device=prepared.x.device)
+        (problem,) = batched.problems(prepared, first, first, self.memory_budget)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             sizes = ([part.size(1) for part in sent.parts] for sent in record(problem))
-            return nn.ModuleList(map(_Gate, sizes)).to(network.x)
+            return nn.ModuleList(map(_Gate, sizes)).to(prepared.x)
 
     def attribute(self, problem: Problem) -> Attribution:
         """The probability that a message is needed, in [0, 1]; zeros for the features."""
-        gates = self.learned(problem.network)
+        gates = self.learned(problem.prepared)
         edge_mask = torch.zeros_like(problem.edge_mask)
         for gate, sent in zip(gates, record(problem), strict=True):
             needed = open_probability(gate(sent.parts))
             edge_mask[sent.at] = edge_mask[sent.at].maximum(needed)
         return Attribution(torch.zeros_like(problem.x), edge_mask)
 
-    def _choose(self, network: Network, *, warn: bool) -> None:
-        if reason := batched.refusal(network):
+    def _choose(self, prepared: PreparedModel, *, warn: bool) -> None:
+        if reason := batched.refusal(prepared):
             raise ValueError(
-                f"graph_mask does not support model {type(network.model).__name__}: {reason}; use "
+                f"graph_mask does not support model {type(prepared.model).__name__}: {reason}; use "
                 "another method, such as 'gnn_explainer'"
             )
 
@@ -121,7 +121,7 @@ class _Lesson:
     def __init__(self, problem: Problem, seed: int) -> None:
         self.problem = problem
         self.sent = record(problem)
-        self._expected = problem.network.probabilities[problem.nodes]
+        self._expected = problem.prepared.probabilities[problem.nodes]
         (self._generator,) = generators(seed, problem.nodes)
 
     def gated(self, gates: nn.ModuleList, first: int) -> tuple[Tensor, Tensor]:
@@ -137,9 +137,9 @@ class _Lesson:
             open_gates = open_gates + open_probability(logits).sum() / max(len(logits), 1)
             drawn = hard_concrete(logits, self._uniform(len(logits)))
             replaced.append(_Replacement(sent.at, drawn, baseline))
-        with intercepted(explained(problem.network), replaced):
+        with intercepted(explained(problem.prepared), replaced):
             output = problem.predict(problem.x[None], problem.edge_mask[None])[0]
-        predicted = to_probabilities(output, problem.network.return_type).clamp(min=1e-30)
+        predicted = to_probabilities(output, problem.prepared.return_type).clamp(min=1e-30)
         return open_gates, F.kl_div(predicted.log(), self._expected, reduction="sum").to(output)
 
     def _uniform(self, count: int) -> Tensor:
@@ -193,9 +193,9 @@ class _Replacement:
 
 
 def record(problem: Problem) -> list[_Sent]:
-    """What is sent along the edges of the fields, for each time that the model sends messages."""
-    source, target = problem.fields.edge_index
-    times, distance = problem.network.hops, distances(problem)
+    """What is sent along the edges, for each time that the model sends messages."""
+    source, target = problem.graphs.edge_index
+    times, distance = problem.prepared.hops, distances(problem)
     sent: list[_Sent] = []
     given: list[Tensor] = []
 
@@ -211,7 +211,7 @@ def record(problem: Problem) -> list[_Sent]:
         sent.append(_Sent(at, parts))
         return message
 
-    layers = explained(problem.network)
+    layers = explained(problem.prepared)
     handles = [layer.register_forward_pre_hook(remember, with_kwargs=True) for layer in layers]
     try:
         with torch.no_grad(), intercepted(layers, keep):
@@ -222,20 +222,20 @@ def record(problem: Problem) -> list[_Sent]:
     return sent
 
 
-def explained(network: Network) -> list[MessagePassing]:
+def explained(prepared: PreparedModel) -> list[MessagePassing]:
     """The layers whose messages are explained; ``explain=False`` exempts one, as in PyG."""
-    return [layer for layer in network.layers if layer.explain is not False]
+    return [layer for layer in prepared.layers if layer.explain is not False]
 
 
 def distances(problem: Problem) -> Tensor:
-    """Hops from each node of the fields to the explained one, [n]; 0 if a graph is explained."""
-    fields = problem.fields
-    if problem.network.level == "graph":
-        return torch.zeros_like(fields.n_id)
-    source, target = fields.edge_index
-    distance = torch.full_like(fields.n_id, problem.network.hops)
-    distance[fields.roots] = 0
-    for hop in range(1, problem.network.hops):
+    """Hops from each node to the explained one, [n]; 0 if a graph is explained."""
+    graphs = problem.graphs
+    if problem.prepared.task_level == "graph":
+        return torch.zeros_like(graphs.n_id)
+    source, target = graphs.edge_index
+    distance = torch.full_like(graphs.n_id, problem.prepared.hops)
+    distance[graphs.roots] = 0
+    for hop in range(1, problem.prepared.hops):
         reached = source[distance[target] == hop - 1]
         distance[reached] = distance[reached].clamp(max=hop)
     return distance

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from captum.attr import InputXGradient as CaptumInputXGradient
 
-from explainers.engines.analytic import AnalyticProblem, times_input
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.analytic.gradients import AnalyticProblem, times_input
+from explainers.engines.base import Attribution, Problem
 from explainers.methods._base import Method
 
 
@@ -25,7 +25,7 @@ class InputXGradient(Method):
     def attribute(self, problem: Problem) -> Attribution:
         """Captum's attributions."""
         if isinstance(problem, AnalyticProblem):
-            sums = problem.path_sums()
+            sums = problem.path_gradients()
             return Attribution(problem.feature_scores(sums, times_input), problem.edge_scores(sums))
         inputs = (problem.x[None].requires_grad_(), problem.edge_mask[None].requires_grad_())
         node_mask, edge_mask = CaptumInputXGradient(problem).attribute(inputs)

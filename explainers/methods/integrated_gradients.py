@@ -11,8 +11,8 @@ from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from captum.attr._utils.approximation_methods import approximation_parameters
 from torch import Tensor
 
-from explainers.engines.analytic import AnalyticProblem, times_input
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.analytic.gradients import AnalyticProblem, times_input
+from explainers.engines.base import Attribution, Problem
 from explainers.methods._base import Method
 
 QUADRATURES = (
@@ -35,11 +35,11 @@ class IntegratedGradients(Method):
 
     Args:
         n_steps: Points of the quadrature.
-        internal_batch_size: Variants of a node's field that go through the model in one pass, as in
-            Captum; None for as many variants and nodes as the memory budget takes, or for none at
-            all (engine ``analytic``, the default for a GCN of one or two layers).
+        internal_batch_size: Variants of a node's computation graph that go through the model in one
+            pass, as in Captum; None for as many variants and nodes as the memory budget takes, or
+            for none at all (engine ``analytic``, the default for a GCN of one or two layers).
         quadrature: Captum's ``method``: ``gausslegendre``, or ``riemann_`` and ``left``,
-            ``right``, ``middle`` or ``trapezoid``.
+            ``right``, ``hidden_cache`` or ``trapezoid``.
     """
 
     engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
@@ -83,7 +83,7 @@ class IntegratedGradients(Method):
     def attribute(self, problem: Problem) -> Attribution:
         """Captum's attributions, and the completeness that is missing from them."""
         if isinstance(problem, AnalyticProblem):
-            sums = problem.path_sums(*quadrature(self.quadrature, self.n_steps))
+            sums = problem.path_gradients(*quadrature(self.quadrature, self.n_steps))
             attribution = Attribution(
                 problem.feature_scores(sums, times_input), problem.edge_scores(sums)
             )

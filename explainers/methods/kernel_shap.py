@@ -10,10 +10,10 @@ import torch
 from captum.attr import KernelShap as CaptumKernelShap
 from torch import Tensor
 
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.base import Attribution, Problem
 from explainers.engines.stock import StockProblem
 from explainers.methods._linear import Linear, least_squares
-from explainers.methods._players import Game, Players
+from explainers.methods._perturbation import PerturbationMethod, Players
 from explainers.methods._seeded import seeded
 
 INFINITE = 1e6  # the weight of the full and of the empty coalition in Captum
@@ -21,7 +21,7 @@ BLOCK = 200_000  # random numbers at a time: they stay in a CPU's cache
 
 
 @dataclass(kw_only=True)
-class KernelShap(Game):
+class KernelShap(PerturbationMethod):
     """Shapley values of nodes and edges, by a linear fit to the outputs of random coalitions.
 
     Lundberg and Lee, arXiv:1705.07874, section 4.1, as Captum, with its coalitions and a fit of our

@@ -9,15 +9,15 @@ import torch
 from captum.attr import Lime as CaptumLime
 from torch import Tensor
 
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.base import Attribution, Problem
 from explainers.engines.stock import StockProblem
 from explainers.methods._linear import Linear, least_squares
-from explainers.methods._players import Game, Players
+from explainers.methods._perturbation import PerturbationMethod, Players
 from explainers.methods._seeded import seeded
 
 
 @dataclass(kw_only=True)
-class Lime(Game):
+class Lime(PerturbationMethod):
     """A linear model of the output around the input: ridge regression on random coalitions.
 
     Ribeiro, Singh and Guestrin, arXiv:1602.04938, section 3.4, as Captum: each node (all its

@@ -7,14 +7,14 @@ from typing import ClassVar
 
 from captum.attr import FeatureAblation
 
-from explainers.engines.analytic import AnalyticProblem
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.analytic.gradients import AnalyticProblem
+from explainers.engines.base import Attribution, Problem
 from explainers.engines.stock import StockProblem
-from explainers.methods._players import Game, Players, shared
+from explainers.methods._perturbation import PerturbationMethod, Players, shared
 
 
 @dataclass(kw_only=True)
-class Occlusion(Game):
+class Occlusion(PerturbationMethod):
     """What the output loses if one edge's messages, or all features of one node, are set to zero.
 
     Zeiler and Fergus, arXiv:1311.2901, section 4.2, as Captum's FeatureAblation: the score is
@@ -27,12 +27,12 @@ class Occlusion(Game):
     def attribute(self, problem: Problem) -> Attribution:
         """The losses."""
         if isinstance(problem, AnalyticProblem):
-            return shared(problem, *problem.losses())
+            return shared(problem, *problem.leave_one_out())
         players = Players(problem)
         if isinstance(problem, StockProblem):
-            (losses,) = FeatureAblation(players).attribute(players.everyone)
-            return players.attribution(losses)
-        return players.attribution(players.losses())
+            (leave_one_out,) = FeatureAblation(players).attribute(players.everyone)
+            return players.attribution(leave_one_out)
+        return players.attribution(players.leave_one_out())
 
     def share(self) -> tuple[int, int | None]:
         """One node at a time, but in closed form."""

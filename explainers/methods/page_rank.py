@@ -9,13 +9,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from explainers.engines.network import Network
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.base import Attribution, Problem
 from explainers.methods._base import Method
+from explainers.prepare.model import PreparedModel
 
 TOLERANCE = 1e-12  # of the ranks' sum, 1
 ROUNDING = 1e-14  # no step gets nearer than this
-_RANKS: weakref.WeakKeyDictionary[Network, dict[float, Tensor]] = weakref.WeakKeyDictionary()
+_RANKS: weakref.WeakKeyDictionary[PreparedModel, dict[float, Tensor]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(kw_only=True)
@@ -33,9 +33,9 @@ class PageRank(Method):
     """
 
     engines: ClassVar[tuple[str, ...]] = ("batched",)
-    gives: ClassVar[tuple[str, ...]] = ("edges", "nodes")
+    granularity: ClassVar[tuple[str, ...]] = ("edges", "nodes")
     signed: ClassVar[bool] = False
-    asks_model: ClassVar[bool] = False
+    model_dependent: ClassVar[bool] = False
     citation: ClassVar[str] = "Page et al. 1999, Stanford InfoLab 1999-66"
 
     damping: float = 0.85
@@ -47,20 +47,20 @@ class PageRank(Method):
 
     def attribute(self, problem: Problem) -> Attribution:
         """Scores in (0, 1]."""
-        known = _RANKS.setdefault(problem.network, {})
+        known = _RANKS.setdefault(problem.prepared, {})
         if self.damping not in known:
-            known[self.damping] = page_rank(problem.network, self.damping)
-        ranks = known[self.damping][problem.fields.n_id].to(problem.x)
-        edges = ranks[problem.fields.edge_index].mean(dim=0)
+            known[self.damping] = page_rank(problem.prepared, self.damping)
+        ranks = known[self.damping][problem.graphs.n_id].to(problem.x)
+        edges = ranks[problem.graphs.edge_index].mean(dim=0)
         return Attribution(ranks[:, None].expand_as(problem.x).clone(), edges)
 
 
-def page_rank(network: Network, damping: float) -> Tensor:
+def page_rank(prepared: PreparedModel, damping: float) -> Tensor:
     """The PageRank of every node in its graph, float64 [N], by power iteration."""
-    source, target = network.edge_index
-    degree = torch.bincount(source, minlength=network.num_nodes).double()
+    source, target = prepared.edge_index
+    degree = torch.bincount(source, minlength=prepared.num_nodes).double()
     alone = torch.zeros_like(degree, dtype=torch.long)
-    graph = alone if network.batch is None else network.batch
+    graph = alone if prepared.batch is None else prepared.batch
     share = 1 / torch.bincount(graph).double()[graph]  # of any node of the graph
     ranks, nowhere = share, (degree == 0).double()
     while True:

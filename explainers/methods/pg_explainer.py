@@ -12,16 +12,16 @@ from torch_geometric.explain.config import ExplainerConfig, ModelConfig
 from torch_geometric.nn import Linear
 from torch_geometric.utils import get_embeddings, k_hop_subgraph
 
+from explainers.engines.base import Attribution, Problem
 from explainers.engines.batched import BatchedProblem
-from explainers.engines.network import Network
-from explainers.engines.problem import Attribution, Problem
 from explainers.engines.stock import StockProblem
-from explainers.methods._fitted import FittedMethod
 from explainers.methods._seeded import generators
+from explainers.methods._trained import TrainedMethod
+from explainers.prepare.model import PreparedModel
 
 
 @dataclass(kw_only=True)
-class PGExplainer(FittedMethod):
+class PGExplainer(TrainedMethod):
     """Learns one network that tells from the embeddings of an edge's ends whether it matters.
 
     Luo et al., arXiv:2011.04573, eq. 6 to 10, as PyG defines it: its network over the embeddings
@@ -32,7 +32,7 @@ class PGExplainer(FittedMethod):
     the network sees the ends of the edge alone.
 
     The first weights belong to the seed, and the noise to seed, node and epoch, so that what is
-    learned does not depend on the engine. ``batched`` trains on the receptive fields, node after
+    learned does not depend on the engine. ``batched`` trains on the computation graphs, node after
     node as ``stock`` does.
 
     Args:
@@ -41,8 +41,8 @@ class PGExplainer(FittedMethod):
     """
 
     signed: ClassVar[bool] = False
-    asks_target: ClassVar[bool] = False
-    gives: ClassVar[tuple[str, ...]] = ("edges",)
+    target_dependent: ClassVar[bool] = False
+    granularity: ClassVar[tuple[str, ...]] = ("edges",)
     citation: ClassVar[str] = "Luo et al. 2020, arXiv:2011.04573"
 
     epochs: int = 30
@@ -54,16 +54,16 @@ class PGExplainer(FittedMethod):
         if not self.lr > 0:
             raise ValueError(f"lr is to be above 0, got {self.lr!r}")
 
-    def learn(self, network: Network, units: Tensor) -> _Learned:
+    def learn(self, prepared: PreparedModel, units: Tensor) -> _Learned:
         """Trains on ``units`` [R], in their order, in every epoch."""
-        learned = _Learned(network, self.epochs, self.lr, self.seed)
+        learned = _Learned(prepared, self.epochs, self.lr, self.seed)
         train = self._train_stock if self.engine == "stock" else self._train_batched
-        train(network, units, learned)
+        train(prepared, units, learned)
         return learned
 
     def attribute(self, problem: Problem) -> Attribution:
         """The probability that an edge matters, in (0, 1); zeros for the features."""
-        learned = self.learned(problem.network)
+        learned = self.learned(problem.prepared)
         if isinstance(problem, StockProblem):
             home = problem.home
             explanation = learned.algorithm(
@@ -75,25 +75,25 @@ class PGExplainer(FittedMethod):
                 **home.keywords,
             )
             return Attribution(torch.zeros_like(problem.x), explanation.edge_mask)
-        fields = problem.fields
-        ends = fields.n_id[fields.edge_index]
-        explained = problem.nodes[fields.edge_field]
+        graphs = problem.graphs
+        to_indptr = graphs.n_id[graphs.edge_index]
+        explained = problem.nodes[graphs.edge_batch]
         with torch.no_grad():
-            edge_mask = learned.logits(ends, explained).sigmoid()
+            edge_mask = learned.logits(to_indptr, explained).sigmoid()
         return Attribution(torch.zeros_like(problem.x), edge_mask)
 
-    def _train_stock(self, network: Network, units: Tensor, learned: _Learned) -> None:
+    def _train_stock(self, prepared: PreparedModel, units: Tensor, learned: _Learned) -> None:
         """With PyG's own ``train``, on the whole graph."""
         algorithm = learned.algorithm
-        prepared = []
+        steps = []
         for unit in units.split(1):
-            problem = StockProblem(network, unit, network.output[unit].argmax(-1), 1)
-            drawn = _Noise(network, unit, self.seed, self.epochs)
+            problem = StockProblem(prepared, unit, prepared.output[unit].argmax(-1), 1)
+            drawn = _Noise(prepared, unit, self.seed, self.epochs)
             if len(drawn.e_id):  # PyG's loss has the mean over the edges
-                at = problem.edge_rows if network.level == "graph" else drawn.e_id
-                prepared.append((problem, drawn, at))
+                at = problem.edge_rows if prepared.task_level == "graph" else drawn.e_id
+                steps.append((problem, drawn, at))
         for epoch in range(self.epochs):
-            for problem, drawn, at in prepared:
+            for problem, drawn, at in steps:
                 home = problem.home
                 algorithm.uniform = torch.full_like(problem.edge_mask, 0.5)
                 algorithm.uniform[at] = drawn.uniform[epoch]
@@ -108,23 +108,21 @@ class PGExplainer(FittedMethod):
                 )
         algorithm._curr_epoch = self.epochs - 1
 
-    def _train_batched(self, network: Network, units: Tensor, learned: _Learned) -> None:
-        """The same steps, each on the receptive field of its node."""
+    def _train_batched(self, prepared: PreparedModel, units: Tensor, learned: _Learned) -> None:
+        """The same steps, each on the computation graph of its node."""
         algorithm = learned.algorithm
-        prepared = []
+        steps = []
         for unit in units.split(1):
-            target = network.output[unit].argmax(dim=-1)
-            problem = BatchedProblem(network, network.cut(unit), unit, target, self.memory_budget)
-            drawn = _Noise(network, unit, self.seed, self.epochs)
+            target = prepared.output[unit].argmax(dim=-1)
+            problem = BatchedProblem(prepared, prepared.cut(unit), unit, target, self.memory_budget)
+            drawn = _Noise(prepared, unit, self.seed, self.epochs)
             if len(drawn.e_id):
-                prepared.append(
-                    (problem, drawn, torch.searchsorted(drawn.e_id, problem.fields.e_id))
-                )
+                steps.append((problem, drawn, torch.searchsorted(drawn.e_id, problem.graphs.e_id)))
         for epoch in range(self.epochs):
             temperature = algorithm._get_temperature(epoch)
-            for problem, drawn, inside in prepared:
+            for problem, drawn, inside in steps:
                 algorithm.optimizer.zero_grad()
-                logits = learned.logits(network.edge_index[:, drawn.e_id], problem.nodes)
+                logits = learned.logits(prepared.edge_index[:, drawn.e_id], problem.nodes)
                 algorithm.uniform = drawn.uniform[epoch]
                 mask = algorithm._concrete_sample(logits, temperature)
                 output = problem.predict(problem.x[None], mask.sigmoid()[inside][None])[0]
@@ -156,50 +154,50 @@ class _Learned:
     """The network that scores edges, with the embeddings that it looks at.
 
     Args:
-        network: Model and graph; not kept.
+        prepared: Model and graph; not kept.
         epochs: As in :class:`PGExplainer`, and so are ``lr`` and ``seed``.
 
     Attributes:
         algorithm: PyG's explainer.
     """
 
-    def __init__(self, network: Network, epochs: int, lr: float, seed: int) -> None:
-        inputs = network.x, network.edge_index
-        self._embeddings = get_embeddings(network.whole(), *inputs, **network.keywords)[-1]
-        self._level = network.level
+    def __init__(self, prepared: PreparedModel, epochs: int, lr: float, seed: int) -> None:
+        inputs = prepared.x, prepared.edge_index
+        self._embeddings = get_embeddings(prepared.whole(), *inputs, **prepared.keywords)[-1]
+        self._level = prepared.task_level
         width = (2 if self._level == "graph" else 3) * self._embeddings.size(1)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.algorithm = _PyG(epochs=epochs, lr=lr)
-            mlp = nn.Sequential(Linear(width, 64), nn.ReLU(), Linear(64, 1)).to(network.x)
+            mlp = nn.Sequential(Linear(width, 64), nn.ReLU(), Linear(64, 1)).to(prepared.x)
         self.algorithm.mlp = mlp
         self.algorithm.optimizer = torch.optim.Adam(mlp.parameters(), lr=lr)
-        self.algorithm.hops = network.hops
+        self.algorithm.hops = prepared.hops
         self.algorithm.connect(
             ExplainerConfig(explanation_type="phenomenon", edge_mask_type="object"),
             ModelConfig(
                 mode="multiclass_classification",
-                task_level=network.level,
-                return_type=network.return_type,
+                task_level=prepared.task_level,
+                return_type=prepared.return_type,
             ),
         )
 
-    def logits(self, ends: Tensor, explained: Tensor) -> Tensor:
+    def logits(self, to_indptr: Tensor, explained: Tensor) -> Tensor:
         """How much edges [2, e] matter to the ``explained`` nodes, [e] or one, before a sigmoid.
 
         To a graph they matter whichever it is.
         """
         z = self._embeddings
-        parts = [z[ends[0]], z[ends[1]]]
+        parts = [z[to_indptr[0]], z[to_indptr[1]]]
         if self._level == "node":
-            parts.append(z[explained].expand(ends.size(1), -1))
+            parts.append(z[explained].expand(to_indptr.size(1), -1))
         return self.algorithm.mlp(torch.cat(parts, dim=-1)).view(-1)
 
 
 class _Noise:
     """Uniform numbers for the edges that the loss of a training node or graph looks at.
 
-    These are all edges between nodes of the receptive field, also those into its border, which
+    These are all edges between nodes of the computation graph, also those into its border, which
     the prediction does not depend on: PyG counts them in the terms for size and entropy.
 
     Attributes:
@@ -207,13 +205,13 @@ class _Noise:
         uniform: [epochs, e].
     """
 
-    def __init__(self, network: Network, unit: Tensor, seed: int, epochs: int) -> None:
-        inside = torch.zeros(network.num_nodes, dtype=torch.bool, device=unit.device)
-        inside[network.cut(unit).n_id] = True
-        self.e_id = inside[network.edge_index].all(dim=0).nonzero().view(-1)
+    def __init__(self, prepared: PreparedModel, unit: Tensor, seed: int, epochs: int) -> None:
+        inside = torch.zeros(prepared.num_nodes, dtype=torch.bool, device=unit.device)
+        inside[prepared.cut(unit).n_id] = True
+        self.e_id = inside[prepared.edge_index].all(dim=0).nonzero().view(-1)
         (generator,) = generators(seed, unit)
         uniform = generator.random((epochs, len(self.e_id)))
-        self.uniform = torch.from_numpy(uniform).to(network.x)
+        self.uniform = torch.from_numpy(uniform).to(prepared.x)
 
 
 METHOD = PGExplainer

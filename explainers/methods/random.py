@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.base import Attribution, Problem
 from explainers.methods._base import Method
 from explainers.methods._seeded import generators
 
@@ -22,7 +22,7 @@ class Random(Method):
 
     engines: ClassVar[tuple[str, ...]] = ("batched",)
     signed: ClassVar[bool] = False
-    asks_model: ClassVar[bool] = False
+    model_dependent: ClassVar[bool] = False
     deterministic: ClassVar[bool] = False
     citation: ClassVar[str] = "the floor of Amara et al. 2022, arXiv:2206.09677"
 
@@ -34,8 +34,8 @@ class Random(Method):
 
     def attribute(self, problem: Problem) -> Attribution:
         """Scores in [0, 1)."""
-        fields, x = problem.fields, problem.x
-        counts = zip(fields.node_counts, fields.edge_counts, strict=True)
+        graphs, x = problem.graphs, problem.x
+        counts = zip(graphs.node_counts, graphs.edge_counts, strict=True)
         nodes, edges = [], []
         for generator, (n, e) in zip(generators(self.seed, problem.nodes), counts, strict=True):
             nodes.append(torch.from_numpy(generator.random((n, x.size(1)))))

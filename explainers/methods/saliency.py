@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from captum.attr import Saliency as CaptumSaliency
 
-from explainers.engines.analytic import AnalyticProblem
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.analytic.gradients import AnalyticProblem
+from explainers.engines.base import Attribution, Problem
 from explainers.methods._base import Method
 
 
@@ -27,7 +27,7 @@ class Saliency(Method):
     def attribute(self, problem: Problem) -> Attribution:
         """Captum's attributions."""
         if isinstance(problem, AnalyticProblem):
-            sums = problem.path_sums()
+            sums = problem.path_gradients()
             features = problem.feature_scores(
                 sums, lambda gradient, _, out: torch.abs(gradient, out=out)
             )

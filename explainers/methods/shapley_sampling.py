@@ -8,22 +8,22 @@ from typing import ClassVar
 import torch
 from captum.attr import ShapleyValueSampling
 
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.base import Attribution, Problem
 from explainers.engines.stock import StockProblem
-from explainers.methods._players import Game, Players
+from explainers.methods._perturbation import PerturbationMethod, Players
 from explainers.methods._seeded import seeded
 
 
 @dataclass(kw_only=True)
-class ShapleySampling(Game):
+class ShapleySampling(PerturbationMethod):
     """Shapley values of nodes and edges: what each adds as it joins, over random orders.
 
     Castro, Gomez and Tejada 2009, as Captum's ShapleyValueSampling. The players are the
     edges (their messages) and the nodes (all their features), the game the output as the model
     returns it; a node's value is shared equally by its features that are not zero. The values add
     up to F(x) - F(0); explanations have ``convergence_delta``, what is missing. On most
-    engines each order takes one variant of the field for each node and edge, and the cost grows
-    with the square of the field; on ``analytic`` with the field.
+    engines each order takes one variant of the computation graph for each node and edge, and the
+    cost grows with the square of the computation graph; on ``analytic`` with the computation graph.
 
     Args:
         n_samples: Orders, as in Captum; scores of few orders differ from seed to seed.

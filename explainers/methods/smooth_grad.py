@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from captum.attr import Saliency
 
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.base import Attribution, Problem
 from explainers.methods._base import Method
 from explainers.methods._seeded import generators
 
@@ -51,8 +51,8 @@ class SmoothGrad(Method):
 
     def attribute(self, problem: Problem) -> Attribution:
         """The mean gradients."""
-        x, counts = problem.x, problem.fields.node_counts
-        scale = self.noise * problem.network.x.std(dim=0, correction=0)
+        x, counts = problem.x, problem.graphs.node_counts
+        scale = self.noise * problem.prepared.x.std(dim=0, correction=0)
         draws = list(zip(generators(self.seed, problem.nodes), counts, strict=True))
         totals = torch.zeros_like(x), torch.zeros_like(problem.edge_mask)
         for start in range(0, self.n_samples, problem.copies):

@@ -23,10 +23,11 @@ from torch_geometric.data import Data
 from torch_geometric.explain import Explanation
 
 from explainers._discovery import discover, fetch
-from explainers.engines import analytic, batched, stock
-from explainers.engines.network import Network, prepare, to_probabilities
-from explainers.engines.problem import Problem, unit
+from explainers.engines import batched, stock
+from explainers.engines.analytic import gradients as analytic
+from explainers.engines.base import Problem, unit
 from explainers.metrics._case import Bools, Case, Level, levels, ranking, size
+from explainers.prepare.model import PreparedModel, prepare, to_probabilities
 
 __all__ = ["SEMANTICS", "Case", "Level", "available", "evaluate", "levels", "ranking", "size"]
 
@@ -61,7 +62,7 @@ def evaluate(
         data: The graph, or the batch of graphs.
         explanations: Of this library's methods, for this model and graph.
         at: Levels, such as ``"k=10"`` or ``"f=20%"``; None for :func:`levels`. A level selects the
-            edges of the receptive field with the largest absolute scores.
+            edges of the computation graph with the largest absolute scores.
         semantics: ``"mask"`` (a removed edge's messages are zero, degrees stay) or ``"delete"``
             (degrees follow); both unless said otherwise.
         metrics: Names of metric modules; None for all but those that draw further selections.
@@ -70,7 +71,7 @@ def evaluate(
         truth: Which edges of ``data`` are part of a right explanation, bool [E], or None where that
             is not known; metrics that compare with it give no value then.
         engine: ``"analytic"`` (GCNs of one or two layers by their algebra), ``"batched"``
-            (many selections and nodes in one pass over receptive fields), ``"stock"`` (one pass
+            (many selections and nodes in one pass over computation graphs), ``"stock"`` (one pass
             over the whole graph for each), or None for the first that supports the model.
         memory_budget: Bytes that one pass may take, roughly.
 
@@ -107,12 +108,12 @@ def evaluate(
         )
     if engine not in (None, *ENGINES):
         raise ValueError(f"unknown engine {engine!r}; metrics have: {', '.join(ENGINES)}")
-    network = prepare(model, data)
+    prepared = prepare(model, data)
     if not explanations:
         return []
-    nodes = torch.tensor([unit(e) for e in explanations], device=network.x.device)
-    targets = torch.stack([e.target for e in explanations]).to(network.x.device)
-    usable = [name for name, module in ENGINES.items() if module.refusal(network) is None]
+    nodes = torch.tensor([unit(e) for e in explanations], device=prepared.x.device)
+    targets = torch.stack([e.target for e in explanations]).to(prepared.x.device)
+    usable = [name for name, module in ENGINES.items() if module.refusal(prepared) is None]
     if engine is not None and engine not in usable:
         raise ValueError(f"engine {engine!r} does not support the model; use engine='stock'")
     module = ENGINES[engine or usable[0]]
@@ -122,11 +123,11 @@ def evaluate(
     rows: list[Row] = []
     done = 0
     # Without gradients a pass takes about a third of what problems() reckons with.
-    for problem in module.problems(network, nodes, targets, 3 * memory_budget, passes):
-        group = explanations[done : done + len(problem.fields)]
+    for problem in module.problems(prepared, nodes, targets, 3 * memory_budget, passes):
+        group = explanations[done : done + len(problem.graphs)]
         right = None if labels is None else labels[done : done + len(group)]
         done += len(group)
-        cases = list(_cases(network, problem, group, wanted, asked, right, truth))
+        cases = list(_cases(prepared, problem, group, wanted, asked, right, truth))
         for node, case in cases:
             kind = "predictions" if case.semantics else "scores"
             for name, function in functions.items():
@@ -151,7 +152,7 @@ def _rows(
 
 
 def _cases(
-    network: Network,
+    prepared: PreparedModel,
     problem: Problem,
     explanations: Sequence[Explanation],
     wanted: Sequence[Level],
@@ -160,23 +161,23 @@ def _cases(
     truth: Tensor | None,
 ) -> Iterator[tuple[int, Case]]:
     """For each explanation a case without predictions, and one under each semantics."""
-    fields = problem.fields
+    graphs = problem.graphs
     rank, sizes = [], []
-    for explanation, n, e in zip(explanations, fields.node_counts, fields.edge_counts, strict=True):
+    for explanation, n, e in zip(explanations, graphs.node_counts, graphs.edge_counts, strict=True):
         if explanation.n_id.numel() != n or explanation.edge_mask.numel() != e:
             raise ValueError(
-                f"the explanation of {network.level} {unit(explanation)} has "
+                f"the explanation of {prepared.task_level} {unit(explanation)} has "
                 f"{explanation.n_id.numel()} nodes and {explanation.edge_mask.numel()} edges, but "
-                f"its receptive field has {n} and {e}: it is of another model or graph"
+                f"its computation graph has {n} and {e}: it is of another model or graph"
             )
         order = ranking(_numpy(explanation.edge_mask))
         rank.append(np.empty_like(order))
         rank[-1][order] = np.arange(e)
         sizes.append([size(level, e) for level in wanted])
     counts = np.array(sizes)  # [R, K]
-    device = network.x.device
+    device = prepared.x.device
     ranks = torch.from_numpy(np.concatenate(rank)).to(device)
-    per_edge = torch.from_numpy(counts.T.copy()).to(device)[:, fields.edge_field]
+    per_edge = torch.from_numpy(counts.T.copy()).to(device)[:, graphs.edge_batch]
     selected = ranks < per_edge  # [K, e]
 
     predicted = {
@@ -189,7 +190,7 @@ def _cases(
     # Only a method that says how far it is from adding up claims that it does.
     claims = ["convergence_delta" in explanation for explanation in explanations]
     change = _numpy(problem.change()) if any(claims) else []
-    full = _numpy(network.probabilities[problem.nodes])
+    full = _numpy(prepared.probabilities[problem.nodes])
     nothing = np.empty((0, full.shape[1]))
     for r, explanation in enumerate(explanations):
         true = None
@@ -223,14 +224,14 @@ def _drawn(
     draw: Callable[[Case, np.random.Generator], Bools],
 ) -> Iterator[tuple[int, Case]]:
     """The cases with predictions, each with those for what ``draw`` draws."""
-    whole = problem.network.output[problem.nodes]
+    whole = problem.prepared.output[problem.nodes]
     for semantics in dict.fromkeys(case.semantics for _, case in cases if case.semantics):
         group = [(node, case) for node, case in cases if case.semantics == semantics]
         # The same draws whatever the method: its scores are compared with others' on the same.
         kept = [draw(case, np.random.default_rng([_SEED, node])) for node, case in group]
         together = torch.from_numpy(np.concatenate(kept, axis=1)).to(whole.device)
         outputs = _outputs(problem, together, semantics, alone=False)
-        answers = _numpy(to_probabilities(outputs, problem.network.return_type))
+        answers = _numpy(to_probabilities(outputs, problem.prepared.return_type))
         changes = _numpy(whole - outputs)
         for r, (node, case) in enumerate(group):
             change = changes[:, r, case.target]
@@ -244,7 +245,7 @@ def _module(function: Callable[..., Any]) -> Any:
 def _predictions(problem: Problem, kept: Tensor, semantics: str, *, alone: bool) -> Tensor:
     """Probabilities [K, R, C] of the nodes, given the edges ``kept`` [K, e] of their fields."""
     outputs = _outputs(problem, kept, semantics, alone=alone)
-    return to_probabilities(outputs, problem.network.return_type)
+    return to_probabilities(outputs, problem.prepared.return_type)
 
 
 @torch.no_grad()

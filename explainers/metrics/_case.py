@@ -23,12 +23,12 @@ _PERCENT = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 class Case:
     """One explained node (or graph), as the metrics see it.
 
-    ``G`` is the whole graph, ``E`` the receptive field's edges, ``S`` the edges that a level
+    ``G`` is the whole graph, ``E`` the computation graph's edges, ``S`` the edges that a level
     selects: the first ``sizes[i]`` of ``ranking(scores)``. ``G - S`` is the graph without them, and
     ``S`` the graph with them alone; nodes and features stay.
 
     Attributes:
-        scores: [e] Signed attributions of the receptive field's edges.
+        scores: [e] Signed attributions of the computation graph's edges.
         node_scores: [n, F] Signed attributions of the nodes' features; [n, 0] where the method has
             none.
         target: The explained class.
@@ -45,10 +45,10 @@ class Case:
             ``without`` and ``only`` mean nothing then.
         output_change: ``F(input) - F(baseline)`` of the explained class as the model returns it, or
             None where the method does not claim that its attributions add up to it.
-        edge_index: [2, e] The edges' ends, as positions among the field's nodes.
+        edge_index: [2, e] The edges' ends, as positions among the computation graph's nodes.
         truth: [e] Whether a right explanation has the edge; None where that is not known.
         kept: [M, e] The edges that the metric's ``draw`` keeps; None for a metric without.
-        drawn: [M, C] Probabilities given these edges; those beyond the field stay.
+        drawn: [M, C] Probabilities given these edges; those beyond the computation graph stay.
         changes: [M] F(G) less the model's output given these edges, of the explained class.
     """
 

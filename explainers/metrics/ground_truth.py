@@ -10,13 +10,13 @@ NEEDS = "scores"
 
 
 def ground_truth(case: Case) -> dict[str, float | Floats]:
-    """How well the absolute scores separate the right edges T from the others of the field.
+    """How well the absolute scores separate the right edges T from the others.
 
     ``auroc``: the probability that a right edge has a higher score than another one, half of it for
     equal scores. Range: [0, 1], 0.5 for scores that say nothing.
 
     ``auroc_undirected``: the same over undirected edges, whose score is the sum over the directions
-    that the field has, and which are right if a direction is.
+    that the computation graph has, and which are right if a direction is.
 
     ``average_precision``: ``sum_n (R_n - R_{n-1}) P_n`` over the thresholds, equal scores together.
     Range: (0, 1]; scores that say nothing have about ``|T| / |E|``.
@@ -27,8 +27,8 @@ def ground_truth(case: Case) -> dict[str, float | Floats]:
     ``recall`` and ``jaccard``: of the edges S that a level selects, ``|S & T| / |T|`` and
     ``|S & T| / |S | T|``, the graph explanation accuracy GEA. Range: [0, 1].
 
-    Direction: higher is better, for all. Where T is empty or has all edges of the field, there is
-    nothing to separate, and no value.
+    Direction: higher is better, for all. Where T is empty or has all edges of the computation
+    graph, there is nothing to separate, and no value.
 
     Source: AUROC: Ying et al., "GNNExplainer", arXiv:1903.03894; Luo et al., arXiv:2011.04573.
     GEA: Agarwal et al., "Evaluating Explainability for Graph Neural Networks", arXiv:2208.09339.

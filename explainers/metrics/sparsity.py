@@ -1,4 +1,4 @@
-"""Sparsity: the share of the receptive field that a selection leaves out."""
+"""Sparsity: the share of the computation graph that a selection leaves out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def sparsity(case: Case) -> dict[str, Floats]:
 
     Source: Yuan et al., "Explainability in Graph Neural Networks: A Taxonomic Survey",
     arXiv:2012.15445, section on evaluation metrics, Sparsity. There E is the whole input graph;
-    here it is the receptive field, since no other edge can matter to the prediction.
+    here it is the computation graph, since no other edge can matter to the prediction.
 
     Args:
         case: Predictions are not needed.

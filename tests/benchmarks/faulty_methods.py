@@ -17,7 +17,7 @@ import psutil
 import torch
 from torch_geometric.explain import Explanation
 
-from explainers.engines.problem import Attribution, Problem
+from explainers.engines.base import Attribution, Problem
 from explainers.methods._base import Method
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.harness.cells import load_all, spread
+from benchmarks.store.cell import load_all, spread
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,7 +17,7 @@ import torch
 import benchmarks.tasks
 import explainers
 import explainers.metrics
-from benchmarks.harness.cells import load_all, spread
+from benchmarks.store.cell import load_all, spread
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the supervisor needs a POSIX system")
@@ -214,7 +214,7 @@ def _wait(condition, seconds=60):
 
 
 def test_the_model_is_put_back(monkeypatch):
-    from benchmarks.harness.validate import Invalid, unchanged
+    from benchmarks.harness.guards import Invalid, unchanged
 
     task = benchmarks.tasks.load("karate")
     before = task.model(task.data.x, task.data.edge_index)
@@ -232,7 +232,7 @@ def test_the_model_is_put_back(monkeypatch):
         model.extra = torch.nn.Parameter(torch.ones(1))
 
     def leak_private(model):
-        from explainers.engines.network import prepare
+        from explainers.prepare.model import prepare
 
         prepare(model, task.data).layers[0].register_forward_hook(lambda *_: _[-1] * 2)
 

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.harness.plan import PROFILES, make_plan
+from benchmarks.harness.options import PROFILES, make_plan
 from benchmarks.tasks import _training, karate, twitch_en
 from benchmarks.tasks._models import GNN
 

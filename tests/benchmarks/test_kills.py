@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness.cells import Cell, load_all, spread, write
+from benchmarks.store.cell import Cell, load_all, spread, write
 
 ROOT = Path(__file__).parents[2]
 KILLS = 20
@@ -20,7 +20,7 @@ import json, os, random, signal, sys, time
 from pathlib import Path
 import captum.attr, pandas, pytest, torch, torch_geometric.explain
 import benchmarks.report, benchmarks.tasks, explainers, explainers.metrics
-from benchmarks.harness.cells import load_all
+from benchmarks.store.cell import load_all
 
 top, kills = Path(sys.argv[1]), int(sys.argv[2])
 output = os.dup(1)

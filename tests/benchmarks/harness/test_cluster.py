@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from benchmarks.harness import cluster
-from benchmarks.harness.cells import load_all, spread
+from benchmarks.store.cell import load_all, spread
 
 ROOT = Path(__file__).parents[3]
 METHODS = ("random", "degree", "saliency")
@@ -147,7 +147,7 @@ def test_bad_options(tmp_path, arguments, message):
 
 
 def test_without_ray(monkeypatch):
-    from benchmarks.harness import plan
+    from benchmarks.harness import options as plan
 
     monkeypatch.setattr(plan.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"Ray is not installed; install the extra: pip install"):

@@ -17,7 +17,7 @@ from benchmarks.harness.lock import locked
 from benchmarks.harness.measure import timer as clock
 
 MODULE = """
-from benchmarks.harness.plan import parametrize, plan_of
+from benchmarks.harness.options import parametrize, plan_of
 
 seen = []
 

@@ -12,9 +12,9 @@ from torch_geometric.nn import GCNConv
 import benchmarks.tasks
 import explainers
 from benchmarks.harness import environment
-from benchmarks.harness.cells import load_all
-from benchmarks.harness.plan import Plan
+from benchmarks.harness.options import Plan
 from benchmarks.harness.run import Run, default_folder
+from benchmarks.store.cell import load_all
 from explainers.engines.batched import BatchedProblem
 
 PLAN = Plan("quick", (), ("random",), "cpu", nodes=2, seeds=1, repeats=1)

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.harness.cells import Cell, write
-from benchmarks.report.frames import load
-from benchmarks.report.sections import split
+from benchmarks.report.data.frames import load
+from benchmarks.report.data.section import split
+from benchmarks.store.cell import Cell, write
 
 LEVELS = [f"k={k}" for k in (1, 2, 5, 10, 20, 50)]
 LEVELS += [f"f={f}%" for f in (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)]

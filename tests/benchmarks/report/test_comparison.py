@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import benchmarks.__main__ as command_line
-from benchmarks.harness.cells import Cell, load_all, spread, write
-from benchmarks.report.comparison import compare
+from benchmarks.report.data.comparison import compare
+from benchmarks.store.cell import Cell, load_all, spread, write
 
 RECORDED = Path(__file__).parent / "recorded"
 LIMIT = 0.1

@@ -12,10 +12,13 @@ import pandas as pd
 import pytest
 
 import benchmarks.report
-from benchmarks.report import blocks, content, figures, html, markdown, steps
-from benchmarks.report.frames import load
-from benchmarks.report.sections import split
-from benchmarks.report.statistics import Estimate
+from benchmarks.report import outline as content
+from benchmarks.report.data import steps
+from benchmarks.report.data.frames import load
+from benchmarks.report.data.section import split
+from benchmarks.report.figures import draw as figures
+from benchmarks.report.render import blocks, html, markdown
+from benchmarks.report.stats.estimates import Estimate
 
 ROOT = Path(__file__).parents[3]
 EVIL = "<script>alert(1)</script>"

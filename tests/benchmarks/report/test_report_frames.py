@@ -5,9 +5,9 @@ import json
 import pandas as pd
 import pytest
 
-from benchmarks.harness.cells import Cell
-from benchmarks.report.frames import QUALITY, RUNTIME, load, natural, quality_frame
-from benchmarks.report.sections import split
+from benchmarks.report.data.frames import QUALITY, RUNTIME, load, natural, quality_frame
+from benchmarks.report.data.section import split
+from benchmarks.store.cell import Cell
 
 
 def test_columns_are_the_published_ones(folder):

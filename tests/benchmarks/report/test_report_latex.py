@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import benchmarks.report
-from benchmarks.report import latex
+from benchmarks.report.render import latex
 
 EVIL = r"\input{/etc/passwd} & 50% $x_1^2$ #1 ~ {a} <b> ↑ →"
 

@@ -5,16 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.report import figures
-from benchmarks.report.agreement import agreement, matrix
-from benchmarks.report.axioms import axioms
-from benchmarks.report.blocks import Heading, Picture, Table, Text
-from benchmarks.report.frames import load
-from benchmarks.report.ground_truth import ground_truth
-from benchmarks.report.methods import methods
-from benchmarks.report.quality import quality
-from benchmarks.report.ranks import overview, ranks
-from benchmarks.report.sections import split
+from benchmarks.report.data.frames import load
+from benchmarks.report.data.section import split
+from benchmarks.report.figures import draw as figures
+from benchmarks.report.render.blocks import Heading, Picture, Table, Text
+from benchmarks.report.sections.agreement import agreement, matrix
+from benchmarks.report.sections.axioms import axioms
+from benchmarks.report.sections.ground_truth import ground_truth
+from benchmarks.report.sections.methods import methods
+from benchmarks.report.sections.quality import quality
+from benchmarks.report.sections.ranks import overview, ranks
 
 
 def section(folder):
@@ -170,15 +170,15 @@ def test_methods_are_as_they_describe_themselves(folder):
     manifest = json.loads((folder.path / "manifest.json").read_text())
     described = {
         "name": "pg",
-        "gives": ["edges"],
+        "granularity": ["edges"],
         "engines": ["batched"],
         "signed": False,
         "needs_fit": True,
         "deterministic": False,
-        "asks_target": False,
+        "target_dependent": False,
         "citation": "Luo",
     }
-    floor = {"name": "degree", "asks_model": False, "signed": True, "gives": ["edges", "nodes"]}
+    floor = {"name": "degree", "model_dependent": False, "signed": True, "granularity": ["edges", "nodes"]}
     folder.manifest(**manifest, methods=[described, floor])
     _, table = methods(load(folder.path))
     assert texts(table) == [

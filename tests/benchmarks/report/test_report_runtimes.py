@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.report import runtimes
+from benchmarks.report.data import runtimes
 
 
 def timed(folder, settings, seconds, **row):

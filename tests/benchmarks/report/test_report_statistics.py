@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.report.statistics import (
+from benchmarks.report.stats.estimates import (
     Ranks,
     against_floor,
     compare,

@@ -1,6 +1,6 @@
 """The sweep over steps and batch sizes, on cells whose answers are known."""
 
-from benchmarks.report import steps
+from benchmarks.report.data import steps
 
 
 def swept(folder, settings, steps, batch, seconds, error, **cell):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.report import tables
+from benchmarks.report.data import quality as tables
 
 
 def test_models_are_averaged_within_a_node(folder, settings, section):

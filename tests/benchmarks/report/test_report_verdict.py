@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from benchmarks.report.blocks import Items, Table
-from benchmarks.report.duels import duels
-from benchmarks.report.frames import load
-from benchmarks.report.sections import split
-from benchmarks.report.verdict import verdict
+from benchmarks.report.data.frames import load
+from benchmarks.report.data.section import split
+from benchmarks.report.render.blocks import Items, Table
+from benchmarks.report.sections.verdict import verdict
+from benchmarks.report.stats.pairwise import duels
 
 BASE = np.linspace(0.1, 0.5, 12)
 
@@ -82,7 +82,7 @@ def test_against_the_best_the_verdict_says_what_the_table_says(folder):
     for i in range(6):
         folder.quality(f"m{i}", BASE - 0.01 * i + rng.normal(0, 0.01, 12))
     (section,) = split(load(folder.path))
-    from benchmarks.report import tables
+    from benchmarks.report.data import quality as tables
 
     standings = tables.compare(section, "fidelity+_prob", "k=10", "mask")
     best = next(name for name, one in standings.items() if one.mark == "best")

@@ -14,7 +14,7 @@ from torch_geometric.datasets import BA2MotifDataset, TUDataset
 
 from benchmarks import tasks
 from benchmarks.tasks import Unavailable, mutagenicity
-from benchmarks.tasks import _data as task_data
+from benchmarks.tasks import _source as task_data
 
 # Taken before a test changes the environment.
 REAL = Path(

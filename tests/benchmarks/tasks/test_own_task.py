@@ -12,8 +12,8 @@ from torch_geometric.nn import GCN
 
 import benchmarks.__main__ as command_line
 import benchmarks.tasks
-from benchmarks.harness.plan import make_plan
-from benchmarks.tasks import _own
+from benchmarks.harness.options import make_plan
+from benchmarks.tasks import _user_task as _own
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "own-model.md").read_text()

@@ -16,7 +16,7 @@ from torch_geometric.datasets import Planetoid, Twitch
 
 from benchmarks import tasks
 from benchmarks.tasks import Unavailable, _planetoid, ba_shapes, twitch_en, twitch_sim
-from benchmarks.tasks import _data as task_data
+from benchmarks.tasks import _source as task_data
 
 Arrays = dict[str, np.ndarray]
 
@@ -377,7 +377,7 @@ def test_twitch_sim_is_like_twitch_en() -> None:
     assert float(same) == pytest.approx(19_640 / 35_324, abs=1e-4)
 
     # Twitch EN: largest degree 720, sum of squared degrees 4,208,818 (this is what decides the
-    # size of the receptive fields), median 5, quantiles 90 % 21, 99 % 80, none isolated.
+    # size of the computation graphs), median 5, quantiles 90 % 21, 99 % 80, none isolated.
     degree = torch.bincount(target, minlength=7126).double()
     assert 650 <= int(degree.max()) <= 800
     assert float((degree**2).sum()) == pytest.approx(4_208_818, rel=0.03)

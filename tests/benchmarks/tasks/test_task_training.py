@@ -15,8 +15,8 @@ from torch_geometric.nn import GATConv, GCNConv, GINConv, SAGEConv
 
 from benchmarks import tasks
 from benchmarks.tasks import Recipe, _training, karate, twitch_en
-from benchmarks.tasks._data import file_sha256, tensors_sha256
 from benchmarks.tasks._models import GNN, LAYERS, ConcatGNN, GraphGNN
+from benchmarks.tasks._source import file_sha256, tensors_sha256
 
 RECIPE = Recipe(hidden=(8, 4), epochs=5, lr=0.01, weight_decay=5e-4, dropout=0.5, source="here")
 # Taken before a test changes the environment.

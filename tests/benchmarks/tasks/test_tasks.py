@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 
 from benchmarks import tasks
 from benchmarks.tasks import Dataset, Definition, Recipe, Task, Unavailable
-from benchmarks.tasks import _data as task_data
+from benchmarks.tasks import _source as task_data
 
 RECIPE = Recipe(hidden=(4,), epochs=3, lr=0.01, weight_decay=0.0, dropout=0.5, source="this test")
 

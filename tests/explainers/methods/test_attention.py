@@ -44,8 +44,8 @@ def test_shares_of_what_a_node_hears(engine, loops):
     (explanation,) = explainers.load("attention", engine=engine).explain(model, data, 0)
     layer = model.layers[0]
     with torch.no_grad():
-        _, (ends, alpha) = layer(data.x, data.edge_index, return_attention_weights=True)
-    own = alpha[(ends[0] == 0) & (ends[1] == 0)]
+        _, (to_indptr, alpha) = layer(data.x, data.edge_index, return_attention_weights=True)
+    own = alpha[(to_indptr[0] == 0) & (to_indptr[1] == 0)]
     assert float(explanation.edge_mask.sum() + own.sum()) == pytest.approx(1)
 
 

@@ -74,13 +74,13 @@ def test_explanations_have_what_is_promised(name, graph, model):
             assert "index" not in explanation
         else:
             assert int(explanation.n_id[explanation.index]) == node
-        ends = explanation.n_id[explanation.edge_index]
-        assert torch.equal(ends, graph.edge_index[:, explanation.e_id])
+        to_indptr = explanation.n_id[explanation.edge_index]
+        assert torch.equal(to_indptr, graph.edge_index[:, explanation.e_id])
         assert int(explanation.target) == int(output[node].argmax())
         torch.testing.assert_close(explanation.prediction, output[node])
         if not method.signed:
             assert (explanation.edge_mask >= 0).all()
-        if set(method.gives) == {"edges"}:
+        if set(method.granularity) == {"edges"}:
             assert not explanation.node_mask.any()
     assert len(explanations[2].n_id) == 1
     assert len(explanations[2].e_id) == 0
@@ -97,7 +97,7 @@ def test_it_says_what_it_is(name):
     assert "engine" not in method.options
     assert isinstance(method.signed, bool)
     assert explainers.load(name, **method.options).options == method.options
-    assert set(method.gives) in ({"edges"}, {"edges", "features"}, {"edges", "nodes"})
+    assert set(method.granularity) in ({"edges"}, {"edges", "features"}, {"edges", "nodes"})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -169,9 +169,9 @@ def test_on_the_device(name, device):
     assert explanation.node_mask.dtype == torch.float32
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if explainers.load(n).asks_model])
+@pytest.mark.parametrize("name", [n for n in NAMES if explainers.load(n).model_dependent])
 def test_the_target_is_explained(name, graph, model):
-    asks = explainers.load(name).asks_target
+    asks = explainers.load(name).target_dependent
     (default,) = load(name).explain(model, graph, 0)
     (same,) = load(name).explain(model, graph, 0, target=[int(default.target)])
     (other,) = load(name).explain(model, graph, 0, target=[(int(default.target) + 1) % 3])

@@ -8,8 +8,8 @@ from torch_geometric.explain.config import MaskType
 
 import explainers
 from explainers.engines import batched, stock
-from explainers.engines.network import prepare
 from explainers.methods.gnn_explainer import initial_masks
+from explainers.prepare.model import prepare
 
 from ..conftest import random_batch, random_graph, random_graph_model, random_model
 
@@ -36,7 +36,7 @@ def test_equal_to_pygs_from_the_same_start(engine, output):
     for node, explanation in zip(nodes, ours, strict=True):
         (problem,) = stock.problems(network, node.view(1), node.view(1) * 0, 1)
         node_mask, edge_mask = torch.randn(12, 5).double(), torch.randn(data.num_edges).double()
-        fields = problem.fields
+        fields = problem.graphs
         node_mask[fields.n_id], edge_mask[fields.e_id] = initial_masks(problem, seed=3)
         kinds = {"log_softmax": "log_probs", "softmax": "probs", "none": "raw"}
         explainer = Explainer(

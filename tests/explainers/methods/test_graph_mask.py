@@ -9,7 +9,6 @@ from torch_geometric.utils import k_hop_subgraph
 
 import explainers
 from explainers.engines import batched
-from explainers.engines.network import message_passing, prepare
 from explainers.methods.graph_mask import (
     OPEN,
     _Replacement,
@@ -18,6 +17,7 @@ from explainers.methods.graph_mask import (
     open_probability,
     record,
 )
+from explainers.prepare.model import message_passing, prepare
 
 from ..conftest import CONVS, Stack, random_graph, random_model
 
@@ -63,11 +63,11 @@ def test_messages_are_those_of_the_whole_graph(conv):
     for node in (0, 3, 8):
         problem = problem_of(model, data, node)
         for layer, sent in enumerate(record(problem)):
-            edges = problem.fields.e_id[sent.at]
+            edges = problem.graphs.e_id[sent.at]
             torch.testing.assert_close(sent.parts[1], seen[layer][edges].detach().flatten(1))
             near = k_hop_subgraph(node, 2 - layer, data.edge_index, num_nodes=30)[0]
             assert torch.equal(edges, torch.isin(data.edge_index[1], near).nonzero().view(-1))
-            reached.add(len(edges) < len(problem.fields.e_id))
+            reached.add(len(edges) < len(problem.graphs.e_id))
     assert reached == {True, False}
 
 
@@ -80,7 +80,7 @@ def test_a_closed_gate_puts_the_baseline_in_place(closed):
     gate = torch.ones(3).double()
     gate[closed] = 0
     replaced = [_Replacement(torch.arange(3), gate, baseline)]
-    with intercepted(problem.network.layers, replaced), torch.no_grad():
+    with intercepted(problem.prepared.layers, replaced), torch.no_grad():
         output = problem.predict(problem.x[None], problem.edge_mask[None])[0, 0]
         kept = data.x[[v for v in (1, 2, 3) if v - 1 not in closed]].sum(dim=0)
         layer = model.layers[0]

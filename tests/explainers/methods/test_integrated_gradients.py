@@ -85,13 +85,13 @@ def test_batch_size_changes_nothing_but_the_passes(size, graph, model, monkeypat
     predict = BatchedProblem.predict
 
     def spy(self, x, edge_mask):
-        sizes.append(len(x) * len(self.fields))
+        sizes.append(len(x) * len(self.graphs))
         return predict(self, x, edge_mask)
 
     monkeypatch.setattr(BatchedProblem, "predict", spy)
     nodes = [0, 1, 2]
     ours = method.explain(model, graph, nodes)
-    # Never more copies of a field in one pass than asked for.
+    # Never more copies of a computation graph in one pass than asked for.
     assert max(sizes) <= max(size, 3)
     assert min(size, 21) - 7 < max(sizes)
     for one, other in zip(ours, expected.explain(model, graph, nodes), strict=True):

@@ -21,8 +21,8 @@ def test_equal_to_networkx(damping):
     for explanation in method.explain(random_model(2), data, [0, 5, 11]):
         expected = ranks[explanation.n_id]
         torch.testing.assert_close(explanation.node_mask, expected[:, None].expand(-1, 5))
-        ends = expected[explanation.edge_index]
-        torch.testing.assert_close(explanation.edge_mask, ends.sum(dim=0) / 2)
+        to_indptr = expected[explanation.edge_index]
+        torch.testing.assert_close(explanation.edge_mask, to_indptr.sum(dim=0) / 2)
 
 
 def test_each_damping_has_ranks_of_its_own(graph, model):

@@ -9,8 +9,8 @@ from torch_geometric.explain import Explainer
 from torch_geometric.explain import PGExplainer as PyGPGExplainer
 
 import explainers
-from explainers.engines.network import prepare
 from explainers.methods.pg_explainer import _Learned, _Noise
+from explainers.prepare.model import prepare
 
 from ..conftest import (
     Stack,

@@ -120,7 +120,8 @@ def test_fidelity_by_hand(semantics, engine, graph, model):
 def test_whole_selection_and_no_edges(graph, model):
     values, _ = evaluated(model, graph)
     for node in (0, 4):
-        # Deleted, also the edges beyond the field are gone, which counted in its border's degrees.
+        # Deleted, also the edges beyond the computation graph are gone, which counted in its
+        # border's degrees.
         assert values[node, "fidelity-_prob", "f=100%", "mask"] == pytest.approx(0)
         assert values[node, "sparsity", "f=100%", ""] == 0
     alone = values[11]  # an isolated node: there is nothing to select

@@ -1,0 +1,1 @@
+"""Measures that need more than one explanation: agreement, equivalent networks."""

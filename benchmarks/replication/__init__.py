@@ -1,0 +1,1 @@
+"""Published results, and the protocols by which others measured them."""

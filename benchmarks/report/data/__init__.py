@@ -1,0 +1,1 @@
+"""Cells to tidy frames, and frames to tables of numbers."""

@@ -1,0 +1,187 @@
+"""Cells to two tidy frames, one observation a row: ``quality.csv`` and ``runtime.csv``."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from benchmarks.store.cell import Cell, load_all
+
+_CONFIG = ("task", "model", "model_seed", "method", "engine", "options", "device")
+QUALITY = (
+    "benchmark",
+    *_CONFIG,
+    *("node", "metric", "level", "semantics", "other", "value", "status", "message"),
+)
+RUNTIME = (
+    "benchmark",
+    *_CONFIG,
+    *("n_steps", "internal_batch_size", "repeat", "node", "nodes", "seconds", "peak_bytes"),
+    *("varied", "at", "status", "message"),
+)
+_WHOLE = ("model_seed", "n_steps", "internal_batch_size", "repeat", "node", "nodes", "peak_bytes")
+_REAL = ("value", "seconds", "at")
+# Rows that agree in all else keep the order in which they were measured.
+_MEASURED = ("value", "seconds", "peak_bytes", "status", "message")
+
+
+# What a method says of itself in the manifests of older runs.
+_METHOD_ALIASES = {
+    "gives": "granularity",
+    "asks_model": "model_dependent",
+    "asks_target": "target_dependent",
+}
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a results folder holds.
+
+    Attributes:
+        manifest: The content of ``manifest.json``; empty if there is none that can be read.
+        quality: The columns ``QUALITY``.
+        runtime: The columns ``RUNTIME``. A cell that failed and whose rows do not say so, for
+            example because it has none, is a row here, whatever its benchmark.
+        problems: One sentence for each file that could not be read.
+        split: In how many cells of a method a batch was split for lack of memory.
+    """
+
+    manifest: dict[str, Any]
+    quality: pd.DataFrame
+    runtime: pd.DataFrame
+    problems: list[str]
+    split: Counter[str]
+
+
+def load(folder: Path) -> Results:
+    """Reads ``folder/cells`` and ``folder/manifest.json``; nothing is changed."""
+    cells, problems = load_all(folder / "cells")
+    manifest: dict[str, Any] = {}
+    try:
+        content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError(f"it holds a {type(content).__name__}")
+        manifest = content
+        for entry in manifest.get("methods") or ():
+            for old, new in _METHOD_ALIASES.items():
+                if old in entry:
+                    entry.setdefault(new, entry.pop(old))
+    except (OSError, ValueError) as error:
+        reason = "there is none" if isinstance(error, FileNotFoundError) else str(error)
+        problems.append(f"manifest.json could not be read: {reason}")
+    split = Counter(str(cell.config.get("method", "")) for cell in cells if cell.splits)
+    return Results(manifest, quality_frame(cells), runtime_frame(cells), problems, split)
+
+
+def quality_frame(cells: list[Cell]) -> pd.DataFrame:
+    """One row for each value of a metric."""
+    return _frame([_row(cell, row) for cell in cells for row in cell.quality], QUALITY)
+
+
+def runtime_frame(cells: list[Cell]) -> pd.DataFrame:
+    """One row for each timing, and one for each cell that failed without a row that says so."""
+    rows = []
+    for cell in cells:
+        rows += [_row(cell, row) for row in cell.runtime]
+        told = {row.get("status", cell.status) for row in [*cell.runtime, *cell.quality]}
+        if cell.status != "ok" and cell.status not in told:
+            rows.append(_row(cell, {}))
+    return _frame(rows, RUNTIME)
+
+
+def steps_and_batch(options: Mapping[str, Any]) -> tuple[Any, Any]:
+    """``n_steps`` and ``internal_batch_size`` of a configuration, None where it has none.
+
+    A batch size of ``"all"`` is the number of steps.
+    """
+    steps, batch = options.get("n_steps"), options.get("internal_batch_size")
+    return steps, steps if batch == "all" else batch
+
+
+@functools.cache
+def natural(text: str) -> tuple[Any, ...]:
+    """Sort key that takes the numbers in a text as numbers: ``f=5%`` comes before ``f=10%``."""
+    parts = enumerate(re.split(r"(\d+)", text))
+    return tuple(int(part) if position % 2 else part for position, part in parts)
+
+
+def _row(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
+    config = cell.config
+    options = config.get("options") or {}
+    steps, batch = steps_and_batch(options)
+    status = row.get("status") or cell.status
+    message = row.get("message") or ("" if status == "ok" else cell.message)
+    return {
+        **row,
+        "benchmark": cell.benchmark,
+        **{name: config.get(name) for name in _CONFIG},
+        "model": config.get("model", "gcn"),  # cells from when there was no other
+        "options": json.dumps(options, sort_keys=True, ensure_ascii=False),
+        "n_steps": steps,
+        "internal_batch_size": batch,
+        "status": status,
+        "message": message,
+    }
+
+
+def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
+    """The rows in order; one whose ``value`` is a list stands for as many, see ``cells.join``."""
+    # A published run has millions of values: little here is done for each of them in Python.
+    lengths = [len(row["value"]) if isinstance(row.get("value"), list) else 1 for row in rows]
+    positions = np.repeat(np.arange(len(rows)), lengths)
+    data: dict[str, pd.Series] = {}
+    keys = []
+    for name in columns:
+        entries = [row.get(name) for row in rows]
+        if any(isinstance(entry, list) for entry in entries):
+            many = zip(entries, lengths, strict=True)
+            flat = (item if isinstance(item, list) else [item] * count for item, count in many)
+            codes, distinct = _factors(itertools.chain.from_iterable(flat))
+        else:
+            codes, distinct = _factors(entries)
+            codes = codes[positions]
+        if name not in _MEASURED:
+            ranked = sorted(range(len(distinct)), key=lambda code: _sort_key(distinct[code]))
+            places = np.empty(len(distinct), dtype=np.int64)
+            places[ranked] = np.arange(len(distinct))
+            keys.append(places[codes])
+        if name in _WHOLE or name in _REAL:
+            numbers = pd.to_numeric(pd.Series(distinct, dtype=object), errors="coerce")
+            numbers = numbers.astype("float64")
+            column: pd.Series = numbers.round().astype("Int64") if name in _WHOLE else numbers
+        else:
+            column = pd.Series([_text(value) for value in distinct], dtype=object)
+        data[name] = column.take(codes)
+    order = np.lexsort(keys[::-1])
+    ordered = {name: column.take(order).reset_index(drop=True) for name, column in data.items()}
+    return pd.DataFrame(ordered, columns=list(columns))
+
+
+def _factors(entries: Iterable[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
+    """The different ones among ``entries``, and the position there of each."""
+    places: dict[Any, int] = {}
+    codes = [places.setdefault(entry, len(places)) for entry in entries]
+    return np.array(codes, dtype=np.int64), list(places)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _sort_key(value: Any) -> tuple[int, float, tuple[Any, ...]]:
+    if value is None:
+        return (0, 0.0, ())
+    if isinstance(value, (int, float)):
+        return (1, float(value), ())
+    return (2, 0.0, natural(str(value)))

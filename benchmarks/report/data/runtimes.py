@@ -1,0 +1,279 @@
+"""Frames to tables of numbers: what the methods cost, on which engine, and at what size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.report.data.frames import natural
+from benchmarks.report.data.quality import HEADLINE_LEVEL, compare
+from benchmarks.report.data.section import PREFERRED, STOCK, Section
+from benchmarks.report.stats import estimates as statistics
+from benchmarks.report.stats.estimates import Estimate
+
+FIT = "fit"  # the cost of training an explainer; no part of the cost of one explanation
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one explanation costs with one method and engine.
+
+    Attributes:
+        method: The method.
+        label: The method, with the options that tell its variants apart.
+        engine: Its engine.
+        seconds: Median over the nodes.
+        peak_bytes: Median over the nodes, or None where it was not measured.
+        nodes: Nodes that were timed.
+        speedup: Time of the reference over this one's, paired; None where nothing pairs.
+    """
+
+    method: str
+    label: str
+    engine: str
+    seconds: float
+    peak_bytes: float | None
+    nodes: int
+    speedup: Estimate | None
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """Quality against cost of one method and engine.
+
+    Attributes:
+        label: The method.
+        engine: The engine.
+        seconds: Median time of one explanation.
+        fidelity: Fidelity+ by probability at ten edges, masked.
+        front: Whether no other is both at least as good and at least as fast (the Pareto front).
+    """
+
+    label: str
+    engine: str
+    seconds: float
+    fidelity: Estimate
+    front: bool
+
+
+@dataclass(frozen=True)
+class EngineRatio:
+    """How much faster than stock an engine explains the same nodes.
+
+    Attributes:
+        label: The method.
+        engine: The engine.
+        at_once: Nodes explained by one call.
+        ratio: Stock's time over this engine's, both for one node; geometric mean.
+        median: The median of the same ratios.
+        error: Largest difference to stock over the nodes, or None where it was not measured.
+        over_limit: Median of the time over the least that the machine needs, or None.
+    """
+
+    label: str
+    engine: str
+    at_once: int
+    ratio: Estimate
+    median: float
+    error: float | None
+    over_limit: float | None
+
+
+def node_seconds(section: Section) -> pd.DataFrame:
+    """Seconds of one explanation: method, engine, node, seconds; the median over its rounds."""
+    rows = _explanations(section).drop(columns=["method", "node"])
+    rows = rows.rename(columns={"label": "method", "unit": "node"})
+    keys = ["method", "engine", "node"]
+    return rows.groupby(keys, sort=True)["per_node"].median().rename("seconds").reset_index()
+
+
+def reference(section: Section) -> tuple[str, str] | None:
+    """Method and engine that the times are compared with; None if nothing was timed.
+
+    Integrated gradients on the stock engine; without it the first method by name, on its stock
+    engine where it has one.
+    """
+    rows = _explanations(section)[["method", "label", "engine"]].drop_duplicates()
+    preferred = [
+        (label, engine)
+        for method, label, engine in rows.itertuples(index=False)
+        if (method, engine) == PREFERRED
+    ]
+    return min(
+        ((str(label), str(engine)) for _, label, engine in rows.itertuples(index=False)),
+        default=None,
+        key=lambda pair: (pair not in preferred, pair[1] != STOCK, natural(pair[0])),
+    )
+
+
+@lru_cache(maxsize=16)
+def timings(section: Section) -> list[Timing]:
+    """What each method and engine costs, the fastest first."""
+    rows, against = _explanations(section), reference(section)
+    found = []
+    for (label, engine), group in rows.groupby(["label", "engine"], sort=True):
+        peaks = group["peak_bytes"].dropna().astype("float64")
+        found.append(
+            Timing(
+                method=str(group["method"].iloc[0]),
+                label=str(label),
+                engine=str(engine),
+                seconds=float(group.groupby("unit")["per_node"].median().median()),
+                peak_bytes=float(peaks.median()) if len(peaks) else None,
+                nodes=int(group["unit"].nunique()),
+                speedup=against and time_ratio(section, against, (str(label), str(engine))),
+            )
+        )
+    return sorted(found, key=lambda timing: (timing.seconds, timing.label, timing.engine))
+
+
+def time_ratio(
+    section: Section, first: tuple[str, str], second: tuple[str, str]
+) -> Estimate | None:
+    """Time of one method and engine over that of another, paired; None where nothing pairs."""
+    rows = _explanations(section)
+    keys = ["model", "turn", "unit"]
+    logs = [
+        np.log(
+            rows[(rows["label"] == label) & (rows["engine"] == engine)]
+            .groupby(keys)["per_node"]
+            .median()
+        )
+        for label, engine in (first, second)
+    ]
+    by_node = (logs[0] - logs[1]).dropna().groupby(level="unit").mean()
+    return statistics.geometric_mean(by_node) if len(by_node) else None
+
+
+def costs(section: Section, label: str) -> list[Timing]:
+    """What a method of the quality benchmark costs, the fastest first: one timing for each engine.
+
+    An engine that was timed in several variants (batch sizes, which change no score), but not in
+    the one that was scored, costs what its fastest variant does.
+    """
+    rows = section.of("quality")[0]
+    methods = set(rows.loc[rows["label"] == label, "method"])
+    same = [timing for timing in timings(section) if timing.method in methods]
+    fastest: dict[str, Timing] = {}
+    for timing in [*(one for one in same if one.label == label), *same]:
+        fastest.setdefault(timing.engine, timing)
+    return sorted(fastest.values(), key=lambda timing: timing.seconds)
+
+
+def tradeoffs(section: Section) -> list[Tradeoff]:
+    """Each method and engine by cost and quality, the fastest first."""
+    standings = compare(section, "fidelity+_prob", HEADLINE_LEVEL, "mask")
+    points = [
+        (timing.seconds, -one.mean.value, label, timing.engine, one.mean)
+        for label, one in standings.items()
+        for timing in costs(section, label)
+    ]
+    found: list[Tradeoff] = []
+    best = -np.inf
+    for cost, _, label, engine, mean in sorted(points, key=lambda point: point[:4]):
+        found.append(Tradeoff(label, engine, cost, mean, front=mean.value > best))
+        best = max(best, mean.value)
+    return found
+
+
+def tradeoff_data(points: list[Tradeoff]) -> pd.DataFrame:
+    """The same as a table: method, engine, seconds, fidelity, low, high, front."""
+    columns = ["method", "engine", "seconds", "fidelity", "low", "high", "front"]
+    rows = [
+        (one.label, one.engine, one.seconds, mean.value, mean.low, mean.high, one.front)
+        for one in points
+        for mean in [one.fidelity]
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def fits(section: Section) -> list[tuple[str, str, float, int]]:
+    """Label, engine, median seconds and number of the trainings that some methods need first."""
+    _, rows = section.of("runtime")
+    rows = rows[rows["varied"] == FIT]
+    return [
+        (str(label), str(engine), float(group["seconds"].median()), len(group))
+        for (label, engine), group in rows.groupby(["label", "engine"], sort=True)
+    ]
+
+
+def _explanations(section: Section) -> pd.DataFrame:
+    _, rows = section.of("runtime")
+    return _with_units(rows[rows["varied"] != FIT])
+
+
+def _with_units(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(
+        unit=rows["node"].fillna(-1),
+        model=rows["model_seed"].fillna(-1),
+        turn=rows["repeat"].fillna(-1),
+    )
+
+
+# ---------------------------------------------------------------------------------------- engines
+
+
+def engine_ratios(section: Section) -> list[EngineRatio]:
+    """Each engine against stock, paired within a repeat."""
+    quality, rows = section.of("engines")
+    rows = _with_units(rows[rows["varied"] != FIT]).assign(at_once=rows["nodes"].fillna(1))
+    errors = quality[quality["metric"] == "equality_error"]
+    limits = quality[quality["metric"] == "over_limit"]
+    found = []
+    keys = ["method", "label", "engine", "at_once"]
+    for (method, label, engine, at_once), group in rows.groupby(keys, sort=True):
+        stock = rows[(rows["method"] == method) & (rows["engine"] == STOCK)]
+        if (stock["label"] == label).any():
+            stock = stock[stock["label"] == label]
+        stock = stock[stock["at_once"] == stock["at_once"].min()]
+        if group.index.isin(stock.index).all():
+            continue
+        logs = _paired_logs(stock, group)
+        if logs.empty:
+            continue
+        same = (errors["method"] == method) & (errors["engine"] == engine)
+        differences = errors[same & errors["options"].isin(group["options"])]["value"]
+        same = (limits["method"] == method) & (limits["engine"] == engine)
+        over = limits[same & limits["options"].isin(group["options"])]["value"]
+        found.append(
+            EngineRatio(
+                label=str(label),
+                engine=str(engine),
+                at_once=int(str(at_once)),
+                ratio=statistics.geometric_mean(logs),
+                median=float(np.exp(logs.median())),
+                error=float(differences.max()) if len(differences) else None,
+                over_limit=float(over.median()) if len(over) else None,
+            )
+        )
+    return found
+
+
+def _paired_logs(stock: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
+    """Logarithms of the ratios stock / other, one for each unit.
+
+    A call for several nodes need not be about stock's node; it is paired with stock's times in the
+    same repeat then.
+    """
+    keys = ["model", "turn", "unit"]
+    reference = np.log(stock.groupby(keys)["per_node"].median())
+    times = np.log(other.groupby(keys)["per_node"].median())
+    logs = (reference - times).dropna()
+    if logs.empty:
+        turns = ["model", "turn"]
+        logs = reference.groupby(level=turns).mean() - times.groupby(level=turns).mean()
+        return logs.dropna().groupby(level="turn").mean()
+    return logs.groupby(level="unit").mean()
+
+
+def scaling(section: Section) -> pd.DataFrame:
+    """Medians: varied, at, method, engine, seconds (of one node), peak_bytes."""
+    _, rows = section.of("scaling")
+    rows = rows[(rows["varied"] != "") & rows["at"].notna()]
+    rows = rows.assign(peak_bytes=rows["peak_bytes"].astype("float64"))
+    keys = ["varied", "method", "engine", "at"]
+    medians = rows.groupby(keys, sort=True)[["per_node", "peak_bytes"]].median()
+    return medians.rename(columns={"per_node": "seconds"}).reset_index()

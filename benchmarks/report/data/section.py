@@ -1,0 +1,163 @@
+"""The two frames cut into sections, one for each task, model and device; names for the methods."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from benchmarks.report.data.frames import Results, natural
+
+STOCK = "stock"
+# What a time is compared with, if it was measured: the method as Captum and PyG publish it.
+PREFERRED = ("integrated_gradients", STOCK)
+FLOOR = "random"  # the method that any other should beat
+# Options that make no other variant of a method: a seed is a repetition, and how many nodes are
+# explained at once has a column of its own.
+_NO_VARIANT = ("seed", "bulk")
+# Benchmarks that vary options on purpose; there the options are an axis, not part of a name.
+_SWEEPS = ("ig_sweep", "scaling", "completeness", "calibration")
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """What was measured on one task, with one kind of model, on one device.
+
+    Attributes:
+        task: The task's name.
+        title: The task, and the kind of model and the device if there are several.
+        slug: For file names and anchors; no other section has it.
+        device: ``cpu`` or ``cuda``.
+        quality: The rows that are ok, with the column ``label``.
+        runtime: The rows that are ok, with ``label`` and ``per_node``, the seconds of one node.
+        failed: The rows of both frames that are not ok.
+    """
+
+    task: str
+    title: str
+    slug: str
+    device: str
+    quality: pd.DataFrame
+    runtime: pd.DataFrame
+    failed: pd.DataFrame
+
+    def of(self, benchmark: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The rows of one benchmark: quality and runtime."""
+        if benchmark not in self._of:
+            self._of[benchmark] = (
+                self.quality[self.quality["benchmark"] == benchmark],
+                self.runtime[self.runtime["benchmark"] == benchmark],
+            )
+        return self._of[benchmark]
+
+    @cached_property
+    def _of(self) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+        return {}
+
+    @cached_property
+    def scores(self) -> dict[tuple[str, str, str], pd.DataFrame]:
+        """The rows of the quality benchmark by metric, level and semantics."""
+        groups = self.of("quality")[0].groupby(["metric", "level", "semantics"], sort=True)
+        return {
+            (str(name), str(level), str(semantics)): rows
+            for (name, level, semantics), rows in groups
+        }
+
+
+def split(results: Results) -> list[Section]:
+    """The sections, in the order of the tasks' names."""
+    quality, runtime = results.quality.copy(), results.runtime.copy()
+    runtime = runtime[runtime["benchmark"] != "task"]
+    for frame in (quality, runtime):
+        frame["label"] = labels(frame)
+    nodes = runtime["nodes"].fillna(1).astype("float64")
+    runtime["per_node"] = runtime["seconds"] / nodes.where(nodes >= 1, 1.0)
+    measured_quality = (quality["status"] == "ok") & quality["value"].notna()
+    measured_runtime = (runtime["status"] == "ok") & (runtime["seconds"] > 0)
+    place = ["task", "model", "device"]
+    found = sorted(
+        set(pd.concat([quality[place], runtime[place]]).itertuples(index=False, name=None))
+    )
+    several = [len(set(names)) > 1 for names in zip(*found, strict=True)]
+    sections: list[Section] = []
+    for task, model, device in found:
+        here, there = (
+            (frame[place] == [task, model, device]).all(axis=1) for frame in (quality, runtime)
+        )
+        named = [name for name, tell in zip((model, device), several[1:], strict=True) if tell]
+        title = f"{task} ({', '.join(named)})" if named else task
+        sections.append(
+            Section(
+                task=task,
+                title=title,
+                slug=_slug(title, {section.slug for section in sections}),
+                device=device,
+                quality=quality[here & measured_quality],
+                runtime=runtime[there & measured_runtime],
+                failed=pd.concat(
+                    [
+                        quality[here & (quality["status"] != "ok")],
+                        runtime[there & (runtime["status"] != "ok")],
+                    ],
+                    ignore_index=True,
+                ),
+            )
+        )
+    return sections
+
+
+def labels(frame: pd.DataFrame) -> pd.Series:
+    """The method of each row, with those options that tell its variants apart.
+
+    Options that differ between two engines of a method, such as the batch size that an engine
+    prefers, do not make variants: variants differ within one benchmark, method and engine.
+    """
+    named = frame["method"].copy()
+    for (benchmark, _, _), rows in frame.groupby(["benchmark", "method", "engine"], sort=True):
+        if benchmark in _SWEEPS:
+            continue
+        parsed = {text: json.loads(text) for text in rows["options"].unique()}
+        names = sorted({name for options in parsed.values() for name in options})
+        differing = [
+            name
+            for name in names
+            if name not in _NO_VARIANT
+            and len({json.dumps(options.get(name)) for options in parsed.values()}) > 1
+        ]
+        suffixes = {
+            text: ", ".join(f"{name}={options[name]}" for name in differing if name in options)
+            for text, options in parsed.items()
+        }
+        suffix = rows["options"].map(suffixes)
+        named.loc[rows.index] = rows["method"] + suffix.map(lambda text: text and f" ({text})")
+    return named
+
+
+def methods(sections: list[Section]) -> list[str]:
+    """All labels of a report, and the methods they are variants of, in natural order."""
+    found = {
+        str(name)
+        for section in sections
+        for frame in (section.quality, section.runtime)
+        for column in ("label", "method")
+        for name in frame[column].unique()
+    }
+    return sorted(found, key=natural)
+
+
+def engines(sections: list[Section]) -> list[str]:
+    """All engines of a report, stock first."""
+    found = {str(name) for section in sections for name in section.runtime["engine"].unique()}
+    return sorted(found, key=lambda name: (name != STOCK, natural(name)))
+
+
+def _slug(title: str, taken: set[str]) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "task"
+    slug, number = plain, 1
+    while slug in taken:
+        number += 1
+        slug = f"{plain}-{number}"
+    return slug

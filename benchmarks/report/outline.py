@@ -1,0 +1,57 @@
+"""What the report says: the blocks, in order, from a results folder's content."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.report.data.frames import Results
+from benchmarks.report.data.section import Section, engines, methods, split
+from benchmarks.report.figures import draw as figures
+from benchmarks.report.render.blocks import Block, Heading
+from benchmarks.report.render.wording import machine
+from benchmarks.report.sections import appendix, cost, provenance, quality, replication
+from benchmarks.report.sections.agreement import agreement
+from benchmarks.report.sections.axioms import axioms
+from benchmarks.report.sections.ground_truth import ground_truth
+from benchmarks.report.sections.methods import methods as described_methods
+from benchmarks.report.sections.ranks import ranks
+from benchmarks.report.sections.verdict import verdict
+
+
+def title(results: Results) -> str:
+    """The report's title."""
+    created = str(results.manifest.get("created") or "")[:10]
+    return f"GNN explainer benchmark{f', {created}' if created else ''}"
+
+
+def compose(results: Results) -> list[Block]:
+    """All blocks of the report."""
+    sections = split(results)
+    palette = figures.Palette(methods(sections), engines(sections))
+    blocks = [*provenance.cautions(results), *verdict(sections), *provenance.tasks(results)]
+    blocks += described_methods(results)
+    for section in sections:
+        blocks += _section(section, palette, results.manifest)
+    return [
+        *blocks,
+        *replication.calibration(sections),
+        *appendix.failures(results, sections),
+        *appendix.meaning(results),
+        *provenance.environment(results),
+        *appendix.again(results),
+    ]
+
+
+def _section(section: Section, palette: figures.Palette, manifest: dict[str, Any]) -> list[Block]:
+    blocks = [
+        *quality.quality(section, palette),
+        *ranks(section, palette),
+        *ground_truth(section),
+        *axioms(section),
+        *agreement(section),
+        *cost.runtime(section, palette, machine(section, manifest)),
+        *cost.sweep(section),
+        *cost.engines(section),
+        *cost.scaling(section, palette),
+    ]
+    return [Heading(section.title, f"task-{section.slug}"), *blocks] if blocks else []

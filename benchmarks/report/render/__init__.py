@@ -1,0 +1,1 @@
+"""Blocks, and the pages that are made of them: HTML, Markdown, LaTeX."""

@@ -1,0 +1,104 @@
+"""The report's blocks as one HTML file that needs no network and no other file.
+
+Scripts add to it (sorting, filtering, a choice by an error bound), but it reads without them, and
+its content security policy lets no other script run and nothing be fetched.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from benchmarks.report.render.blocks import Block, Entry, Heading
+
+_FOLDER = Path(__file__).parent
+
+
+def render(title: str, blocks: Sequence[Block], drawings: Mapping[str, str]) -> str:
+    """The whole document.
+
+    Args:
+        title: The page's title.
+        blocks: What it shows.
+        drawings: Each figure's SVG, by name.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,  # names of methods, messages: all of it comes from files
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"value": _value, "json": _json, "download": _download}
+    script = (_FOLDER / "report.js").read_text(encoding="utf-8")
+    return environment.get_template("report.html.j2").render(
+        title=title,
+        blocks=blocks,
+        contents=_contents(blocks),
+        drawings={name: Markup(inline(svg, name)) for name, svg in drawings.items()},
+        policy=_policy(script),
+        style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+    )
+
+
+def inline(svg: str, name: str) -> str:
+    """An SVG file's ``<svg>`` element, fit to stand in a page beside others.
+
+    Ids get the figure's name in front, or one figure would take another's clip paths; comments go,
+    since matplotlib repeats all texts in them; the page's style gives the size.
+    """
+    svg = re.sub(r"<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    head, body = svg.split(">", 1)
+    width = re.search(r'\bwidth="([\d.]+)pt"', head)
+    head = re.sub(r'\s(width|height)="[^"]*"', "", head)
+    wide = f' style="width: {float(width[1]):.0f}pt"' if width else ""
+    return f'{head} aria-hidden="true"{wide}>{body}'
+
+
+def _contents(blocks: Sequence[Block]) -> list[tuple[Heading, list[Heading]]]:
+    """The headings of the second level, each with those of the third below it."""
+    found: list[tuple[Heading, list[Heading]]] = []
+    for block in blocks:
+        if isinstance(block, Heading) and block.level == 2:
+            found.append((block, []))
+        elif isinstance(block, Heading) and found:
+            found[-1][1].append(block)
+    return found
+
+
+def _policy(script: str) -> str:
+    # Figures are styled in place; the only script that may run is the report's own.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _value(entry: Entry) -> Markup:
+    """The attribute that a column is sorted by; nothing for an entry without a value."""
+    if entry.value is None or entry.value != entry.value:
+        return Markup()
+    return Markup(' data-value="{}"').format(f"{entry.value:.9g}")
+
+
+def _json(value: Any) -> str:
+    """JSON as text; an attribute, unlike a script element, is escaped like any other text."""
+    return json.dumps(value, default=dataclasses.asdict, allow_nan=False)
+
+
+def _download(text: str) -> str:
+    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"

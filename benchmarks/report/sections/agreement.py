@@ -1,0 +1,79 @@
+"""Whether the methods agree with each other, and each with itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import pandas as pd
+
+from benchmarks.report.data.frames import natural
+from benchmarks.report.data.metrics import metric
+from benchmarks.report.data.section import Section
+from benchmarks.report.figures import draw as figures
+from benchmarks.report.render.blocks import Block, Entry, Heading, Table, estimate, measured
+from benchmarks.report.render.wording import by_method, picture
+from benchmarks.report.stats import estimates as statistics
+
+_STABILITY = (
+    *("kendall_tau_seeds", "overlap_seeds"),
+    *("kendall_tau_models", "overlap_models", "max_sensitivity"),
+)
+
+
+def agreement(section: Section) -> Iterator[Block]:
+    """A heatmap over the pairs of methods, and a table of what moves a method's scores."""
+    pairs, _ = section.of("agreement")
+    rows, _ = section.of("stability")
+    if pairs.empty and rows.empty:
+        return
+    yield Heading("Agreement and stability", f"agreement-{section.slug}", 3)
+    matrices = {
+        metric(name).title: matrix(pairs, name)
+        for name in ("kendall_tau", "overlap")
+        if (pairs["metric"] == name).any()
+    }
+    yield from picture(
+        f"agreement-{section.slug}",
+        f"{section.title}: agreement of the methods on the order of a computation graph's edges by "
+        "absolute score, means over the nodes. "
+        "Left: Kendall's tau-b over all edges, 0 for unrelated "
+        "orders. Right: share of the ten highest edges that two methods have in common.",
+        figures.agreement(matrices),
+        pd.DataFrame(
+            [
+                (title, one, other, square.loc[one, other])
+                for title, square in matrices.items()
+                for one in square.index
+                for other in square.columns
+            ],
+            columns=["measure", "method", "other", "mean"],
+        ),
+    )
+    names = [name for name in _STABILITY if (rows["metric"] == name).any()]
+    if names:
+        yield Table(
+            f"{section.title}: stability. How alike a method's scores are under other seeds of "
+            "its own (methods that draw random numbers), on models trained with other seeds, and "
+            "how far they move, at most, if the features move by 2 % of their standard deviation.",
+            ("method", *(metric(name).heading for name in names)),
+            by_method(rows, names, _mean),
+        )
+
+
+def matrix(pairs: pd.DataFrame, name: str) -> pd.DataFrame:
+    """One measure of agreement, methods by methods; 1 on the diagonal, gaps where unknown."""
+    rows = pairs[pairs["metric"] == name]
+    by_node = rows.groupby(["method", "other", "node"])["value"].mean()
+    half = by_node.groupby(level=["method", "other"]).mean().unstack("other")
+    names = sorted({*half.index, *half.columns}, key=natural)
+    square = half.reindex(index=names, columns=names)
+    square = square.combine_first(square.T)
+    for one in names:
+        square.loc[one, one] = 1.0
+    return square.loc[names, names]
+
+
+def _mean(name: str, nodes: pd.Series) -> Entry:
+    text = partial(estimate, bounded=metric(name).bounded)
+    return measured(text, statistics.mean(nodes.to_numpy()))

@@ -1,0 +1,73 @@
+"""Whether the methods keep the axioms of attribution."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+
+import pandas as pd
+
+from benchmarks.report.data.metrics import metric
+from benchmarks.report.data.section import Section
+from benchmarks.report.render.blocks import (
+    Block,
+    Entry,
+    Heading,
+    Table,
+    estimate,
+    measured,
+    number,
+)
+from benchmarks.report.render.wording import by_method
+from benchmarks.report.stats import estimates as statistics
+
+_VIOLATIONS = "sensitivity_violations"
+_INVARIANCE = ("invariance_rescaled", "invariance_widened", "invariance_split")
+
+
+def axioms(section: Section) -> Iterator[Block]:
+    """Sensitivity and implementation invariance of all methods; completeness by quadrature."""
+    rows, _ = section.of("axioms")
+    completeness, _ = section.of("completeness")
+    if rows.empty and completeness.empty:
+        return
+    yield Heading("Axioms", f"axioms-{section.slug}", 3)
+    if len(rows):
+        names = [name for name in (_VIOLATIONS, *_INVARIANCE) if (rows["metric"] == name).any()]
+        yield Table(
+            f"{section.title}: axioms of Sundararajan et al. (2017). Sensitivity: share of edges "
+            "without a score among those whose removal changes the output, mean over the nodes. "
+            "Implementation invariance: relative change of the edges' scores when the network is "
+            "replaced by one that computes the same function; the largest over the nodes. About "
+            "1e-6 is rounding. A method that does not look at the model is invariant, too.",
+            ("method", *(metric(name).heading for name in names)),
+            by_method(rows, names, _axiom),
+        )
+    if len(completeness):
+        yield _quadratures(section, completeness)
+
+
+def _axiom(name: str, nodes: pd.Series) -> Entry:
+    if name == _VIOLATIONS:
+        return measured(partial(estimate, bounded=True), statistics.mean(nodes.to_numpy()))
+    return measured(number, float(nodes.max()))
+
+
+def _quadratures(section: Section, rows: pd.DataFrame) -> Table:
+    options = rows["options"].map(json.loads)
+    rows = rows.assign(
+        quadrature=options.map(lambda one: one.get("quadrature")),
+        steps=options.map(lambda one: one.get("n_steps")),
+    )
+    medians = rows.groupby(["quadrature", "steps"])["value"].median().unstack("steps")
+    return Table(
+        f"{section.title}: what Integrated Gradients lack to completeness, |sum of the scores - "
+        "(F(x) - F(0))| in units of the output, by quadrature and number of steps; medians over "
+        "the nodes.",
+        ("quadrature", *(f"{steps} steps ↓" for steps in medians.columns)),
+        [
+            [Entry(str(name)), *(measured(number, value) for value in line)]
+            for name, line in zip(medians.index, medians.to_numpy(), strict=True)
+        ],
+    )

@@ -1,0 +1,120 @@
+"""Where the numbers come from: code, machine, versions; and what was explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.report.data.frames import Results
+from benchmarks.report.render.blocks import (
+    NOTHING,
+    Block,
+    Caution,
+    Entry,
+    Heading,
+    Table,
+    size,
+)
+from benchmarks.report.render.wording import counted, join, mapping, named
+
+
+def cautions(results: Results) -> Iterator[Block]:
+    """What a reader must know before all else."""
+    runs = (*results.manifest.get("earlier", ()), results.manifest)
+    if any(run.get("dirty") for run in runs):
+        yield Caution("Made from a changed working tree: not for publication.")
+    elif any(run.get("dirty") is None for run in runs):
+        yield Caution("It is not known whether the working tree was clean: not for publication.")
+    for problem in results.problems:
+        yield Caution(f"Incomplete: {problem}.")
+
+
+def environment(results: Results) -> Iterator[Block]:
+    """The facts about the run."""
+    manifest = results.manifest
+    commit = str(manifest.get("commit") or "unknown")
+    if manifest.get("dirty"):
+        commit += ", with changes"
+    processor, gpu = manifest.get("cpu") or {}, manifest.get("gpu")
+    facts = {
+        "created": manifest.get("created"),
+        "commit": commit,
+        "command": manifest.get("command"),
+        "profile": manifest.get("profile"),
+        "CPU": join(
+            processor.get("model"),
+            counted(processor.get("cores"), "core"),
+            counted(processor.get("threads"), "thread"),
+        ),
+        "GPU": "no GPU"
+        if not gpu
+        else join(
+            gpu.get("name"),
+            size(gpu.get("memory_bytes")),
+            named("driver", gpu.get("driver")),
+            named("CUDA", gpu.get("cuda")),
+        ),
+        "system": manifest.get("platform"),
+        "Python": manifest.get("python"),
+        "versions": mapping(manifest.get("versions")),
+        "settings": mapping(manifest.get("determinism")),
+    }
+    rows = [[Entry(name), Entry(str(value or "unknown"))] for name, value in facts.items()]
+    yield Heading("Environment", "environment")
+    yield Table("When, where and with what the numbers were taken.", ("what", "value"), rows)
+
+
+def tasks(results: Results) -> Iterator[Block]:
+    """What was explained, and what could not be had."""
+    entries = results.manifest.get("tasks") or []
+    several = len({entry.get("model", "gcn") for entry in entries}) > 1
+    described: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        kind = f" ({entry.get('model', 'gcn')})" if several else ""
+        described.setdefault(f"{entry.get('name')}{kind}", []).append(entry)
+    missing = {
+        str(entry.get("task")): str(entry.get("message"))
+        for entry in results.manifest.get("unavailable") or []
+    }
+    gone = results.runtime[results.runtime["benchmark"] == "task"]
+    missing.update(zip(gone["task"], gone["message"], strict=True))
+    if not described and not missing:
+        return
+    yield Heading("Tasks", "tasks")
+    for name, entries in described.items():
+        if any(entry.get("stand_in") for entry in entries):
+            yield Caution(
+                f"{name} is a stand-in: its data are generated in place of real ones, and its "
+                "numbers say nothing about those."
+            )
+    for name, message in sorted(missing.items()):
+        yield Caution(f"{name} is unavailable: {message}")
+    if described:
+        header = (
+            *("task", "accuracy", "models", "nodes", "edges", "features", "classes"),
+            *("where the data come from", "SHA-256 of the data"),
+        )
+        yield Table(
+            "What is explained. Accuracy is on the test nodes, the mean over the models; in "
+            "brackets the lowest and the highest.",
+            header,
+            [_task(name, entries) for name, entries in described.items()],
+        )
+
+
+def _task(name: str, entries: list[dict[str, Any]]) -> list[Entry]:
+    found = [float(entry["accuracy"]) for entry in entries if entry.get("accuracy") is not None]
+    accuracy = NOTHING
+    if found:
+        accuracy = f"{100 * sum(found) / len(found):.1f} %"
+        if len(found) > 1:
+            accuracy += f" [{100 * min(found):.1f} %, {100 * max(found):.1f} %]"
+    first = entries[0]
+    counts = [
+        f"{first[key]:,}" if isinstance(first.get(key), int) else NOTHING
+        for key in ("nodes", "edges", "features", "classes")
+    ]
+    sums = sorted({str(entry.get("dataset_sha256") or NOTHING) for entry in entries})
+    provenance = str(first.get("provenance") or NOTHING)
+    texts = [name, accuracy, str(len(entries)), *counts, provenance, ", ".join(sums)]
+    return [Entry(text) for text in texts]

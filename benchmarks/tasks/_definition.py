@@ -1,0 +1,191 @@
+"""What a task is: its declaration in a task file, the data it builds, and the finished task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+if TYPE_CHECKING:
+    from benchmarks.tasks._source import Source
+
+
+class Unavailable(RuntimeError):
+    """A dataset that cannot be had here; the message names it, the file wanted and its folder."""
+
+
+def with_edges(data: Data, graphs: bool) -> Tensor:
+    """Which nodes have an incoming edge, bool [N]; or which graphs have any, bool [G]."""
+    unit = data.batch if graphs else torch.arange(int(data.num_nodes or 0))
+    found = torch.zeros(int(unit.max()) + 1, dtype=torch.bool)
+    found[unit[data.edge_index[1]]] = True
+    return found
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the explained network is trained: Adam, negative log-likelihood.
+
+    Args:
+        hidden: Widths of the hidden layers; ``(64,)`` means two message-passing layers. To classify
+            graphs: of all layers before the pooling.
+        epochs: Times that the training sees all data; without ``batch_size``, steps of Adam.
+        lr: Adam's learning rate.
+        weight_decay: Adam's L2 penalty, on every parameter.
+        dropout: Probability to drop a hidden unit, after each ReLU.
+        source: Where the recipe comes from; for the reader, without effect on the training.
+        batch_size: Graphs of a mini-batch, to classify graphs; None for everything at once.
+        normalize: Whether GCN layers weigh messages by degrees. The networks of GNNExplainer and
+            PGExplainer do not: where all features are equal, a degree-weighted mean of equal
+            values tells a tree from a cycle only at their ends.
+        concatenate: To classify nodes: whether a linear layer sees what all layers give, see
+            :class:`benchmarks.tasks._models.ConcatGNN`; ``hidden`` are then all layers before it.
+    """
+
+    hidden: tuple[int, ...]
+    epochs: int
+    lr: float
+    weight_decay: float
+    dropout: float
+    source: str
+    batch_size: int | None = None
+    normalize: bool = True
+    concatenate: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """What a task file builds, on the CPU.
+
+    If graphs are classified and not nodes, the data are those of all G graphs side by side, with
+    ``batch`` int64 [N], the graph of each node.
+
+    Args:
+        data: ``x`` float32 [N, F], ``edge_index`` int64 [2, E], ``y`` int64 [N or G] and the masks
+            ``train_mask`` and ``test_mask``, bool [N or G]: the nodes or graphs that the model is
+            trained on and the ones its accuracy is taken on. ``edge_weight`` float32 [E] if the
+            model is to have it.
+        provenance: One sentence for reports: where the data come from.
+        sha256: SHA-256 of the raw content; None for that of the tensors built here.
+        ground_truth: The edges that a right explanation finds, bool [E], or None.
+        explainable: The nodes or graphs worth explaining, bool [N or G]; None means all of them.
+        feature_names: Of the F features; none if they have only numbers.
+        loops: Whether the graph's self loops are edges like any other, which is for networks that
+            add none of their own (GCN without ``normalize``); else they are taken out.
+
+    Raises:
+        ValueError: A tensor is missing or has another type or shape, or names are.
+    """
+
+    data: Data
+    provenance: str
+    sha256: str | None = None
+    ground_truth: Tensor | None = None
+    explainable: Tensor | None = None
+    feature_names: tuple[str, ...] = ()
+    loops: bool = False
+
+    def __post_init__(self) -> None:
+        n, e = int(self.data.num_nodes or 0), int(self.data.num_edges)
+        wanted: dict[str, tuple[Tensor | None, torch.dtype, tuple[int, ...]]] = {
+            "data.x": (self.data.get("x"), torch.float32, (n, int(self.data.num_features))),
+            "data.edge_index": (self.data.get("edge_index"), torch.int64, (2, e)),
+        }
+        units = n
+        if (batch := self.data.get("batch")) is not None:
+            wanted["data.batch"] = (batch, torch.int64, (n,))
+            units = int(batch.max()) + 1
+        if (weight := self.data.get("edge_weight")) is not None:
+            wanted["data.edge_weight"] = (weight, torch.float32, (e,))
+        for name in ("y", "train_mask", "test_mask"):
+            dtype = torch.int64 if name == "y" else torch.bool
+            wanted[f"data.{name}"] = (self.data.get(name), dtype, (units,))
+        if self.ground_truth is not None:
+            wanted["ground_truth"] = (self.ground_truth, torch.bool, (e,))
+        if self.explainable is not None:
+            wanted["explainable"] = (self.explainable, torch.bool, (units,))
+        for name, (tensor, dtype, shape) in wanted.items():
+            if tensor is None or tensor.dtype != dtype or tuple(tensor.shape) != shape:
+                got = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
+                raise ValueError(f"a task's {name} is to be {dtype} {list(shape)}, but is {got}")
+        named, features = len(self.feature_names), int(self.data.num_features)
+        if named not in (0, features):
+            raise ValueError(
+                f"a task's feature_names are {named}, but are to be {features} or none"
+            )
+
+
+@dataclass(frozen=True)
+class Definition:
+    """The declaration in a task file (its ``TASK``), and what a third party's entry point names.
+
+    Args:
+        title: A few words for headings.
+        description: One or two sentences for listings.
+        recipe: How the models are trained.
+        build: Gives the dataset. Its argument is the data root that the user named, or None. It
+            may raise :class:`Unavailable`, and must not depend on the model's seed.
+        stand_in: Whether the data are generated to stand in for real ones.
+        variants: Tasks of the same kind on other data, by a suffix: the variant ``published`` of
+            ``tree-cycles`` is the task ``tree-cycles:published``.
+        sources: The raw files that ``build`` reads.
+    """
+
+    title: str
+    description: str
+    recipe: Recipe
+    build: Callable[[Path | None], Dataset]
+    stand_in: bool = False
+    variants: Mapping[str, Definition] = field(default_factory=dict)
+    sources: Sequence[Source[Any]] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A dataset and a trained model, whose predictions are to be explained.
+
+    Attributes:
+        name: The task's name, for example ``twitch-en``.
+        data: ``x`` float32 [N, F], ``edge_index`` int64 [2, E] without self loops (but see
+            :class:`Dataset`), ``y`` int64 [N], ``train_mask`` and ``test_mask`` bool [N]; on the
+            device asked for. If graphs are classified, also ``batch`` int64 [N], and ``y`` and the
+            masks are [G]; if edges have weights, ``edge_weight`` float32 [E].
+        model: The trained network, ``model(x, edge_index)`` -> log-probabilities [N, C], with the
+            data's ``edge_weight`` by keyword, or
+            ``model(x, edge_index, batch=batch)`` -> [G, C]; in eval mode, no parameter requires a
+            gradient; on the same device.
+        nodes: The nodes (or graphs) to explain, int64 on the CPU, in a fixed order that depends on
+            the task only. Every one has at least one incoming edge (one edge): without, there is
+            no edge to score.
+        ground_truth: The edges that a right explanation finds, bool [E] on the device, or None.
+        accuracy: Share of those in ``test_mask`` that the model predicts right, in [0, 1].
+        provenance: One sentence for reports: where the data come from.
+        dataset_sha256: Of the raw files or, for generated data, of the tensors.
+        checkpoint_sha256: Of the model's weights.
+        stand_in: Whether the data are generated to stand in for real ones.
+        title: A few words for headings.
+        description: One or two sentences for listings.
+        architecture: The kind of the model's layers: ``gcn``, ``sage``, ``gin`` or ``gat``;
+            ``own`` if a user brings the model.
+        feature_names: Of the F features; none if they have only numbers.
+    """
+
+    name: str
+    data: Data
+    model: nn.Module
+    nodes: Tensor
+    ground_truth: Tensor | None
+    accuracy: float
+    provenance: str
+    dataset_sha256: str
+    checkpoint_sha256: str
+    stand_in: bool
+    title: str
+    description: str
+    architecture: str = "gcn"
+    feature_names: tuple[str, ...] = ()

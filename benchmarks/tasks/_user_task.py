@@ -1,0 +1,233 @@
+"""A user's own model and data as a task: ``--task path/to/file.py:name``.
+
+The file is Python that the user names and that runs as such. ``name`` is a function without
+arguments, or what such a function would return: a :class:`Definition`, whose model is trained here,
+or a dict with a trained ``model`` and its ``data``.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from benchmarks.tasks._definition import Definition, Task, with_edges
+from benchmarks.tasks._source import tensors_sha256
+from explainers.prepare.model import prepare
+
+_ENTRIES = ("model", "data", "nodes", "ground_truth", "feature_names")
+_WANTED = (
+    "a Definition, or a dict with 'model' and 'data' and, if you like, 'nodes', 'ground_truth' and "
+    "'feature_names'"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """A user's trained model and its data, checked.
+
+    Args:
+        model: In place of one that is trained here.
+        data: ``x``, ``edge_index`` and ``y``; ``test_mask`` if the accuracy is to be taken there.
+        nodes: The nodes or graphs to explain, int64 [n]; None for all, of the nodes those with an
+            incoming edge.
+        ground_truth: The edges that a right explanation finds, bool [E], or None.
+        description: A sentence for listings.
+        source: ``file.py:name``, without its folder.
+        feature_names: Of the F features; none if they have only numbers.
+    """
+
+    model: nn.Module
+    data: Data
+    nodes: Tensor | None
+    ground_truth: Tensor | None
+    description: str
+    source: str
+    feature_names: tuple[str, ...] = ()
+
+    def task(self, name: str, device: torch.device) -> Task:
+        """The task; the user's objects are copied, so that every call gives the same."""
+        data, model = self.data.clone(), copy.deepcopy(self.model).eval().requires_grad_(False)
+        network = prepare(model.cpu(), data.cpu())
+        right = network.output.argmax(dim=-1) == data.y
+        mask = data.get("test_mask")
+        nodes = self.nodes
+        if nodes is None:
+            order = torch.from_numpy(np.random.RandomState(0).permutation(len(right)))
+            nodes = order[with_edges(data, network.task_level == "graph")[order]]
+        tensors = {key: value for key, value in data.to_dict().items() if torch.is_tensor(value)}
+        truth = {} if self.ground_truth is None else {"ground_truth": self.ground_truth}
+        return Task(
+            name=name,
+            data=data.to(device),
+            model=model.to(device),
+            nodes=nodes.cpu(),
+            ground_truth=None if self.ground_truth is None else self.ground_truth.to(device),
+            accuracy=float((right if mask is None else right[mask]).double().mean()),
+            provenance=f"the user's own model and data, {self.source}",
+            dataset_sha256=tensors_sha256({**tensors, **truth}),
+            checkpoint_sha256=tensors_sha256(model.state_dict()),
+            stand_in=False,
+            title=name,
+            description=self.description,
+            architecture="own",
+            feature_names=self.feature_names,
+        )
+
+
+REGISTERED: dict[str, Definition | Own] = {}
+
+
+def is_own(name: str) -> bool:
+    """Whether a task's name is a Python file's."""
+    return name.endswith(".py") or name.rpartition(":")[0].endswith(".py")
+
+
+def register(spec: str) -> str:
+    """Runs the file, checks what it gives, and makes it a task of this process.
+
+    Args:
+        spec: ``path/to/file.py:name``.
+
+    Returns:
+        The task's name: ``name`` and a part of the SHA-256 of the file, without its path.
+
+    Raises:
+        ValueError: There is no such file or name, or what it gives is no task; says which.
+    """
+    place, colon, attribute = spec.rpartition(":")
+    path = Path(place).expanduser().resolve()
+    if not colon or not attribute.isidentifier() or path.suffix != ".py":
+        raise ValueError(f"--task {spec}: write it as path/to/file.py:function")
+    if not path.is_file():
+        raise ValueError(f"--task {spec}: there is no file {place}; check the path")
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    name = re.sub(r"[^a-z0-9]+", "-", attribute.lower()).strip("-") + f"-{digest}"
+    if name not in REGISTERED:
+        with _importable(path.parent):
+            given, description = _run(spec, path, attribute, f"_own_task_{digest}")
+        REGISTERED[name] = (
+            given if isinstance(given, Definition) else _checked(spec, given, description)
+        )
+    return name
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Lets a file import those beside it, as if Python had been called with it."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _run(spec: str, path: Path, attribute: str, module_name: str) -> tuple[Any, str]:
+    """What the file gives under that name, and the first line of its docstring."""
+    found = importlib.util.spec_from_file_location(module_name, path)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[module_name] = module  # dataclasses and pickles look there
+    try:
+        found.loader.exec_module(module)
+        given = getattr(module, attribute, None)
+        document = inspect.getdoc(given) if inspect.isfunction(given) else None
+        if callable(given):
+            given = given()
+    except Exception as error:  # the user's code: whatever it raises, its line is wanted
+        line = _line(error, path)
+        raise ValueError(
+            f"--task {spec}: {type(error).__name__} in {path.name}{line}: {error}; mend the file"
+        ) from error
+    if given is None:
+        known = [
+            key
+            for key, value in vars(module).items()
+            if inspect.isfunction(value) and key[0] != "_"
+        ]
+        raise ValueError(
+            f"--task {spec}: {path.name} has no {attribute!r}, or it gives None; it has the "
+            f"functions {', '.join(known) or '(none)'}"
+        )
+    return given, (document or f"{attribute} of {path.name}").partition("\n")[0]
+
+
+def _line(error: Exception, path: Path) -> str:
+    lines = []
+    trace = error.__traceback__
+    while trace is not None:
+        if Path(trace.tb_frame.f_code.co_filename) == path:
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f", line {lines[-1]}" if lines else ""
+
+
+def _checked(spec: str, given: Any, description: str) -> Own:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"--task {spec}: gives a {type(given).__name__}; it is to be {_WANTED}")
+    unknown = sorted(map(str, set(given) - set(_ENTRIES)))
+    if unknown or "model" not in given or "data" not in given:
+        raise ValueError(
+            f"--task {spec}: gives a dict with {', '.join(map(str, given)) or 'nothing'}; it is to "
+            f"be {_WANTED}"
+        )
+    model, data = given["model"], given["data"]
+    nodes, truth = given.get("nodes"), given.get("ground_truth")
+    for entry, kind in (("model", nn.Module), ("data", Data)):
+        if not isinstance(given[entry], kind):
+            raise ValueError(
+                f"--task {spec}: {entry!r} is a {type(given[entry]).__name__}; it is to be a "
+                f"{kind.__module__}.{kind.__name__}"
+            )
+    try:
+        count = len(prepare(model.cpu(), data.cpu()).output)
+    except ValueError as error:
+        raise ValueError(f"--task {spec}: {error}") from error
+    wanted: list[tuple[str, Any, torch.dtype, int | None]] = [
+        ("data.y", data.get("y"), torch.int64, count),
+        ("data.test_mask", data.get("test_mask"), torch.bool, count),
+        ("nodes", None if nodes is None else torch.as_tensor(nodes), torch.int64, None),
+        ("ground_truth", truth, torch.bool, int(data.num_edges)),
+    ]
+    for entry, value, dtype, size in wanted:
+        if value is None and entry != "data.y":
+            continue
+        shape = "[n]" if size is None else f"[{size}]"
+        fits = torch.is_tensor(value) and value.dtype == dtype and value.dim() == 1
+        if not fits or (size is not None and len(value) != size) or not len(value):
+            got = (
+                f"{value.dtype} {list(value.shape)}"
+                if torch.is_tensor(value)
+                else type(value).__name__
+            )
+            hint = "; without labels, give the model's predictions" if entry == "data.y" else ""
+            raise ValueError(f"--task {spec}: {entry} is to be {dtype} {shape}, got {got}{hint}")
+    names = tuple(map(str, given.get("feature_names", ())))
+    if len(names) not in (0, int(data.num_features)):
+        raise ValueError(
+            f"--task {spec}: feature_names are {len(names)}, but data.x has {data.num_features} "
+            "features; name each, or none"
+        )
+    chosen = None if nodes is None else torch.as_tensor(nodes)
+    if chosen is not None and not 0 <= int(chosen.min()) <= int(chosen.max()) < count:
+        raise ValueError(
+            f"--task {spec}: nodes names {int(chosen.min())} to {int(chosen.max())}, but there are "
+            f"0 to {count - 1}"
+        )
+    source = f"{Path(spec.rpartition(':')[0]).name}:{spec.rpartition(':')[2]}"
+    return Own(model, data, chosen, truth, description, source, names)

@@ -1,0 +1,401 @@
+"""Integrated Gradients and plain gradients of one or two GCNConv layers, by their algebra.
+
+Along the path both x and the edge mask are scaled by a; self loops are not masked. With Y = X W1,
+the first layer's pre-activation at node u is
+
+    P_u(a) = a^2 A_u + a S_u + b1,   A_u = sum over edges w -> u of n_wu Y_w,   S_u = n_uu Y_u,
+
+so A and S are computed once, for every step and every explained node. With h = relu(P) and g_v(a)
+the gradient of the explained output by the second layer's result at node v, let q_v = W2 g_v and
+
+    B_k(v, u) = sum over steps of weight * a^k * q_v(a) * [P_u(a) > 0],
+    G(v, u) = c_vu B_2 + l_vu B_1,     K(v, u) = c_vu B_1 + l_vu B_0,
+
+where c_vu is the second layer's norm of the edges u -> v, and l_vu that of v's own loop if u is v.
+Then, in the explanation of v,
+
+    edge w -> u:      n_wu <Y_w, G(v, u)>, and into v also n'_wv sum of weight * <h_w(a), q_v(a)>,
+    features of w:    x_w * (sum over edges w -> u of n_wu W1 G(v, u), and n_ww W1 K(v, w)).
+
+The steps are summed before any edge is touched, and W1 is applied before any edge is touched: an
+edge costs one inner product, and one row that is added to its source's.
+
+With one layer, P_v(a) is the result itself: G(v, v) = sum of weight * a * g_v, K(v, v) = sum of
+weight * g_v. With a third, the gradient at the first depends on v through every node between, and
+no sum over the steps can be taken before the edges.
+
+Points and weights of the quadrature are Captum's; the sums are those of the stock engine in
+another order.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from explainers.engines import batched
+from explainers.engines.analytic import coalitions
+from explainers.engines.analytic.params import GCNParameters, products, weighted_sums
+from explainers.engines.analytic.path import HiddenPathCache
+from explainers.engines.base import groups
+from explainers.engines.batched import BatchedProblem
+from explainers.prepare.computation_graph import Reach, expand, reach, to_indptr
+from explainers.prepare.model import PreparedModel, alike, is_normalised
+
+Finish = Callable[[Tensor, Tensor, Tensor], object]
+
+# What a problem's answer takes on a CPU, in bytes: in its caches it is written faster.
+CACHED = 16 * 2**20
+BLOCK = 60_000  # entries of feature scores on a CPU at a time
+
+
+@dataclass(frozen=True)
+class PathGradients:
+    """Gradients of R nodes summed along the path, before any edge is touched.
+
+    Attributes:
+        g: [P, H], G of the inner nodes.
+        k: [P, H], their K.
+        last: [L], what the edges into the explained nodes get from the second layer; None with
+            one.
+    """
+
+    g: Tensor
+    k: Tensor
+    last: Tensor | None
+
+
+@dataclass(frozen=True)
+class LastEdges:
+    """The L edges into the explained nodes: those of the second layer that matter.
+
+    Attributes:
+        ptr: [R + 1]; the edges into explained node r are those from ``ptr[r]`` to ``ptr[r + 1]``.
+        place: [L], their places among the edges as they are found.
+        graph: [L].
+        source: [L], the place of the source of each among the inner nodes.
+    """
+
+    ptr: Tensor
+    place: Tensor
+    graph: Tensor
+    source: Tensor
+
+
+class AnalyticProblem(BatchedProblem):
+    """R computation graphs of a GCN of one or two layers."""
+
+    def __init__(
+        self,
+        prepared: PreparedModel,
+        found: Reach,
+        nodes: Tensor,
+        targets: Tensor,
+        memory_budget: int,
+        hidden_cache: HiddenPathCache | None = None,
+    ) -> None:
+        super().__init__(prepared, found.graphs, nodes, targets, memory_budget)
+        self.params, self.found = _parameters(prepared), found
+        self._hidden_cache = hidden_cache
+
+    @cached_property
+    def last(self) -> LastEdges:
+        """The edges into the explained nodes."""
+        found, index = self.found, self.prepared.index
+        ptr, place, graph = expand(found.ptr, found.own)
+        source = index.source.index_select(0, found.position.index_select(0, place))
+        return LastEdges(ptr, place, graph, found.places(index, source, graph))
+
+    @cached_property
+    def hidden_cache(self) -> HiddenPathCache:
+        """The inner nodes, each once."""
+        if self._hidden_cache is not None:
+            return self._hidden_cache
+        alone = len(self.graphs) == 1
+        nodes = self.found.inner_id if alone else self.found.inner_id.unique()
+        return HiddenPathCache(self.params, nodes, alone=alone)
+
+    @cached_property
+    def which(self) -> Tensor:
+        """The place in ``hidden_cache`` of each inner node, [P]."""
+        if self.hidden_cache.alone:
+            return torch.arange(len(self.found.inner), device=self.nodes.device)
+        return torch.searchsorted(self.hidden_cache.nodes, self.found.inner_id)
+
+    def read(self, places: Tensor) -> Tensor:
+        """The places in ``hidden_cache`` of some inner nodes."""
+        return places if self.hidden_cache.alone else self.which.index_select(0, places)
+
+    @cached_property
+    def last_read(self) -> Tensor:
+        """The place in ``hidden_cache`` of the source of each edge into an explained node, [L]."""
+        return self.read(self.last.source)
+
+    @cached_property
+    def norm(self) -> Tensor:
+        """The first layer's norms of the edges as they are found, [e]."""
+        return self.params.layers[0].norm.index_select(0, self.found.position)
+
+    @cached_property
+    def last_norm(self) -> Tensor:
+        """The second layer's norms of the edges into the explained nodes, [L]."""
+        edges = self.found.position.index_select(0, self.last.place)
+        return self.params.layers[1].norm.index_select(0, edges)
+
+    def result(self, alphas: Sequence[float]) -> Tensor:
+        """The last layer's result z at the explained nodes along the path, [R, S, C]."""
+        params, nodes = self.params, self.nodes
+        layer = params.layers[-1]
+        if len(params.layers) == 1:
+            a = params.y.new_tensor(alphas)[:, None]
+            squared, own = (t.index_select(0, nodes)[:, None] for t in (params.a, params.s))
+            return layer.bias + a * own + a * a * squared
+        path = self.hidden_cache.path(alphas)
+        loops = layer.loops.index_select(0, nodes).view(-1, 1, 1)
+        own = path.transformed.index_select(0, self.read(self.found.own))
+        z = torch.addcmul(layer.bias, own, loops)
+        sent = weighted_sums(
+            self.last.ptr, self.last_read, self.last_norm, path.transformed.flatten(1)
+        ).view_as(z)
+        return z.addcmul_(sent, path.alphas[:, None])
+
+    def path_gradients(
+        self, alphas: Sequence[float] = (1.0,), weights: Sequence[float] = (1.0,)
+    ) -> PathGradients:
+        """Gradients summed along the path from 0.
+
+        The points ``alphas`` are ascending and in [0, 1]. By default, the gradient at the inputs.
+        """
+        params, found = self.params, self.found
+        weight = torch.tensor(weights, dtype=torch.float32).to(params.y)  # rounded, as Captum does
+        gradient = params.slope(self.result(alphas), self.targets) * weight[:, None]
+        if len(params.layers) == 1:
+            a = params.y.new_tensor(alphas)[:, None]
+            return PathGradients((gradient * a).sum(dim=1), gradient.sum(dim=1), None)
+        path, two, last = self.hidden_cache.path(alphas), params.layers[1], self.last
+        q = gradient @ two.weight
+        terms = q * path.alphas[:, None]
+        b1, b2 = path.sums((terms, terms * path.alphas[:, None]), self.which, found.inner_batch)
+        number = torch.arange(len(self.nodes), device=q.device)
+        (b0,) = path.sums((q,), self.read(found.own), number)
+        c = q.new_zeros(len(b1), 1).index_add_(0, last.source, self.last_norm[:, None])
+        loops = two.loops.index_select(0, self.nodes)[:, None]
+        g = (c * b2).index_add_(0, found.own, loops * b1.index_select(0, found.own))
+        k = (c * b1).index_add_(0, found.own, loops * b0)
+        along = products(last.ptr, self.last_read, gradient.flatten(1), path.transformed.flatten(1))
+        return PathGradients(g, k, along * self.last_norm)
+
+    def edge_scores(self, sums: PathGradients) -> Tensor:
+        """The summed gradients by the edge mask, [e]."""
+        found, params = self.found, self.params
+        source = self.prepared.index.source.index_select(0, found.position)
+        scores = products(found.ptr, source, sums.g, params.y).mul_(self.norm)
+        if sums.last is not None:
+            scores.index_add_(0, self.last.place, sums.last)
+        return scores.index_select(0, found.order)
+
+    def feature_scores(self, sums: PathGradients, finish: Finish) -> Tensor:
+        """Scores of the features, [n, F].
+
+        Args:
+            sums: Of :meth:`path_gradients`.
+            finish: Makes scores of the summed gradients and the features of some nodes, both
+                [m, F], and writes them to its third argument.
+        """
+        found, layer, x = self.found, self.params.layers[0], self.prepared.x
+        rows = torch.cat([sums.g, sums.k]) @ layer.weight
+        pairs, n_id = len(found.inner), self.graphs.n_id
+        loops = layer.loops.index_select(0, found.inner_id)
+        values = torch.cat([self.norm, loops]).index_select(0, found.out)
+        number = torch.arange(pairs, 2 * pairs, device=rows.device)
+        column = torch.cat([found.target, number]).index_select(0, found.out)
+        # On a CPU in blocks that stay in its cache, so that memory is written once.
+        size = max(1, BLOCK // x.size(1)) if x.device.type == "cpu" else len(n_id)
+        scores = x.new_empty(len(n_id), x.size(1))
+        bounds = found.out_ptr[::size].tolist()
+        for i, (nodes, out) in enumerate(zip(n_id.split(size), scores.split(size), strict=True)):
+            ptr = found.out_ptr[i * size : (i + 1) * size + 1] - bounds[i]
+            some = slice(bounds[i], bounds[i] + int(ptr[-1]))
+            part = weighted_sums(ptr, column[some], values[some], rows)
+            finish(part, x.index_select(0, nodes), out)
+        return scores
+
+    def total_scores(self, sums: PathGradients) -> Tensor:
+        """The sum of each node's scores for features, times the input, and edges, [R].
+
+        Over the edges into a node the first layer's terms add up to <A, G>, and over the features
+        to the same, besides the loops' <S, K>: no score has to be looked at.
+        """
+        found, params = self.found, self.params
+        a, s = (t.index_select(0, found.inner_id) for t in (params.a, params.s))
+        terms = (a.mul_(2).mul_(sums.g).addcmul_(s, sums.k)).sum(dim=1)
+        total = terms.new_zeros(len(self.nodes)).index_add_(0, found.inner_batch, terms)
+        return total if sums.last is None else total.index_add_(0, self.last.graph, sums.last)
+
+    def change(self) -> Tensor:
+        params = self.params
+        nothing = params.layers[0].bias
+        if len(params.layers) == 2:
+            two = params.layers[1]
+            loops = two.loops.index_select(0, self.nodes)[:, None]
+            nothing = torch.addcmul(two.bias, nothing.relu() @ two.weight.t(), loops)
+        change = self.prepared.output.index_select(0, self.nodes) - params.head(nothing)
+        return change.gather(1, self.targets[:, None]).squeeze(1)
+
+    def mask(self, kept: Tensor, nodes: Tensor | None = None) -> Tensor:
+        prepared, graphs = self.prepared, self.graphs
+        if nodes is not None and len(graphs) == 1:
+            return coalitions.masked(self, kept, nodes)
+        norms = []
+        for layer, stacked in zip(prepared.layers, self.params.layers, strict=True):
+            edges, _ = prepared.norm(layer)
+            norms.append((edges[graphs.e_id] * kept, stacked.loops[graphs.n_id]))
+        if nodes is not None:  # without its features a node sends nothing in the first layer
+            edges, loops = norms[0]
+            norms[0] = edges * nodes[:, graphs.edge_index[0]], loops * nodes
+        return self._outputs(norms)
+
+    def leave_one_out(self) -> tuple[Tensor, Tensor]:
+        """What each explained output loses without a node's features [n], an edge's message [e]."""
+        return coalitions.leave_one_out(self)
+
+    def insertion_outputs(self, orders: Tensor) -> Tensor:
+        """The output [T, n + e + 1] as the players of one graph join in ``orders`` [T, n + e]."""
+        return coalitions.insertion_outputs(self, orders)
+
+    def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
+        norms = []
+        for layer in self.prepared.layers:
+            edges, own = batched.reduced_norm(self.prepared, self.graphs, layer, kept, alone=alone)
+            own = own if len(own) else edges.new_zeros(len(self.graphs.n_id))
+            norms.append((edges, own))
+        return self._outputs(norms)
+
+    @property
+    def copies(self) -> int:
+        entries = len(self.found.inner) * self.params.y.size(1) + len(self.graphs.e_id)
+        needed = 6 * entries * self.prepared.x.element_size()
+        return max(1, self.memory_budget // needed)
+
+    def _outputs(self, norms: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """The model's outputs [B, R, C], given each layer's norms.
+
+        Of the edges [B, e], and of self loops, [n] or [B, n].
+        """
+        params, graphs, found = self.params, self.graphs, self.found
+        (edges, loops), last = norms[0], norms[-1]
+        count, pairs = len(edges), len(found.inner)
+        # One sparse product for all variants: a row for each variant and inner node.
+        place = torch.empty_like(found.order)
+        place[found.order] = torch.arange(len(place), device=place.device)
+        ptr = to_indptr(found.ptr.diff().repeat(count))
+        column = graphs.edge_index[0, place].repeat(count)
+        y = params.y[graphs.n_id]
+        sums = weighted_sums(ptr, column, edges[:, place].flatten(), y)
+        z = sums.view(count, pairs, -1) + loops[..., found.inner, None] * y[found.inner]
+        z += params.layers[0].bias
+        if len(params.layers) == 2:
+            edges, loops = last
+            sent = z.relu_() @ params.layers[1].weight.t()
+            z = sent[:, found.own] * loops[..., graphs.roots, None] + params.layers[1].bias
+            messages = sent[:, self.last.source] * edges[:, place[self.last.place], None]
+            z.index_add_(1, self.last.graph, messages)
+        return params.head(z)
+
+
+def times_input(gradient: Tensor, x: Tensor, out: Tensor) -> None:
+    """Scores of features that are the gradient times the input; see ``feature_scores``."""
+    torch.mul(gradient, x, out=out)
+
+
+def problems(
+    prepared: PreparedModel,
+    nodes: Tensor,
+    targets: Tensor,
+    memory_budget: int,
+    copies: int = 1,
+    most: int | None = None,
+) -> Iterator[AnalyticProblem]:
+    """Problems of as many nodes as fit into the budget, and on a CPU into its caches.
+
+    What the inner nodes do at ``copies`` steps is found once for the nodes of many problems.
+    """
+    params, index, x = _parameters(prepared), prepared.index, prepared.x
+    if len(nodes) == 1:
+        found = reach(index, nodes, prepared.hops)
+        yield AnalyticProblem(prepared, found, nodes, targets, memory_budget)
+        return
+    inner = (index.ptr[nodes + 1] - index.ptr[nodes] + 1).cpu().double()
+    classes = len(params.layers[-1].weight)
+    steps = inner * (copies * classes * x.element_size() + 3 * 8 * params.y.size(1))
+    answer = params.bytes_per_unit[nodes.cpu()]
+    budget = min(memory_budget, CACHED) if x.device.type == "cpu" else memory_budget
+    for group in groups(steps, memory_budget / 2, most):
+        hidden_cache = None
+        if len(params.layers) == 2:
+            chosen = nodes[group]
+            _, position, _ = expand(index.ptr, chosen)
+            read = torch.cat([chosen, index.source[position]]).unique()
+            hidden_cache = HiddenPathCache(params, read, alone=False)
+        for part in groups(answer[group], budget, most):
+            some = slice(group.start + part.start, group.start + part.stop)
+            found = reach(index, nodes[some], prepared.hops)
+            yield AnalyticProblem(
+                prepared, found, nodes[some], targets[some], memory_budget, hidden_cache
+            )
+
+
+_PARAMS: weakref.WeakKeyDictionary[PreparedModel, GCNParameters] = weakref.WeakKeyDictionary()
+_REFUSALS: weakref.WeakKeyDictionary[PreparedModel, str | None] = weakref.WeakKeyDictionary()
+
+
+def _parameters(prepared: PreparedModel) -> GCNParameters:
+    if prepared not in _PARAMS:
+        _PARAMS[prepared] = GCNParameters.of(prepared)
+    return _PARAMS[prepared]
+
+
+def refusal(prepared: PreparedModel) -> str | None:
+    """Why the engine cannot explain this model, or None if it can.
+
+    The layers say what the model is made of, but not what it does with them: its outputs along the
+    path are compared with the formulas', for a few nodes; once.
+    """
+    if prepared not in _REFUSALS:
+        _REFUSALS[prepared] = _check(prepared)
+    return _REFUSALS[prepared]
+
+
+def _check(prepared: PreparedModel) -> str | None:
+    layers = prepared.layers
+    if prepared.task_level != "node":
+        return "it classifies graphs"
+    if not 1 <= len(layers) == prepared.hops <= 2 or not all(map(is_normalised, layers)):
+        return "it is not a stack of one or two GCNConv layers with normalisation"
+    if any(layer.explain is False for layer in layers):
+        return "one of its layers is exempt from explanation"
+    width = prepared.x.size(1)
+    for layer in layers:
+        if layer.lin.weight.size(1) != width:
+            return "its GCNConv layers do not follow each other"
+        width = layer.lin.weight.size(0)
+    if width != prepared.output.size(1):
+        return "its output is not that of the last GCNConv layer"
+    if reason := batched.refusal(prepared):
+        return reason
+    nodes = batched.sample(prepared)
+    found = reach(prepared.index, nodes, prepared.hops)
+    problem = AnalyticProblem(prepared, found, nodes, torch.zeros_like(nodes), memory_budget=1)
+    alphas = (0.0, 0.3, 0.7, 1.0)
+    with torch.no_grad(), torch.inference_mode(False):
+        a = prepared.x.new_tensor(alphas)[:, None]
+        expected = problem.predict(a[..., None] * problem.x, a * problem.edge_mask)
+        output = problem.params.head(problem.result(alphas))
+    if not alike(output, expected.transpose(0, 1)):
+        return "it does more than GCNConv, with ReLU between two, and a (log-)softmax"
+    return None

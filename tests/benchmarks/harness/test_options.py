@@ -1,0 +1,101 @@
+"""Options: each that cannot be gets one line that names it, its value and what to do."""
+
+import pytest
+import torch
+
+import benchmarks.tasks
+from benchmarks.harness import options as plan
+from benchmarks.harness.options import make_plan, variant_id
+
+
+@pytest.fixture(autouse=True)
+def names(monkeypatch):
+    import explainers
+
+    monkeypatch.delenv(plan.DEVICE_VARIABLE, raising=False)
+    monkeypatch.setattr(benchmarks.tasks, "available", lambda: ["ba-shapes", "karate"])
+    monkeypatch.setattr(explainers, "available", lambda: ["random", "saliency"], raising=False)
+
+
+def test_defaults():
+    made = make_plan()
+    profile = plan.PROFILES["quick"]
+    assert (made.nodes, made.seeds, made.repeats) == (
+        profile.nodes,
+        profile.seeds,
+        profile.repeats,
+    )
+    assert made.tasks == ()  # chosen when the run starts
+    assert made.methods == ("random", "saliency")
+    assert made.device == "cpu"
+
+
+def test_options_have_the_last_word():
+    made = make_plan(
+        profile="full", tasks=["karate", "karate"], methods=["random"], nodes=2, seeds=1
+    )
+    assert (made.tasks, made.methods) == (("karate",), ("random",))
+    assert made.models == ("gcn",)
+    assert make_plan(models=["gat", "gcn", "gat"]).models == ("gat", "gcn")
+    assert (made.nodes, made.seeds, made.repeats) == (2, 1, plan.PROFILES["full"].repeats)
+
+
+@pytest.mark.parametrize("name", ["lime", "pg_explainer", "saliency"])
+def test_a_quick_run_has_no_time_for_costly_methods_on_the_whole_graph(name):
+    engines = plan.Plan("full", (), (name,), "cpu", nodes=1, seeds=1, repeats=1).engines(name)
+    assert engines[0] == "stock"
+    quick = plan.Plan("quick", (), (name,), "cpu", nodes=1, seeds=1, repeats=1).engines(name)
+    assert quick == (engines if name == "saliency" else engines[1:])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"profile": "slow"}, "--profile slow: unknown; use quick or full"),
+        ({"tasks": ["nope"]}, "--task nope: unknown; available: ba-shapes, karate"),
+        ({"methods": ["nope"]}, "--method nope: unknown; available: random, saliency"),
+        ({"models": ["gnn"]}, "--model gnn: unknown; available: gcn, sage, gin, gat"),
+        ({"device": "tpu"}, "--device tpu: unknown; use cpu or cuda"),
+        ({"nodes": 0}, "--nodes 0: is to be 1 or more"),
+        ({"seeds": -1}, "--seeds -1: is to be 1 or more"),
+        ({"resume": True}, "--resume: needs --results DIR"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError) as caught:
+        make_plan(**options)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_cuda_without_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="--device cuda: torch finds no working CUDA device; use"):
+        make_plan(device="cuda")
+    monkeypatch.setenv(plan.DEVICE_VARIABLE, "cuda")
+    with pytest.raises(ValueError, match="--device cuda"):
+        make_plan()
+    assert make_plan(device="cpu").device == "cpu"
+
+
+def test_folders(tmp_path):
+    missing, full, file = tmp_path / "missing", tmp_path / "full", tmp_path / "file"
+    (full / "cells").mkdir(parents=True)
+    file.write_text("")
+    for options, message in [
+        ({"data_root": missing}, "--data-root .*missing: there is no such folder"),
+        ({"data_root": file}, "--data-root .*file: there is no such folder"),
+        ({"results": full}, "--results .*full: the folder is not empty; add --resume"),
+        ({"results": file}, "--results .*file: is a file; name a folder"),
+        ({"results": missing, "resume": True}, "--results .*missing: nothing to resume there"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            make_plan(**options)
+    assert make_plan(results=missing).results == missing
+    assert make_plan(results=full, resume=True).resume
+
+
+def test_variant_ids_tell_variants_apart():
+    assert variant_id({"method": "random"}) == "random"
+    variant = {"method": "ig", "engine": "batched", "options": {"n_steps": 5, "a": "all"}}
+    assert variant_id(variant) == "ig-batched-a=all-n_steps=5"

@@ -1,0 +1,53 @@
+"""Published numbers beside ours."""
+
+import pytest
+
+from benchmarks.report.data.frames import load
+from benchmarks.report.data.section import split
+from benchmarks.report.render.blocks import Heading, Table, Text
+from benchmarks.report.sections.replication import BENCHMARK, PUBLISHED, calibration, measured
+
+
+def add(folder, settings, published, value, seed=0, setup=0):
+    way = published.setups[setup]
+    row = {"node": None, "metric": published.metric, "level": published.level, "value": value}
+    row["semantics"] = way.semantics
+    config = settings(published.method, "batched", way.task, seed)
+    folder.add(BENCHMARK, config, part={"level": published.level}, quality=[row])
+
+
+def test_ours_is_the_mean_over_the_models(folder, settings):
+    first, second = PUBLISHED[:2]
+    assert (first.data, first.method) == (second.data, second.method)
+    for seed, value in enumerate((0.6, 0.9)):
+        add(folder, settings, first, value, seed)
+    add(folder, settings, second, 0.1)
+    sections = split(load(folder.path))
+    ours = measured(sections, first, first.setups[0])
+    assert ours.value == pytest.approx(0.75)
+    assert (ours.low, ours.high, ours.n) == (pytest.approx(0.6), pytest.approx(0.9), 2)
+    assert measured(sections, second, second.setups[0]).value == pytest.approx(0.1)
+    assert measured(sections, first, first.setups[1]) is None
+    assert measured(sections, PUBLISHED[2], PUBLISHED[2].setups[0]) is None
+
+
+def test_the_table_shows_what_was_measured_good_or_bad(folder, settings):
+    first, last = PUBLISHED[0], PUBLISHED[-1]
+    add(folder, settings, first, 0.1)
+    add(folder, settings, first, 0.7, setup=2)
+    add(folder, settings, last, 0.982)
+    heading, table, *texts = calibration(split(load(folder.path)))
+    assert isinstance(heading, Heading)
+    assert isinstance(table, Table)
+    rows = [[entry.text for entry in row] for row in table.rows]
+    assert [row[2] for row in rows] == ["ours", "edge masks alone", "ours"]
+    assert [row[3] for row in rows] == ["0.100", "0.700", "0.982"]
+    assert [row[4] for row in rows] == [f"{p.value:.3f}" for p in (first, first, last)]
+    assert [row[5] for row in rows] == ["-0.642", "-0.042", "+0.830"]
+    assert all(isinstance(text, Text) for text in texts)
+    assert [PUBLISHED[0].source.differs in texts[0].text, len(texts)] == [True, 2]
+
+
+def test_nothing_measured_says_nothing(folder, settings):
+    folder.quality("saliency", [0.1, 0.2])
+    assert list(calibration(split(load(folder.path)))) == []

@@ -1,0 +1,244 @@
+"""What is checked and prepared before a model is explained."""
+
+import copy
+import gc
+import weakref
+
+import pytest
+import torch
+from torch import nn
+from torch_geometric.data import Data
+from torch_geometric.nn import GCN, GCNConv, SGConv, global_mean_pool
+from torch_geometric.nn.conv.gcn_conv import gcn_norm
+
+from explainers.prepare.model import prepare, private_copy, return_type
+
+from ..conftest import (
+    LOOPS,
+    Stack,
+    random_batch,
+    random_graph,
+    random_graph_model,
+    random_model,
+)
+
+
+@pytest.mark.parametrize("loops", LOOPS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("conv", ["gcn", "gcn improved", "gcn no loops"])
+def test_normalisation_is_pygs(conv, loops, weighted):
+    data, model = random_graph(1, loops=loops, weighted=weighted), random_model(1, conv)
+    network = prepare(model, data)
+    layer = network.layers[0]
+    edges, own = network.norm(layer)
+    index, norm = gcn_norm(
+        data.edge_index,
+        data.edge_weight if weighted else None,
+        data.num_nodes,
+        layer.improved,
+        layer.add_self_loops,
+        dtype=torch.float64,
+    )
+    count = len(edges)
+    assert torch.equal(network.edge_index, index[:, :count])
+    torch.testing.assert_close(torch.cat([edges, own]), norm, rtol=1e-12, atol=0)
+    if network.e_id is not None:
+        assert torch.equal(data.edge_index[:, network.e_id], network.edge_index)
+
+
+@pytest.mark.parametrize("loops", LOOPS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("conv", ["gcn", "gcn improved", "gcn cached", "gat"])
+def test_predictions_are_the_models(conv, loops, weighted):
+    weighted = weighted and conv != "gat"
+    data, model = random_graph(2, loops=loops, weighted=weighted), random_model(2, conv)
+    if conv == "gcn cached":  # one that was used on another graph before
+        other = random_graph(3)
+        model(other.x, other.edge_index)
+        fresh = copy.deepcopy(model)
+        for layer in fresh.layers:
+            layer._cached_edge_index = None
+    else:
+        fresh = model
+    extra = {"edge_weight": data.edge_weight} if weighted else {}
+    network = prepare(model, data)
+    with torch.no_grad():
+        expected = fresh(data.x, data.edge_index, **extra)
+    torch.testing.assert_close(network.output, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_prepared_once_until_something_changes(graph, model):
+    first = prepare(model, graph)
+    assert prepare(model, graph) is first
+    with torch.no_grad():
+        model.layers[0].bias.add_(1)
+    second = prepare(model, graph)
+    assert second is not first
+    assert not torch.equal(second.output, first.output)
+    graph.x[0, 0] += 1
+    third = prepare(model, graph)
+    assert third is not second
+    graph.edge_index = graph.edge_index[:, 1:]
+    assert prepare(model, graph).edge_index.size(1) == third.edge_index.size(1) - 1
+
+
+def test_prepared_does_not_keep_the_model_alive(graph, model):
+    prepare(model, graph)
+    reference = weakref.ref(model)
+    del model
+    gc.collect()
+    assert reference() is None or "model" in gc.get_referrers(reference())[0]
+
+
+def test_copy_shares_weights_and_nothing_else(model, graph):
+    copied = private_copy(model)
+    assert copied.layers[0].lin.weight.data_ptr() == model.layers[0].lin.weight.data_ptr()
+    assert not any(p.requires_grad for p in copied.parameters())
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_hops_count_messages_not_layers(graph):
+    one = GCNConv(5, 5).double()
+    shared = Stack([one, one, SGConv(5, 3, K=2).double()])
+    assert prepare(shared, graph).hops == 4
+
+
+@pytest.mark.parametrize(
+    ("output", "kind"), [("log_softmax", "log_probs"), ("softmax", "probs"), ("none", "raw")]
+)
+def test_return_type_from_the_output(output, kind, graph):
+    network = prepare(random_model(0, output=output), graph)
+    assert network.return_type.value == kind
+    probabilities = network.probabilities
+    assert probabilities.sum(dim=1).tolist() == pytest.approx([1.0] * 12)
+
+
+def test_one_column_is_raw():
+    assert return_type(torch.ones(4, 1)).value == "raw"
+
+
+class _Odd(nn.Module):
+    def __init__(self, output):
+        super().__init__()
+        self.conv, self.make = GCNConv(5, 3).double(), output
+
+    def forward(self, x, edge_index):
+        return self.make(self.conv(x, edge_index))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": None}, r"data\.x is to be floating-point node features"),
+        ({"x": torch.ones(12, 5, dtype=torch.long)}, r"data\.x .* got torch.int64 \[12, 5\]"),
+        ({"x": torch.full((12, 5), float("nan"))}, r"data\.x has NaN .*first at node 0"),
+        ({"edge_index": torch.zeros(3, 2)}, r"data\.edge_index .* got \[3, 2\]"),
+        ({"edge_index": torch.zeros(2, 2)}, "data.edge_index is to be int64, got torch.float32"),
+        ({"edge_index": torch.tensor([[0], [12]])}, "names nodes 0 to 12, .* nodes 0 to 11"),
+        ({"edge_index": torch.tensor([[-1], [3]])}, "names nodes -1 to 3, .* nodes 0 to 11"),
+        ({"edge_weight": torch.ones(3)}, r"data\.edge_weight is to have one row for each"),
+    ],
+)
+def test_bad_data(change, message, graph, model):
+    for name, value in change.items():
+        graph[name] = value
+    with pytest.raises(ValueError, match=message):
+        prepare(model, graph)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.Linear(5, 3).double(), "Linear has no torch_geometric MessagePassing layer"),
+        (
+            lambda: Stack([GCNConv(5, 3, flow="target_to_source").double()]),
+            "flow='target_to_source'; only 'source_to_target'",
+        ),
+        (lambda: random_model(0, features=7), "fails when called as model"),
+        (lambda: _Odd(lambda out: out.mean(dim=0)), r"returned \[3\]; .* output \[N, C\]"),
+        (lambda: _Odd(lambda out: (out, out)), r"returned tuple; .* output \[N, C\]"),
+        (lambda: _Odd(lambda out: out / 0), "returned NaN or infinite outputs"),
+        (lambda: "gcn", "model is to be a torch.nn.Module, got str"),
+    ],
+)
+def test_bad_models(make, message, graph):
+    with pytest.raises(ValueError, match=message):
+        prepare(make(), graph)
+
+
+def test_the_output_says_whether_nodes_or_graphs_are_classified():
+    data = random_batch(0)
+    network = prepare(random_graph_model(0), data)
+    assert (network.task_level, network.units) == ("graph", 12)
+    # PyG's stacks take a batch, too, but return a row for each node.
+    network = prepare(GCN(5, 6, num_layers=2, out_channels=3).double(), data)
+    assert (network.task_level, network.units) == ("node", data.num_nodes)
+    network = prepare(random_model(0), data)
+    assert (network.task_level, network.units) == ("node", data.num_nodes)
+
+
+@pytest.mark.parametrize("loops", LOOPS)
+def test_a_graph_alone(loops):
+    data, model = random_batch(1, loops=loops, weighted=True), random_graph_model(1)
+    network = prepare(model, data)
+    for graph in (0, 3, 11):
+        alone, single = network.alone(graph), data.get_example(graph)
+        assert torch.equal(alone.x, single.x)
+        torch.testing.assert_close(alone.output[0], network.output[graph])
+        edges, loops_ = alone.norm(alone.layers[0])
+        index, norm = gcn_norm(single.edge_index, single.edge_weight, len(single.x))
+        assert torch.equal(alone.edge_index, index[:, : len(edges)])
+        torch.testing.assert_close(torch.cat([edges, loops_]), norm, rtol=1e-12, atol=0)
+
+
+class _Mixing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = GCNConv(5, 3).double()
+
+    def forward(self, x, edge_index, batch):
+        return global_mean_pool(self.conv(x, edge_index), batch) + x.mean()
+
+
+def test_graphs_that_are_not_independent_are_refused():
+    with pytest.raises(ValueError, match="another output if the others are gone"):
+        prepare(_Mixing(), random_batch(0))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda batch: batch.float(), r"data\.batch is to be an int64 tensor \[\d+\]"),
+        (lambda batch: batch[1:], r"data\.batch is to be an int64 tensor"),
+        (lambda batch: batch - 1, "number the graphs from 0 without a gap"),
+        (lambda batch: batch + (batch > 3), "number the graphs from 0 without a gap"),
+        (lambda batch: batch.flip(0), r"edge 0 of data\.edge_index joins two graphs"),
+    ],
+)
+def test_bad_batch(change, message):
+    data = random_batch(0)
+    data.batch = change(data.batch)
+    with pytest.raises(ValueError, match=message):
+        prepare(random_graph_model(0), data)
+
+
+def test_a_graph_model_without_a_batch(graph):
+    model = random_graph_model(0)
+    with pytest.raises(
+        ValueError, match=r"returned \[1, 3\]; .* takes batch=\.\.\., and data\.batch"
+    ):
+        prepare(model, graph)
+
+
+def test_self_loops_with_mixed_layers_are_refused():
+    data = random_graph(0, loops="some")
+    mixed = Stack([GCNConv(5, 5).double(), GCNConv(5, 3, add_self_loops=False).double()])
+    with pytest.raises(ValueError, match=r"(?s)self loops, .*remove_self_loops"):
+        prepare(mixed, data)
+
+
+def test_not_a_graph(model):
+    with pytest.raises(ValueError, match=r"data is to be a torch_geometric.data.Data, got dict"):
+        prepare(model, {"x": 1})
+    with pytest.raises(ValueError, match=r"data\.x"):
+        prepare(model, Data())

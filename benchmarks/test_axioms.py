@@ -15,11 +15,10 @@ from benchmarks.harness.run import Run
 from benchmarks.measures.agreement import Floats, edge_scores, relative_error
 from benchmarks.measures.equivalent_networks import REWRITES, is_gcn
 from benchmarks.tasks import Task
-from explainers.engines import batched, stock
-from explainers.engines.analytic import gradients as analytic
+from explainers.engines import registry
 from explainers.methods.integrated_gradients import METHOD as INTEGRATED_GRADIENTS
 from explainers.methods.integrated_gradients import QUADRATURES
-from explainers.prepare.model import prepare
+from explainers.prepare import prepare
 
 NODES = {"quick": 5, "full": 10}
 # An edge at a time is taken out of every computation graph: those of hubs would cost more than all
@@ -124,18 +123,18 @@ def single_changes(task: Task, nodes: list[int], count: int) -> list[tuple[int, 
         graph, [e].
     """
     network = prepare(task.model, task.data)
-    module: Any = next(one for one in (analytic, batched, stock) if one.refusal(network) is None)
+    engine = registry.choose(network).engine
     found = []
     for node in nodes:
         place = torch.tensor([node], device=network.x.device)
-        (problem,) = module.problems(network, place, network.output[place].argmax(1), 2**28)
+        (problem,) = engine.problems(network, place, network.output[place].argmax(1), 2**28)
         edges = problem.graphs.edge_counts[0]
         if edges > MOST_EDGES:
             continue
         one_out = ~torch.eye(edges, dtype=torch.bool, device=place.device)
         with torch.no_grad():
-            whole = problem.mask(torch.ones_like(one_out[:1]))
-            parts = [problem.mask(kept) for kept in one_out.split(problem.copies)]
+            whole = problem.masked_outputs(torch.ones_like(one_out[:1]))
+            parts = [problem.masked_outputs(kept) for kept in one_out.split(problem.copies)]
             outputs = torch.cat(parts)[:, 0, problem.targets[0]]
         change = outputs - whole[0, 0, problem.targets[0]]
         found.append((node, change.double().cpu().numpy()))

@@ -140,11 +140,12 @@ def explain(options: argparse.Namespace) -> int:
 
 def _subject(task: Task, node: int, explanation: Explanation) -> Iterator[str]:
     """What is explained, in two lines."""
-    from explainers.prepare.model import prepare, to_probabilities
+    from explainers.prepare import prepare
+    from explainers.prepare.outputs import to_probabilities
 
     network = prepare(task.model, task.data)
     yield f"{task.name}, {network.task_level} {node}: {task.description}"
-    probability = to_probabilities(explanation.prediction[None], network.return_type)[0]
+    probability = to_probabilities(explanation.prediction[None], network.config)[0]
     target = int(explanation.target)
     yield (
         f"predicted class {target} with probability {float(probability[target]):.2f}, "

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.explain import Explanation
 
-from explainers.prepare.model import PreparedModel, alike, forget, prepare
+from explainers.prepare import PreparedModel, forget, prepare
+from explainers.prepare.outputs import alike
 
 if TYPE_CHECKING:
     from benchmarks.tasks import Task
@@ -104,7 +105,7 @@ def _outputs(network: PreparedModel, task: Task) -> list[Tensor]:
     data, inputs = task.data, {**network.keywords, **network.given[1]}
     return [
         task.model(data.x, data.edge_index, **inputs),
-        network.model(network.x, network.edge_index, **network.keywords),
+        network.copy_output(),
     ]
 
 

@@ -26,7 +26,7 @@ from torch_geometric.data import Data
 
 from benchmarks.tasks._definition import Definition, Task, with_edges
 from benchmarks.tasks._source import tensors_sha256
-from explainers.prepare.model import prepare
+from explainers.prepare import prepare
 
 _ENTRIES = ("model", "data", "nodes", "ground_truth", "feature_names")
 _WANTED = (

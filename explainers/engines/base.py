@@ -1,23 +1,33 @@
-"""What a method is given: fields to explain, and the model on them as a function of its inputs.
+"""What an engine is, and what it gives a method: nodes to explain, and the model as a function.
 
 What is explained is called a node here; for a model that classifies graphs, it is a graph.
 
-A method asks for outputs at chosen node features and edge masks; how they are computed is the
-engine's business. So every method is written once and runs on every engine.
+A method asks a :class:`Problem` for outputs and gradients; how they are computed is the engine's
+business. What many methods need has a name of its own (``path_gradients``, ``leave_one_out``, ...)
+and a default that any engine has; an engine overrides what it can do better. So a method is written
+once, never asks on which engine it runs, and no engine knows a method.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
-from torch_geometric.explain import Explanation
+from torch_geometric.explain import ExplainerAlgorithm, Explanation
 
+from explainers import _compat
 from explainers.prepare.computation_graph import ComputationGraphs
 from explainers.prepare.model import PreparedModel
+
+# Makes scores of summed gradients and the features they belong to, both [m, F], and writes them to
+# its third argument: an engine that goes through the features in blocks calls it for each block.
+Finish = Callable[[Tensor, Tensor, Tensor], object]
+
+PLAYER_BYTES = 64  # what the masks hold for each player of a coalition, roughly
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,24 @@ class Attribution:
     extra: dict[str, Tensor] = field(default_factory=dict)
 
 
+class NotTheModel(ValueError):
+    """What an engine computes on is not the user's model, for the nodes asked for."""
+
+
+class Stale(RuntimeError):
+    """The data have changed since they were prepared."""
+
+
+class Explains(Protocol):
+    """What an engine asks of a method."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        """The scores, by what the problem offers."""
+
+    def reference(self, problem: ReferenceProblem) -> Attribution:
+        """The scores as Captum or PyG compute them."""
+
+
 class Problem(ABC):
     """R nodes to explain, independent of each other.
 
@@ -46,7 +74,13 @@ class Problem(ABC):
         memory_budget: Bytes that one pass may take, roughly.
         x: [n, F] node features at which the model is explained.
         edge_mask: [e] ones: every message as it is.
+        verified: Whether the outputs at these inputs are known to be the user's model's.
+        with_features: Whether the features are attributed; else they stay as they are throughout.
+        with_edges: Whether the edges are.
     """
+
+    with_features = True
+    with_edges = True
 
     def __init__(
         self,
@@ -59,6 +93,9 @@ class Problem(ABC):
         self.prepared, self.graphs = prepared, graphs
         self.nodes, self.targets = nodes, targets
         self.memory_budget = memory_budget
+        self.verified = False
+
+    # ------------------------------------------------------------------ what an engine has to give
 
     @property
     @abstractmethod
@@ -78,20 +115,8 @@ class Problem(ABC):
         multiplied onto the messages of every layer.
         """
 
-    def mask(self, kept: Tensor, nodes: Tensor | None = None) -> Tensor:
-        """The outputs [B, R, C] with the messages of all edges but ``kept`` [B, e] set to zero.
-
-        And, if given, with the features of all nodes of the computation graphs but ``nodes`` [B,
-        n].
-        """
-        x = self.x.expand(len(kept), -1, -1)
-        if nodes is not None:
-            x = x.clone()
-            x[:, self.node_rows] *= nodes[..., None]
-        return self.predict(x, self.edge_masks(kept))
-
     @abstractmethod
-    def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
+    def deleted_outputs(self, kept: Tensor, *, alone: bool) -> Tensor:
         """The outputs [B, R, C] with edges of the computation graphs deleted, degrees and all.
 
         ``kept`` [B, e] says which edges of the computation graphs stay; those elsewhere in the
@@ -114,6 +139,8 @@ class Problem(ABC):
     def copies(self) -> int:
         """How many variants one pass may take within the memory budget, at least 1."""
 
+    # -------------------------------------------------------------- what it may give in another way
+
     @property
     def node_rows(self) -> Tensor | slice:
         """Which rows of ``x`` are the nodes of the computation graphs, in their order."""
@@ -123,6 +150,195 @@ class Problem(ABC):
     def edge_rows(self) -> Tensor | slice:
         """Which entries of ``edge_mask`` are edges of the computation graphs, in their order."""
         return slice(None)
+
+    def check(self, output: Tensor) -> None:
+        """Compares the outputs [R, C] at ``x`` and ``edge_mask`` with the user's model's.
+
+        For engines that compute on something else than the whole graph. What computes these
+        outputs anyway hands them on, so that :meth:`verify` has nothing left to do.
+
+        Raises:
+            NotTheModel: They differ.
+        """
+        self.verified = True
+
+    def verify(self) -> None:
+        """Makes sure that what is explained is the user's model, for these nodes.
+
+        Raises:
+            NotTheModel: It is not.
+        """
+        if not self.verified:
+            with torch.no_grad():
+                self.check(self.predict(self.x[None], self.edge_mask[None])[0])
+
+    def no_features(self) -> Tensor:
+        """Scores of zero for all features, [n, F], of methods that do not score any."""
+        return torch.zeros_like(self.x, dtype=self.edge_mask.dtype)
+
+    def scores_of(self, method: Explains) -> Attribution:
+        """The method's scores."""
+        return method.attribute(self)
+
+    def path_gradients(
+        self,
+        points: Sequence[float],
+        weights: Sequence[float],
+        finish: Finish,
+        *,
+        batch_size: int | None = None,
+        complete: bool = False,
+    ) -> Attribution:
+        """Gradients of the explained outputs, summed along the straight path from zero.
+
+        At a point a of the path the features are a x and the edge mask is a, or either stays as it
+        is if it is not attributed. With one point, 1, and
+        the weight 1 this is the gradient at the inputs.
+
+        Args:
+            points: [S], ascending, in [0, 1].
+            weights: [S], of the points.
+            finish: Makes scores of the summed gradients; see :data:`Finish`. Those by the edge
+                mask, whose value is 1, go through it as they are.
+            batch_size: Points in a pass; None for as many as the memory budget takes.
+            complete: Whether to give ``convergence_delta`` [R] besides: the sum of all scores minus
+                F(x) - F(0).
+        """
+        size = batch_size or self.copies
+        steps = self.edge_mask.new_tensor(points).split(size)
+        # Rounded as Captum rounds them.
+        shares = torch.tensor(weights, dtype=torch.float32).to(self.edge_mask).split(size)
+        node_mask = torch.zeros_like(self.x, dtype=self.edge_mask.dtype)
+        edge_mask = torch.zeros_like(self.edge_mask)
+        for a, share in zip(steps, shares, strict=True):
+            x, mask = self.at(a)
+            by_x, by_mask = self.gradients(x, mask, full=float(a[-1]) == 1.0)
+            # Weights first: nothing of size S x n x F is made besides the gradient.
+            node_mask += torch.einsum("s,snf->nf", share.to(by_x), by_x)
+            edge_mask += share @ by_mask
+        scores = torch.empty_like(node_mask)
+        finish(node_mask, self.x, scores)
+        edges = torch.empty_like(edge_mask[:, None])
+        finish(edge_mask[:, None], torch.ones_like(edges), edges)
+        attribution = Attribution(scores, edges[:, 0])
+        return self.completed(attribution) if complete else attribution
+
+    def at(self, a: Tensor) -> tuple[Tensor, Tensor]:
+        """The inputs at points ``a`` [S] of the path from zero, [S, n, F] and [S, e]."""
+        x = a[:, None, None] * self.x if self.with_features else self.x.expand(len(a), -1, -1)
+        mask = a[:, None] * self.edge_mask if self.with_edges else self.edge_mask.expand(len(a), -1)
+        return x, mask
+
+    def gradients(
+        self, x: Tensor, edge_mask: Tensor, *, full: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Gradients of the explained outputs by variants of the inputs, [B, n, F] and [B, e].
+
+        By what is not attributed, and by features that the outputs do not depend on, zeros.
+
+        Args:
+            x: [B, n, F].
+            edge_mask: [B, e].
+            full: Whether the last variant is the full input.
+        """
+        # Leaves of their own: the gradient at these points, not through what made them.
+        x, edge_mask = x.detach(), edge_mask.detach()
+        wanted = []
+        if self.with_features:
+            wanted.append(x.requires_grad_())
+        if self.with_edges:
+            wanted.append(edge_mask.requires_grad_())
+        predicted = self.predict(x, edge_mask)
+        if full:
+            self.check(predicted[-1].detach())
+        found = iter(
+            torch.autograd.grad(self.explained(predicted).sum(), wanted, materialize_grads=True)
+        )
+        by_x = next(found) if self.with_features else edge_mask.new_zeros(()).expand(x.shape)
+        by_mask = next(found) if self.with_edges else torch.zeros_like(edge_mask)
+        return by_x, by_mask
+
+    def completed(self, attribution: Attribution) -> Attribution:
+        """The attribution with ``convergence_delta``: its sum minus F(x) - F(0), for each node."""
+        missing = self.total(attribution) - self.change()
+        extra = {**attribution.extra, "convergence_delta": missing}
+        return Attribution(attribution.node_mask, attribution.edge_mask, extra)
+
+    def masked_outputs(self, kept: Tensor, nodes: Tensor | None = None) -> Tensor:
+        """The outputs [B, R, C] with the messages of all edges but ``kept`` [B, e] set to zero.
+
+        And, if given, with the features of all nodes of the computation graphs but ``nodes``
+        [B, n] set to zero.
+        """
+        x = self.x.expand(len(kept), -1, -1)
+        if nodes is not None:
+            x = x.clone()
+            x[:, self.node_rows] *= nodes[..., None]
+        return self.predict(x, self.edge_masks(kept))
+
+    def coalition_outputs(self, coalitions: Tensor) -> Tensor:
+        """The explained output [B] of one node if only ``coalitions`` [B, n + e] take part.
+
+        The players are the nodes of its computation graph, then its edges, as far as they are
+        attributed. A node that does not take part has features of zero, all of them; it still sends
+        its messages. An edge that does not sends none, in all layers; degrees stay.
+        """
+        outputs = []
+        for some in coalitions.to(self.edge_mask).split(self.coalitions_at_once):
+            nodes, edges = some.split(self.player_counts, dim=1)
+            if not self.with_edges:
+                edges = some.new_ones(len(some), self.graphs.edge_counts[0])
+            kept_nodes = nodes if self.with_features else None
+            outputs.append(self.masked_outputs(edges, kept_nodes)[:, 0, self.targets[0]])
+        return torch.cat(outputs)
+
+    @property
+    def player_counts(self) -> list[int]:
+        """Nodes and edges of the one node's computation graph that are attributed."""
+        nodes, edges = self.graphs.node_counts[0], self.graphs.edge_counts[0]
+        return [nodes * self.with_features, edges * self.with_edges]
+
+    @property
+    def coalitions_at_once(self) -> int:
+        """How many coalitions of one node's players one pass may take, at least 1."""
+        within_budget = self.memory_budget // (PLAYER_BYTES * max(1, sum(self.player_counts)))
+        return max(1, min(self.copies, within_budget))
+
+    def leave_one_out(self) -> tuple[Tensor, Tensor]:
+        """What each output loses without each node [n] and each edge [e] of its computation graph.
+
+        See :meth:`coalition_outputs`. This default takes one node at a time.
+        """
+        counts = self.player_counts
+        number = torch.arange(sum(counts), device=self.x.device)
+        left = [
+            self.coalition_outputs(number != some[:, None])
+            for some in number.split(self.coalitions_at_once)
+        ]
+        whole = self.coalition_outputs(torch.ones_like(number)[None])
+        nodes, edges = (whole - torch.cat([*left, whole[:0]])).split(counts)
+        none = whole.new_zeros(len(self.graphs.n_id)), whole.new_zeros(len(self.graphs.e_id))
+        return nodes if self.with_features else none[0], edges if self.with_edges else none[1]
+
+    def insertion_outputs(self, orders: Tensor) -> Tensor:
+        """The output [T, n + e + 1] of one node as its players join in ``orders`` [T, n + e].
+
+        See :meth:`coalition_outputs`; the first output is that with none of them.
+        """
+        orders = orders.to(self.x.device)
+        join = orders.argsort(dim=1)
+        nobody = torch.zeros_like(join[:1], dtype=torch.bool)
+        before = self.coalition_outputs(nobody).expand(len(orders), 1)
+        moments = torch.cartesian_prod(
+            *(torch.arange(size, device=self.x.device) for size in orders.shape)
+        )
+        after = [
+            self.coalition_outputs(join[order] <= moment[:, None])
+            for order, moment in (some.unbind(1) for some in moments.split(self.coalitions_at_once))
+        ]
+        return torch.cat([before, torch.cat([*after, before[0, :0]]).view(orders.shape)], dim=1)
+
+    # --------------------------------------------------------------------------- what follows of it
 
     def edge_masks(self, kept: Tensor) -> Tensor:
         """The masks [B, e'] that ``predict`` takes, for ``kept`` [B, e]."""
@@ -147,18 +363,27 @@ class Problem(ABC):
 
     def outputs(self, x: Tensor, edge_mask: Tensor) -> Tensor:
         """The output of each node's target class, [B, R]."""
-        predicted = self.predict(x, edge_mask)
-        return predicted.gather(2, self.targets.expand(len(x), -1)[..., None]).squeeze(2)
+        return self.explained(self.predict(x, edge_mask))
+
+    def explained(self, predicted: Tensor) -> Tensor:
+        """Of the outputs [B, R, C] those of each node's target, [B, R]."""
+        targets = self.targets.expand(len(predicted), -1)[..., None]
+        return predicted.gather(2, targets).squeeze(2)
 
     def change(self) -> Tensor:
-        """F(x) - F(0) of each explained output, [R]; 0 is no features and no messages."""
-        inputs = self.x[None], self.edge_mask[None]
+        """F(x) - F(0) of each explained output, [R].
+
+        0 is no features and no messages, or of either what is attributed.
+        """
         with torch.no_grad():
-            return (self.outputs(*inputs) - self.outputs(*map(torch.zeros_like, inputs)))[0]
+            full = self.predict(self.x[None], self.edge_mask[None])
+            self.check(full[0])
+            nothing = self.outputs(*self.at(self.edge_mask.new_zeros(1)))
+            return (self.explained(full) - nothing)[0]
 
     def total(self, attribution: Attribution) -> Tensor:
         """The sum of each node's scores, over features and edges, [R]."""
-        total = self.x.new_zeros(len(self.graphs))
+        total = self.edge_mask.new_zeros(len(self.graphs))
         total.index_add_(0, self.node_batch, attribution.node_mask.sum(dim=1))
         total.index_add_(0, self.edge_batch, attribution.edge_mask)
         return total
@@ -184,15 +409,79 @@ class Problem(ABC):
             prepared.output[self.nodes].unbind(),
             strict=True,
         )
+        alone = len(graphs) == 1
         masks = ("n_id", "e_id", "edge_index", "node_mask", "edge_mask")
         names = (*masks, "graph" if of_graph else "index", "target", "prediction")
         for r, row in enumerate(rows):
-            explanation = Explanation()
-            # Past PyG's attribute setters, which take longer than all the rest of a node.
-            mapping = explanation._store._mapping
-            mapping.update(zip(names, row, strict=True))
-            mapping.update((name, values[r]) for name, values in part.extra.items())
-            yield explanation
+            # Each explanation owns its storage: one that is kept does not keep all others.
+            values = {
+                name: value if alone else value.clone()
+                for name, value in zip(names, row, strict=True)
+            }
+            values.update((name, extra[r]) for name, extra in part.extra.items())
+            yield _compat.explanation(values)
+
+
+class ReferenceProblem(Problem):
+    """One node on the whole graph, or one graph by itself, for what is published elsewhere.
+
+    Attributes:
+        index: The row [1] of the output there that is explained; None if it is the only one.
+    """
+
+    index: Tensor | None
+
+    @abstractmethod
+    def run_pyg(self, algorithm: ExplainerAlgorithm) -> Explanation:
+        """What one of PyG's explainers, connected to its settings, gives for node and target."""
+
+    @abstractmethod
+    def train_pyg(self, algorithm: Any, epoch: int) -> float:
+        """One step of ``algorithm.train``, for those of PyG's explainers that are trained."""
+
+
+class Engine(ABC):
+    """A way to compute what a problem offers.
+
+    Attributes:
+        name: As in ``explainers.load(..., engine=name)``.
+        takes_passes: Whether points of a path go through the model in passes, whose size can be
+            chosen.
+        closed_form: Whether coalitions cost no passes, so that many nodes can share a problem.
+        as_published: Whether it runs what Captum and PyG have published, where they have.
+        general: Whether it is meant for every model: that it refuses one is news.
+    """
+
+    name: ClassVar[str]
+    takes_passes: ClassVar[bool] = True
+    closed_form: ClassVar[bool] = False
+    as_published: ClassVar[bool] = False
+    general: ClassVar[bool] = True
+
+    @abstractmethod
+    def refusal(self, prepared: PreparedModel) -> str | None:
+        """Why the engine cannot explain this model on this graph, or None if it can."""
+
+    @abstractmethod
+    def problems(
+        self,
+        prepared: PreparedModel,
+        nodes: Tensor,
+        targets: Tensor,
+        memory_budget: int,
+        copies: int = 1,
+        most: int | None = None,
+    ) -> Iterator[Problem]:
+        """Cuts nodes into problems.
+
+        Args:
+            prepared: Model and graph.
+            nodes: [R].
+            targets: [R].
+            memory_budget: Bytes that one pass may take, roughly.
+            copies: Variants of a computation graph that the method wants in a pass.
+            most: Nodes that may share a problem; None for as many as the budget takes.
+        """
 
 
 def unit(explanation: Explanation) -> int:

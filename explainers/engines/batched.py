@@ -4,22 +4,22 @@ Any homogeneous message-passing model. The computation graphs of R nodes, and B 
 are one block-diagonal graph; whatever the layers compute, blocks do not touch. Two things keep a
 cut graph equal to the whole one: every node that is not on the border has all its incoming edges,
 and a GCNConv, whose normalisation needs the degrees of the border too, is given that of the whole
-graph. Whether it is equal for a given model is checked once, on a few nodes.
+graph. Whether it is equal is verified for every node that is explained: its output at the full
+input, which most methods compute anyway, must be that of the whole graph.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch_geometric.nn import GCNConv
 
-from explainers.engines.base import Problem, groups
+from explainers.engines.base import Engine, NotTheModel, Problem, groups
+from explainers.engines.stock import StockProblem
 from explainers.prepare.computation_graph import ComputationGraphs
-from explainers.prepare.model import PreparedModel, alike, is_normalised, normalise, owns_loops
+from explainers.prepare.model import PreparedModel, edge_type, normalise
 
 
 class BatchedProblem(Problem):
@@ -42,7 +42,7 @@ class BatchedProblem(Problem):
 
     @cached_property
     def edge_mask(self) -> Tensor:
-        return self.prepared.x.new_ones(len(self.graphs.e_id))
+        return self.prepared.output.new_ones(len(self.graphs.e_id))
 
     def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
         count = len(x)
@@ -51,10 +51,34 @@ class BatchedProblem(Problem):
         output = self._blocks[count].run(x.flatten(0, 1), edge_mask.flatten())
         return self._explained(output, count)
 
-    def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
+    def check(self, output: Tensor) -> None:
+        if self.verified:
+            return
+        if wrong := self.prepared.differs(output, self.nodes):
+            whole = "in the batch" if self.prepared.task_level == "graph" else "on the whole graph"
+            raise NotTheModel(
+                f"its predictions on computation graphs differ from those {whole} by {wrong}: some "
+                "layer depends on more than the messages into each node"
+            )
+        self.verified = True
+
+    def deleted_outputs(self, kept: Tensor, *, alone: bool) -> Tensor:
+        if not self.prepared.weights_known:
+            return self._deleted_from_the_whole(kept, alone=alone)
         blocks = _Blocks.reduced(self.prepared, self.graphs, kept, alone=alone)
         output = blocks.run(self.x.repeat(len(kept), 1), None)
         return self._explained(output, len(kept))
+
+    def _deleted_from_the_whole(self, kept: Tensor, *, alone: bool) -> Tensor:
+        """On the graph as it was given: what makes the weights may ask for all of their edges."""
+        outputs = []
+        parts = kept.split(self.graphs.edge_counts, dim=1)
+        for unit, target, part in zip(
+            self.nodes.split(1), self.targets.split(1), parts, strict=True
+        ):
+            whole = StockProblem(self.prepared, unit, target, self.memory_budget)
+            outputs.append(whole.deleted_outputs(part, alone=alone))
+        return torch.cat(outputs, dim=1)
 
     def _explained(self, output: Tensor, count: int) -> Tensor:
         """The rows [B, R, C] that are explained, of the model's output on ``count`` variants."""
@@ -75,16 +99,19 @@ class BatchedProblem(Problem):
 
 
 class _Blocks:
-    """Some fields, side by side as often as wanted, as one graph; and the model on it."""
+    """Some computation graphs, side by side as often as wanted, as one graph; and the model on it.
+
+    Attributes:
+        edge_index: [2, e], the edges of all copies.
+        num_nodes: The nodes of all copies.
+        inputs: What the model takes by keyword.
+        norms: Edges and norms that GCNConv layers, by number, take in the place of their own.
+    """
 
     def __init__(self, prepared: PreparedModel, edge_index: Tensor, num_nodes: int) -> None:
-        self.prepared, self.edge_index = prepared, edge_index
-        self.ones = prepared.x.new_ones(num_nodes)
-        loops = torch.arange(num_nodes, device=edge_index.device).expand(2, -1)
-        self.with_loops = torch.cat([edge_index, loops], dim=1)
+        self.prepared, self.edge_index, self.num_nodes = prepared, edge_index, num_nodes
         self.inputs: dict[str, Tensor] = {}
-        # What each GCNConv is to take for its own cached normalisation, self loops last.
-        self.norms: dict[GCNConv, tuple[Tensor, Tensor]] = {}
+        self.norms: dict[int, tuple[Tensor, Tensor]] = {}
 
     @classmethod
     def copies(cls, prepared: PreparedModel, graphs: ComputationGraphs, count: int) -> _Blocks:
@@ -92,7 +119,7 @@ class _Blocks:
         blocks = cls(prepared, _repeat(graphs, count), count * len(graphs.n_id))
         for name, value in prepared.inputs.items():
             blocks.inputs[name] = value[graphs.e_id].repeat(count, *[1] * (value.dim() - 1))
-        for layer in filter(is_normalised, prepared.layers):
+        for layer in prepared.normalised:
             edges, loops = prepared.norm(layer)
             loops = loops[graphs.n_id] if len(loops) else loops
             blocks.set_norm(layer, edges[graphs.e_id].repeat(count), loops.repeat(count))
@@ -110,7 +137,7 @@ class _Blocks:
         blocks = cls(prepared, everywhere[:, flat], count * n)
         for name, value in prepared.inputs.items():
             blocks.inputs[name] = value[graphs.e_id].repeat(count, *[1] * (value.dim() - 1))[flat]
-        for layer in filter(is_normalised, prepared.layers):
+        for layer in prepared.normalised:
             edges, loops = reduced_norm(prepared, graphs, layer, kept, alone=alone)
             blocks.set_norm(layer, edges.flatten()[flat], loops.flatten())
         blocks.set_batch(graphs, count)
@@ -122,39 +149,40 @@ class _Blocks:
             shift = torch.arange(count, device=graphs.n_id.device) * len(graphs)
             self.inputs["batch"] = (graphs.node_batch + shift[:, None]).flatten()
 
-    def set_norm(self, layer: GCNConv, edges: Tensor, loops: Tensor) -> None:
+    def set_norm(self, layer: int, edges: Tensor, loops: Tensor) -> None:
         """Gives a layer its normalised weights."""
-        edge_index = self.with_loops if len(loops) else self.edge_index
-        self.norms[layer] = edge_index, torch.cat([edges, loops])
+        self.norms[layer] = (
+            self._with_loops if len(loops) else self.edge_index,
+            torch.cat([edges, loops]),
+        )
+
+    @cached_property
+    def _with_loops(self) -> Tensor:
+        loops = torch.arange(self.num_nodes, device=self.edge_index.device).expand(2, -1)
+        return torch.cat([self.edge_index, loops], dim=1)
 
     def run(self, x: Tensor, edge_mask: Tensor | None) -> Tensor:
         """The output [n, C] for features [n, F] and, if not None, a mask over the edges [e]."""
+        prepared, norms, masks = self.prepared, self.norms, None
         if edge_mask is not None:
-            with_loops = torch.cat([edge_mask, self.ones])
-        for layer in self.prepared.layers:
-            mask = None
-            if edge_mask is not None and layer.explain is not False:  # False: exempt, as in PyG
-                mask = with_loops if owns_loops(layer) else edge_mask
-            if layer in self.norms:
-                # A message is the norm times what is sent: the mask goes onto the smaller factor.
-                index, norm = self.norms[layer]
-                layer._cached_edge_index = index, norm if mask is None else norm * mask
-            elif mask is not None:
-                layer.explain = True
-                layer._apply_sigmoid = False
-                layer._edge_mask = mask
-        try:
-            return self.prepared.model(x, self.edge_index, **self.inputs)
-        finally:
-            for layer in self.prepared.layers:
-                layer._edge_mask = None
-                layer.explain = None if layer.explain else layer.explain
-            for layer in self.norms:
-                layer._cached_edge_index = None
+            by_edge = prepared.masks(
+                edge_mask, self.edge_index, edge_type(self.inputs), self.num_nodes
+            )
+            # A message is the norm times what is sent: the mask goes onto the smaller factor.
+            norms = {}
+            for number, (index, norm) in self.norms.items():
+                exempt = prepared.layers[number].explain is False
+                norms[number] = index, norm if exempt else norm * by_edge(number, 0)
+
+            def masks(layer: int, call: int) -> Tensor | None:
+                return None if layer in self.norms else by_edge(layer, call)
+
+        with prepared.borrowed() as copy:
+            return copy.run(x, self.edge_index, self.inputs, masks, norms)
 
 
 def reduced_norm(
-    prepared: PreparedModel, graphs: ComputationGraphs, layer: GCNConv, kept: Tensor, *, alone: bool
+    prepared: PreparedModel, graphs: ComputationGraphs, layer: int, kept: Tensor, *, alone: bool
 ) -> tuple[Tensor, Tensor]:
     """A GCNConv's norm if only ``kept`` [B, e] is left: of edges [B, e], of loops [B, n] or [0]."""
     edges, loops = prepared.weights(layer)
@@ -174,62 +202,67 @@ def _repeat(graphs: ComputationGraphs, count: int) -> Tensor:
     return (graphs.edge_index[:, None] + shift[:, None]).flatten(1)
 
 
-def problems(
-    prepared: PreparedModel,
-    nodes: Tensor,
-    targets: Tensor,
-    memory_budget: int,
-    copies: int = 1,
-    most: int | None = None,
-) -> Iterator[BatchedProblem]:
-    """Problems of as many nodes as fit into the budget ``copies`` times, and at most ``most``."""
-    costs = prepared.bytes_per_unit[nodes.cpu()] * copies
-    for group in groups(costs, memory_budget, most):
-        graphs = prepared.cut(nodes[group])
-        yield BatchedProblem(prepared, graphs, nodes[group], targets[group], memory_budget)
+class Batched(Engine):
+    """Computation graphs in place of the whole graph, many in a pass."""
+
+    name = "batched"
+
+    def problems(
+        self,
+        prepared: PreparedModel,
+        nodes: Tensor,
+        targets: Tensor,
+        memory_budget: int,
+        copies: int = 1,
+        most: int | None = None,
+    ) -> Iterator[BatchedProblem]:
+        """Problems of as many nodes as fit into the budget ``copies`` times, and at most ``most``."""
+        costs = prepared.bytes_per_unit[nodes.cpu()] * copies
+        for group in groups(costs, memory_budget, most):
+            graphs = prepared.cut(nodes[group])
+            yield BatchedProblem(prepared, graphs, nodes[group], targets[group], memory_budget)
+
+    def refusal(self, prepared: PreparedModel) -> str | None:
+        """Why the engine cannot explain this model on this graph, or None if it can.
+
+        What a layer computes on a cut graph may be something else (degrees of the border, for one):
+        predictions on computation graphs are compared with those on the whole graph, here for
+        a few nodes, once, and again for whichever nodes are explained.
+        """
+        return prepared.memo("batched: refusal", lambda: _refusal(prepared))
 
 
-_REFUSALS: weakref.WeakKeyDictionary[PreparedModel, str | None] = weakref.WeakKeyDictionary()
-CHECKED_NODES = 8
-
-
-def refusal(prepared: PreparedModel) -> str | None:
-    """Why the engine cannot explain this model on this graph, or None if it can.
-
-    A layer that looks beyond the messages it gets (normalisation over all nodes, degrees, global
-    pooling) would compute something else on a cut graph. So predictions on fields are compared with
-    those on the whole graph, for nodes from small computation graphs to large ones; once.
-    """
-    if prepared not in _REFUSALS:
-        _REFUSALS[prepared] = _check(prepared)
-    return _REFUSALS[prepared]
-
-
-def _check(prepared: PreparedModel) -> str | None:
+def _refusal(prepared: PreparedModel) -> str | None:
+    if prepared.beyond:
+        return prepared.beyond
+    if prepared.trial.learned_weights:
+        return "the edge weights of a GCNConv depend on the features"
+    if prepared.uneven_layer is not None:
+        return f"{type(prepared.uneven_layer).__name__} is called twice with different weights"
+    if any(one.order or one.reverse for turns in prepared.maps for one in turns):
+        return "it changes the order of its edges"
     nodes = sample(prepared)
-    graphs = prepared.cut(nodes)
-    problem = BatchedProblem(prepared, graphs, nodes, torch.zeros_like(nodes), memory_budget=1)
+    problem = BatchedProblem(
+        prepared, prepared.cut(nodes), nodes, torch.zeros_like(nodes), memory_budget=1
+    )
     try:
-        with torch.no_grad(), torch.inference_mode(False):
-            output = problem.predict(problem.x.expand(2, -1, -1), problem.edge_mask.expand(2, -1))
+        problem.verify()
+    except NotTheModel as error:
+        return str(error)
     except Exception as error:
         return f"its layers fail on a cut graph ({type(error).__name__}: {error})"
-    expected = prepared.output[nodes]
-    if not alike(output, expected):
-        wrong = float((output - expected).abs().max())
-        whole = "in the batch" if prepared.task_level == "graph" else "on the whole graph"
-        return (
-            f"its predictions on computation graphs differ from those {whole} by {wrong:.1e}: some "
-            "layer depends on more than the messages into each node"
-        )
     return None
 
 
-def sample(prepared: PreparedModel) -> Tensor:
-    """A few nodes, from small computation graphs to large ones.
+CHECKED_NODES, CHECKED_BYTES = 8, 64 * 2**20
 
-    Up to the 90th percentile: hubs would make a check dear, and show nothing that others do not.
+
+def sample(prepared: PreparedModel) -> Tensor:
+    """A few nodes, from small computation graphs to large ones, whose passes cost little.
+
+    Those that are explained are checked when they are; a sample only has to say so early.
     """
     order = prepared.bytes_per_unit.argsort()
-    chosen = torch.linspace(0, 0.9 * (len(order) - 1), min(CHECKED_NODES, len(order))).long()
+    affordable = int((prepared.bytes_per_unit <= CHECKED_BYTES / CHECKED_NODES).sum())
+    chosen = torch.linspace(0, max(affordable - 1, 0), min(CHECKED_NODES, len(order))).long()
     return order[chosen].unique().to(prepared.x.device)

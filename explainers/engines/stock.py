@@ -7,75 +7,110 @@ of a batch is explained by itself, as PyG does it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
+from typing import Any
 
 import torch
-from torch import Tensor
-from torch_geometric.explain.algorithm.captum import CaptumModel
+from torch import Tensor, nn
+from torch_geometric.explain import ExplainerAlgorithm, Explanation
+from torch_geometric.utils import get_embeddings
 
-from explainers.engines.base import Problem
-from explainers.prepare.model import PreparedModel, private_copy
+from explainers import _compat
+from explainers.engines.base import Attribution, Engine, Explains, ReferenceProblem
+from explainers.prepare.copies import ModelCopy
+from explainers.prepare.model import PreparedModel, edge_type
 
 
-class StockProblem(Problem):
-    """One node on the whole graph, or one graph, through PyG's ``CaptumModel``; see `Problem`.
-
-    Attributes:
-        home: What the passes run on: the network, or that of the explained graph alone.
-        index: The row [1] of the output there that is explained; None if it is the only one.
-    """
+class StockProblem(ReferenceProblem):
+    """One node on the whole graph, or one graph, through PyG's ``CaptumModel``; see `Problem`."""
 
     copies = 1
 
     def __init__(
         self, prepared: PreparedModel, nodes: Tensor, targets: Tensor, memory_budget: int
     ) -> None:
-        graphs = prepared.cut(nodes)
-        super().__init__(prepared, graphs, nodes, targets, memory_budget)
-        self.home = prepared
-        self.index: Tensor | None = nodes
-        if prepared.task_level == "graph":
-            self.home, self.index = prepared.alone(int(nodes)), None
-        self.model = self.home.whole()
-        # Keyword inputs are bound here: CaptumModel passes on positions only.
-        bound = _Bound(self.model, self.home.keywords)
-        self._captum = CaptumModel(bound, "node_and_edge", self.index)
+        super().__init__(prepared, prepared.cut(nodes), nodes, targets, memory_budget)
+        self.graph = HomeGraph.of(prepared, self.graphs.n_id, nodes)
+        self.index: Tensor | None = nodes if prepared.task_level == "node" else None
 
     @property
     def x(self) -> Tensor:
-        return self.home.x
+        return self.graph.x
 
     @cached_property
     def edge_mask(self) -> Tensor:
-        return self.x.new_ones(self.home.edge_index.size(1))
+        return self.prepared.output.new_ones(self.graph.edge_index.size(1))
 
     def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
-        return self._captum(x, edge_mask, self.home.edge_index)[None]
+        if not self.prepared.suits_pyg:
+            return self._with_own_masks(x[0], edge_mask[0])[None]
+        with self._model() as copy:
+            # Keyword inputs are bound here: CaptumModel passes on positions only.
+            bound = _Bound(copy.model, self.graph.keywords)
+            captum = _compat.CaptumModel(bound, "node_and_edge", self.index)
+            output: Tensor = captum(x, edge_mask, self.graph.edge_index)
+        return output.view(1, -1, self.prepared.output.size(1))
 
-    def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
-        home = self.home
-        edge_index, inputs = home.given
-        e_id = self.edge_rows if home.e_id is None else home.e_id[self.edge_rows]
-        model = private_copy(home.model)
-        batch = {} if home.batch is None else {"batch": home.batch}
+    def scores_of(self, method: Explains) -> Attribution:
+        both = self.with_features and self.with_edges
+        published = both and self.prepared.suits_pyg
+        return method.reference(self) if published else method.attribute(self)
+
+    def deleted_outputs(self, kept: Tensor, *, alone: bool) -> Tensor:
+        """On the graph as it was given, its own self loops included."""
+        graph, prepared = self.graph, self.prepared
+        edge_index, inputs = graph.given
+        e_id = graph.explained if self.index is None else graph.explained[self.graphs.e_id]
         outputs = []
         for row in kept:
-            edges = edge_index[0] == edge_index[1] if home.e_id is not None else None
-            if edges is None or not alone:
-                edges = torch.full_like(edge_index[0], not alone, dtype=torch.bool)
+            edges = torch.full_like(edge_index[0], not alone, dtype=torch.bool)
+            if alone and prepared.e_id is not None:
+                edges = edge_index[0] == edge_index[1]
             edges[e_id] = row
             left = {name: value[edges] for name, value in inputs.items()}
-            output = model(home.x, edge_index[:, edges], **left, **batch)
+            with prepared.borrowed() as copy:
+                output = copy.run(graph.x, edge_index[:, edges], graph.with_batch(left))
             outputs.append(output if self.index is None else output[self.index])
         return torch.stack(outputs)
 
+    def run_pyg(self, algorithm: ExplainerAlgorithm) -> Explanation:
+        with self._model() as copy:
+            return algorithm(copy.model, *self.graph.inputs_of_pyg, **self._pyg_keywords)
+
+    def train_pyg(self, algorithm: Any, epoch: int) -> float:
+        with self._model() as copy:
+            inputs = self.graph.inputs_of_pyg
+            return float(algorithm.train(epoch, copy.model, *inputs, **self._pyg_keywords))
+
+    @property
+    def _pyg_keywords(self) -> dict[str, Any]:
+        # PyG reads the row of the explained node alone.
+        target = self.targets
+        if self.index is not None:
+            target = self.targets.new_zeros(self.prepared.units).index_put((self.index,), target)
+        return {"target": target, "index": self.index, **self.graph.keywords}
+
+    def _model(self) -> AbstractContextManager[ModelCopy]:
+        return without_loops(self.prepared, self.graph)
+
+    def _with_own_masks(self, x: Tensor, edge_mask: Tensor) -> Tensor:
+        """On the graph as it was given, with each mask where its edge is in each layer."""
+        graph, prepared = self.graph, self.prepared
+        edge_index, inputs = graph.given
+        mask = edge_mask.new_ones(edge_index.size(1)).index_put((graph.explained,), edge_mask)
+        masks = prepared.masks(mask, edge_index, edge_type(inputs), len(x))
+        with prepared.borrowed() as copy:
+            output = copy.run(x, edge_index, graph.with_batch(inputs), masks)
+        return output if self.index is None else output[self.index]
+
     @property
     def node_batch(self) -> Tensor:
-        return self.x.new_zeros(len(self.x), dtype=torch.long)
+        return torch.zeros(len(self.x), dtype=torch.long, device=self.x.device)
 
     @property
     def edge_batch(self) -> Tensor:
-        return self.x.new_zeros(len(self.edge_mask), dtype=torch.long)
+        return torch.zeros(len(self.edge_mask), dtype=torch.long, device=self.x.device)
 
     @property
     def node_rows(self) -> Tensor | slice:
@@ -86,10 +121,111 @@ class StockProblem(Problem):
         return super().edge_rows if self.index is None else self.graphs.e_id
 
 
-class _Bound(torch.nn.Module):
+class HomeGraph:
+    """The graph on which a node is explained: the whole one, or one graph of a batch by itself.
+
+    Attributes:
+        x: [N, F].
+        edge_index: The edges that are explained, [2, E'].
+        inputs: Edge-level inputs, each [E', ...].
+        batch: [N] zeros for a graph of a batch, else the batch of the whole, or None.
+        given: ``edge_index`` [2, E] and inputs [E, ...] with the graph's own self loops.
+        explained: [E'], which of the given edges are explained.
+        norms: Of GCNConv layers by number, see ``PreparedModel.norms``; none if no loop is missing.
+    """
+
+    def __init__(self, prepared: PreparedModel) -> None:
+        self.x, self.edge_index, self.inputs = prepared.x, prepared.edge_index, prepared.inputs
+        self.batch, self.given = prepared.batch, prepared.given
+        number = torch.arange(self.edge_index.size(1), device=self.edge_index.device)
+        self.explained = number if prepared.e_id is None else prepared.e_id
+        # Without the graph's own loops a GCNConv would not know their weights.
+        self.norms = {} if prepared.e_id is None else prepared.norms()
+
+    @classmethod
+    def of_all(cls, prepared: PreparedModel) -> HomeGraph:
+        """The whole graph, or all graphs of a batch."""
+        return prepared.memo("home graph", lambda: cls(prepared))
+
+    @classmethod
+    def of(cls, prepared: PreparedModel, n_id: Tensor, unit: Tensor) -> HomeGraph:
+        """That of a node, or of a graph with the nodes ``n_id``."""
+        whole = cls.of_all(prepared)
+        return whole if prepared.task_level == "node" else whole._alone(n_id, int(unit))
+
+    def _alone(self, n_id: Tensor, graph: int) -> HomeGraph:
+        assert self.batch is not None
+        one: HomeGraph = object.__new__(HomeGraph)
+        place = torch.zeros_like(self.batch)
+        place[n_id] = torch.arange(len(n_id), device=n_id.device)
+        inside = self.batch[self.edge_index[0]] == graph
+        edge_index, inputs = self.given
+        all_inside = self.batch[edge_index[0]] == graph
+        one.x = self.x[n_id]
+        one.edge_index = place[self.edge_index[:, inside]]
+        one.inputs = {name: value[inside] for name, value in self.inputs.items()}
+        one.batch = torch.zeros_like(n_id)
+        rest = {name: value[all_inside] for name, value in inputs.items()}
+        one.given = place[edge_index[:, all_inside]], rest
+        number = all_inside.cumsum(0) - 1
+        one.explained = number[self.explained[inside]]
+        one.norms = {}
+        for layer, (index, norm) in self.norms.items():
+            # Self loops of the layer, if it has any, come behind the edges.
+            chosen = torch.cat([inside, self.batch == graph])[: len(norm)]
+            one.norms[layer] = place[index[:, chosen]], norm[chosen]
+        return one
+
+    def with_batch(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Edge-level inputs, and the batch if there is one."""
+        return inputs if self.batch is None else {**inputs, "batch": self.batch}
+
+    @property
+    def inputs_of_pyg(self) -> tuple[Tensor, Tensor]:
+        """What PyG's explainers take by position besides the model."""
+        return self.x, self.edge_index
+
+    @property
+    def keywords(self) -> dict[str, Tensor]:
+        """All that the model takes by keyword."""
+        return self.with_batch(self.inputs)
+
+
+@contextmanager
+def without_loops(prepared: PreparedModel, graph: HomeGraph) -> Iterator[ModelCopy]:
+    """A copy of the model that computes on a graph without the graph's own self loops."""
+    with prepared.borrowed() as copy:
+        for number, norm in graph.norms.items():
+            _compat.set_norm(copy.layers[number], norm)
+        try:
+            yield copy
+        finally:
+            for number in graph.norms:
+                _compat.set_norm(copy.layers[number], None)
+            for layer in copy.layers:
+                # GNNExplainer leaves a parameter behind, with which CaptumModel fails (PyG 9653).
+                _compat.strip(layer)
+
+
+def run_on_all(prepared: PreparedModel, algorithm: ExplainerAlgorithm) -> Explanation:
+    """What one of PyG's explainers gives for no unit in particular, over the whole graph or batch."""
+    graph = HomeGraph.of_all(prepared)
+    with without_loops(prepared, graph) as copy:
+        target = prepared.output.argmax(dim=-1)
+        return algorithm(copy.model, *graph.inputs_of_pyg, target=target, **graph.keywords)
+
+
+def embeddings(prepared: PreparedModel) -> Tensor:
+    """The output of the last message-passing layer at all nodes, [N, d]."""
+    graph = HomeGraph.of_all(prepared)
+    with without_loops(prepared, graph) as copy:
+        return get_embeddings(copy.model, *graph.inputs_of_pyg, **graph.keywords)[-1]
+
+
+class _Bound(nn.Module):
     """A model with its keyword inputs filled in."""
 
-    def __init__(self, model: torch.nn.Module, inputs: dict[str, Tensor]) -> None:
+    def __init__(self, model: nn.Module, inputs: dict[str, Tensor]) -> None:
         super().__init__()
         self.model, self.inputs = model, inputs
 
@@ -97,19 +233,25 @@ class _Bound(torch.nn.Module):
         return self.model(x, edge_index, **self.inputs)
 
 
-def problems(
-    prepared: PreparedModel,
-    nodes: Tensor,
-    targets: Tensor,
-    memory_budget: int,
-    copies: int = 1,
-    most: int | None = None,
-) -> Iterator[StockProblem]:
-    """One problem for each node."""
-    for node, target in zip(nodes.split(1), targets.split(1), strict=True):
-        yield StockProblem(prepared, node, target, memory_budget)
+class Stock(Engine):
+    """The whole graph, one node and one pass at a time."""
 
+    name = "stock"
+    as_published = True
 
-def refusal(prepared: PreparedModel) -> str | None:
-    """None: the engine explains whatever :class:`PreparedModel` takes."""
-    return None
+    def refusal(self, prepared: PreparedModel) -> str | None:
+        """None: it explains whatever a :class:`PreparedModel` can be made of."""
+        return None
+
+    def problems(
+        self,
+        prepared: PreparedModel,
+        nodes: Tensor,
+        targets: Tensor,
+        memory_budget: int,
+        copies: int = 1,
+        most: int | None = None,
+    ) -> Iterator[StockProblem]:
+        """One problem for each node."""
+        for node, target in zip(nodes.split(1), targets.split(1), strict=True):
+            yield StockProblem(prepared, node, target, memory_budget)

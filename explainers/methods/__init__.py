@@ -24,7 +24,7 @@ def load(name: str, **options: Any) -> Method:
     """
     kind = fetch("methods", name, "METHOD")
     if not (isinstance(kind, type) and issubclass(kind, Method)):
-        raise ValueError(f"the method {name!r} is to be a subclass of explainers.methods.Method")
+        raise ValueError(f"the method {name!r} must be a subclass of explainers.methods.Method")
     known = [field.name for field in dataclasses.fields(kind) if field.init]
     for option in options:
         if option not in known:

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.explain import Explanation
+from torch_geometric.explain import Explanation, ModelConfig
 
-from explainers.engines.base import Attribution, Problem
+from explainers.engines import registry
+from explainers.engines.base import (
+    Attribution,
+    Engine,
+    NotTheModel,
+    Problem,
+    ReferenceProblem,
+    Stale,
+)
 from explainers.engines.memory import is_out_of_memory, note_split, smaller
-from explainers.prepare.model import PreparedModel, prepare
+from explainers.prepare import PreparedModel, forget, prepare
+from explainers.prepare.outputs import is_multiclass, is_regression
+
+MASK_TYPES = ("node_and_edge", "edge", "node")
+
+# Model and graph, nodes [R], and the target of each [R].
+_Asked = tuple[PreparedModel, Tensor, Tensor]
 
 
 @dataclass(kw_only=True)
@@ -32,6 +45,10 @@ class Method(ABC):
         engine: The engine that has to run, or None for the fastest that supports the model.
         memory_budget: Bytes that one pass through the model may take, roughly; sets how many
             nodes and variants share a pass.
+        mask_type: What is attributed, as in PyG's ``to_captum_model``: ``"node_and_edge"``,
+            ``"edge"`` or ``"node"``. What is not keeps its value throughout and gets scores of
+            zero. Features by which the model cannot be differentiated, such as the rows of an
+            embedding, are never attributed.
 
     Attributes:
         name: The method's name.
@@ -41,6 +58,7 @@ class Method(ABC):
         signed: Whether a negative score means evidence against the target.
         model_dependent: Whether the scores depend on the model's outputs at all; a floor's do not.
         target_dependent: Whether they depend on the class that is explained.
+        needs_gradients: Whether the model must be differentiable.
         needs_fit: Whether the method trains on other predictions before it explains one.
         deterministic: Whether the result depends on no seed.
         splits: How often the memory did not suffice and a pass was taken in smaller parts.
@@ -55,6 +73,7 @@ class Method(ABC):
     signed: ClassVar[bool] = True
     model_dependent: ClassVar[bool] = True
     target_dependent: ClassVar[bool] = True
+    needs_gradients: ClassVar[bool] = True
     needs_fit: ClassVar[bool] = False
     deterministic: ClassVar[bool] = True
     costly: ClassVar[bool] = False
@@ -62,6 +81,7 @@ class Method(ABC):
 
     engine: str | None = None
     memory_budget: int = 256 * 2**20
+    mask_type: str = "node_and_edge"
 
     def __post_init__(self) -> None:
         if self.engine is not None and self.engine not in self.engines:
@@ -69,19 +89,30 @@ class Method(ABC):
                 f"{type(self).__name__} has no engine {self.engine!r}; it has: "
                 f"{', '.join(self.engines)}"
             )
-        self._fixed = self.engine is not None
-        self._candidates = self.engines
-        self.engine = self.engine or self.engines[0]
+        self._asked = self.engine
+        self.engine = self.engine or self.candidates[0]
         self.splits = 0
         self.at_least("memory_budget", 1)
+        if self.mask_type not in MASK_TYPES:
+            raise ValueError(
+                f"unknown mask_type {self.mask_type!r}; use one of {', '.join(MASK_TYPES)}"
+            )
+        if self.mask_type == "node" and not {"features", "nodes"} & {*self.granularity}:
+            raise ValueError(f"mask_type 'node': {type(self).__name__} scores edges only")
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The engines that can run the method with these options, the fastest first."""
+        return self.engines
 
     @property
     def options(self) -> dict[str, Any]:
-        """The method's options and their values; ``memory_budget`` if it is not the default."""
+        """The method's options and their values; those that all have if not the default."""
         given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del given["engine"]
-        if given["memory_budget"] == Method.memory_budget:
-            del given["memory_budget"]
+        for name in ("memory_budget", "mask_type"):
+            if given[name] == getattr(Method, name):
+                del given[name]
         return given
 
     @classmethod
@@ -98,12 +129,17 @@ class Method(ABC):
     def attribute(self, problem: Problem) -> Attribution:
         """Scores for the nodes of a problem, detached from the graph of the gradients."""
 
+    def reference(self, problem: ReferenceProblem) -> Attribution:
+        """The same as Captum or PyG compute them, where they do; what ``stock`` runs."""
+        return self.attribute(problem)
+
     def explain(
         self,
         model: nn.Module,
         data: Data,
         nodes: int | Sequence[int] | Tensor,
         target: int | Sequence[int] | Tensor | None = None,
+        model_config: ModelConfig | dict[str, Any] | None = None,
     ) -> list[Explanation]:
         """Explains the model's output for each of ``nodes``.
 
@@ -118,7 +154,10 @@ class Method(ABC):
                 ``torch_geometric.data.Batch``.
             nodes: One node or several; every one gets an explanation of its own.
             target: The class to explain for each node; None for the class that the model predicts
-                (PyG's "model" explanations), ``data.y[nodes]`` for "phenomenon" explanations.
+                (PyG's "model" explanations), ``data.y[nodes]`` for "phenomenon" explanations. Of
+                independent binary outputs, and of a regression, the column.
+            model_config: What the model's outputs mean, as PyG's ``ModelConfig`` or a dict with its
+                ``mode``, ``task_level`` and ``return_type``; None where the outputs leave no doubt.
 
         Returns:
             One explanation for each node, of its computation graph: ``n_id`` [n] and ``e_id`` [e]
@@ -131,7 +170,7 @@ class Method(ABC):
             ValueError: An argument is malformed, or the engine asked for cannot explain the model;
                 raised before any work.
         """
-        return list(self.stream(model, data, nodes, target))
+        return list(self.stream(model, data, nodes, target, model_config))
 
     def stream(
         self,
@@ -139,86 +178,159 @@ class Method(ABC):
         data: Data,
         nodes: int | Sequence[int] | Tensor,
         target: int | Sequence[int] | Tensor | None = None,
+        model_config: ModelConfig | dict[str, Any] | None = None,
     ) -> Iterator[Explanation]:
         """:meth:`explain`, one explanation after the other, in bounded memory.
 
         The arguments are checked at the call, before the first explanation is asked for.
         """
-        prepared = prepare(model, data)
-        with torch.inference_mode(False):
-            chosen = chosen_nodes(nodes, prepared)
-            targets = _targets(target, chosen, prepared)
-        self._choose(prepared, warn=True)
-        return self._stream(prepared, chosen, targets)
+
+        def prepared_now() -> tuple[PreparedModel, Tensor, Tensor]:
+            prepared = prepare(model, data, model_config)
+            with torch.inference_mode(False):
+                chosen = chosen_nodes(nodes, prepared)
+                return prepared, chosen, _targets(target, chosen, prepared)
+
+        prepared, chosen, targets = prepared_now()
+        # Many computation graphs read most rows many times: then all are compared once instead.
+        if len(chosen) > 1 and not prepared.unchanged(None):
+            forget(model)
+            prepared, chosen, targets = prepared_now()
+        self.engine = self._choose(prepared, warn=True)
+        return self._run(model, prepared_now, (prepared, chosen, targets), self.engine)
 
     def fit(
-        self, model: nn.Module, data: Data, nodes: int | Sequence[int] | Tensor | None = None
+        self,
+        model: nn.Module,
+        data: Data,
+        nodes: int | Sequence[int] | Tensor | None = None,
+        model_config: ModelConfig | dict[str, Any] | None = None,
     ) -> None:
         """Makes ready what is needed once for a model and a graph; see :attr:`needs_fit`."""
-        prepare(model, data)
+        prepare(model, data, model_config)
 
-    def fitted(self, model: nn.Module, data: Data) -> bool:
+    def fitted(
+        self,
+        model: nn.Module,
+        data: Data,
+        model_config: ModelConfig | dict[str, Any] | None = None,
+    ) -> bool:
         """Whether :meth:`explain` can go on without training first."""
         return True
 
-    def supports(self, model: nn.Module, data: Data) -> bool:
-        """Whether :meth:`explain` takes this model and graph; sets :attr:`engine` as it would."""
+    def supports(
+        self,
+        model: nn.Module,
+        data: Data,
+        model_config: ModelConfig | dict[str, Any] | None = None,
+    ) -> bool:
+        """Whether :meth:`explain` takes this model and graph."""
         try:
-            self._choose(prepare(model, data), warn=False)
+            self.chosen_engine(model, data, model_config)
         except ValueError:
             return False
         return True
+
+    def chosen_engine(
+        self,
+        model: nn.Module,
+        data: Data,
+        model_config: ModelConfig | dict[str, Any] | None = None,
+    ) -> str:
+        """The name of the engine on which :meth:`explain` would run; nothing is changed.
+
+        Raises:
+            ValueError: It would not run at all; says why.
+        """
+        return self._choose(prepare(model, data, model_config), warn=False)
 
     def at_least(self, option: str, least: int) -> None:
         """Checks that an option is a whole number and not below ``least``."""
         value = getattr(self, option)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{option} is to be a whole number, {least} or more, got {value!r}")
+            raise ValueError(f"{option} must be a whole number and at least {least}, got {value!r}")
 
-    def share(self) -> tuple[int, int | None]:
+    def share(self, engine: Engine) -> tuple[int, int | None]:
         """Variants that a pass takes, and how many nodes may share it (None: any)."""
         return 1, None
-
-    def _leave_out(self, engine: str) -> None:
-        """Lets :meth:`explain` choose among the other engines only."""
-        self._candidates = tuple(name for name in self.engines if name != engine)
-        self.engine = self._candidates[0]
 
     def may_split(self) -> bool:
         """Whether a pass that does not fit into the memory may be taken in smaller parts."""
         return True
 
+    def _run(
+        self,
+        model: nn.Module,
+        again: Callable[[], _Asked],
+        asked: _Asked,
+        engine: str,
+    ) -> Iterator[Explanation]:
+        """Explains node after node; goes on elsewhere if what is explained is not the model."""
+        done = 0
+        while True:
+            prepared, nodes, targets = asked
+            try:
+                for explanation in self._stream(engine, prepared, nodes[done:], targets[done:]):
+                    done += 1
+                    yield explanation
+                return
+            except Stale:
+                forget(model)
+                asked = again()
+            except NotTheModel as error:
+                # Perhaps the features were written to behind torch's back: then so is all of it.
+                if not prepared.unchanged(None):
+                    forget(model)
+                    asked = again()
+                    continue
+                prepared.replace(f"{engine}: refusal", str(error))
+                engine = self.engine = self._choose(prepared, warn=True)
+
     def _stream(
         self,
+        engine: str,
         prepared: PreparedModel,
         nodes: Tensor,
         targets: Tensor,
         memory_budget: int | None = None,
     ) -> Iterator[Explanation]:
-        module = _module(self.engine)
         budget = memory_budget or self.memory_budget
-        problems = module.problems(prepared, nodes, targets, budget, *self.share())
+        variants, most = self.share(registry.get(engine))
+        problems = registry.get(engine).problems(prepared, nodes, targets, budget, variants, most)
         while True:
             # Not around the loop: a generator would leave the mode to its caller between turns.
             with torch.inference_mode(False), torch.enable_grad():
                 problem = next(problems, None)
                 if problem is None:
                     return
-                explanations = self._explained(problem)
+                if len(nodes) == 1 and not prepared.unchanged(problem.graphs.n_id):
+                    raise Stale
+                problem.with_features = self.mask_type != "edge" and prepared.trial.features
+                problem.with_edges = self.mask_type != "node"
+                explanations = self._explained(problem, variants)
             if explanations is not None:
                 yield from explanations
                 continue
             if torch.cuda.is_initialized():
                 torch.cuda.empty_cache()
-            for part in smaller(problem, self.share()[0]):
-                yield from self._stream(prepared, *part)
+            for part in smaller(problem, variants):
+                yield from self._stream(engine, prepared, *part)
 
-    def _explained(self, problem: Problem) -> list[Explanation] | None:
+    def _explained(self, problem: Problem, variants: int) -> list[Explanation] | None:
         """A problem's explanations; None if the memory does not suffice, but may for parts."""
         try:
-            return list(problem.explanations(self.attribute(problem)))
+            attribution = problem.scores_of(self)
+            if self.model_dependent:
+                problem.verify()
+            for on, scores in (
+                (problem.with_features, attribution.node_mask),
+                (problem.with_edges, attribution.edge_mask),
+            ):
+                if not on:
+                    scores.zero_()
+            return list(problem.explanations(attribution))
         except Exception as error:
-            parts = list(smaller(problem, self.share()[0]))
+            parts = list(smaller(problem, variants))
             if not (parts and self.may_split() and is_out_of_memory(error)):
                 raise
         # Outside of the handler: the traceback's frames hold what filled the memory.
@@ -232,38 +344,43 @@ class Method(ABC):
         )
         return None
 
-    def _choose(self, prepared: PreparedModel, *, warn: bool) -> None:
-        """Sets :attr:`engine`."""
+    def _choose(self, prepared: PreparedModel, *, warn: bool) -> str:
+        """The name of the engine that has to run, or that is the first to support the model.
+
+        Raises:
+            ValueError: It does not support the model, or none does.
+        """
         if not self.model_dependent:
-            return  # its engine only cuts the computation graphs
-        if self._fixed:
-            assert self.engine is not None
-            if reason := _module(self.engine).refusal(prepared):
+            return self._asked or self.candidates[0]  # its engine only cuts the graphs
+        if self.needs_gradients and prepared.trial.error:
+            raise ValueError(
+                f"model {prepared.name} cannot be differentiated ({prepared.trial.error}), which "
+                f"{self.name or type(self).__name__} needs; use a method that needs no gradients, "
+                "such as 'occlusion'"
+            )
+        if not prepared.trial.features and not prepared.trial.error:
+            what = "its features are whole numbers or select rows of an embedding"
+            if self.mask_type == "node":
                 raise ValueError(
-                    f"engine {self.engine!r} does not support {_model_name(prepared)}: {reason}; "
-                    f"use engine={self.engines[-1]!r}"
+                    f"model {prepared.name} cannot be differentiated by data.x ({what}), so that "
+                    "there is nothing to score with mask_type='node'; use 'edge'"
                 )
-            return
-        for engine in self._candidates:
-            reason = _module(engine).refusal(prepared)
-            if reason is None:
-                break
-            # A special engine is for some models only; that the general one refuses is news.
-            if warn and engine == "batched":
+            if warn and self.mask_type != "edge" and "features" in self.granularity:
                 warnings.warn(
-                    f"engine {engine!r} does not support {_model_name(prepared)}: {reason}; "
-                    "explaining with the slower engine 'stock'",
+                    f"model {prepared.name} cannot be differentiated by data.x ({what}): only "
+                    "edges get scores; mask_type='edge' says so",
                     stacklevel=4,
                 )
-        self.engine = engine
-
-
-def _module(engine: str | None) -> Any:
-    return importlib.import_module(f"explainers.engines.{engine}")
-
-
-def _model_name(prepared: PreparedModel) -> str:
-    return f"model {type(prepared.model).__name__}"
+        choice = registry.choose(prepared, self.candidates, self._asked)
+        for engine, reason in choice.refusals.items():
+            # A special engine is for some models only; that the general one refuses is news.
+            if warn and registry.get(engine).general:
+                warnings.warn(
+                    f"engine {engine!r} does not support model {prepared.name}: {reason}; "
+                    f"explaining with the slower engine {choice.engine.name!r}",
+                    stacklevel=4,
+                )
+        return choice.engine.name
 
 
 def chosen_nodes(nodes: int | Sequence[int] | Tensor, prepared: PreparedModel) -> Tensor:
@@ -287,6 +404,11 @@ def _targets(
     target: int | Sequence[int] | Tensor | None, nodes: Tensor, prepared: PreparedModel
 ) -> Tensor:
     if target is None:
+        if is_regression(prepared.config) and prepared.output.size(1) > 1:
+            raise ValueError(
+                f"the model returns {prepared.output.size(1)} real numbers for each "
+                f"{prepared.task_level}; target must say which column to explain"
+            )
         return prepared.output[nodes].argmax(dim=-1)
     targets = _whole_numbers("target", target)
     if len(targets) != len(nodes):
@@ -297,7 +419,8 @@ def _targets(
     classes = prepared.output.size(1)
     for value in targets.tolist():
         if not 0 <= value < classes:
-            raise ValueError(f"target {value} is out of range: classes are 0 to {classes - 1}")
+            what = "classes" if is_multiclass(prepared.config) else "columns"
+            raise ValueError(f"target {value} is out of range: {what} are 0 to {classes - 1}")
     return targets.to(prepared.x.device)
 
 
@@ -312,7 +435,6 @@ def _whole_numbers(name: str, values: int | Sequence[int] | Tensor) -> Tensor:
     kind = tensor.dtype
     if tensor.dim() > 1 or kind == torch.bool or kind.is_floating_point or kind.is_complex:
         raise ValueError(
-            f"{name} is to be a whole number, a list of them or a LongTensor [R], "
-            f"got {values!r:.80}"
+            f"{name} must be a whole number, a list of them or a LongTensor [R], got {values!r:.80}"
         )
     return tensor.detach().clone().long().cpu().view(-1)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from captum._utils.models.model import Model
 from torch import Tensor
 from torch.utils.data import DataLoader
+
+from explainers import _compat
 
 # Below this share of the largest entry, a pivot of a Gram matrix may be rounding.
 SINGULAR = 1e-9
@@ -72,7 +73,7 @@ def least_squares(
     return torch.linalg.lstsq(rows, values[:, None], driver="gelsd").solution[:, 0]
 
 
-class Linear(Model):
+class Linear(_compat.CaptumLinearModel):
     """:func:`least_squares`, for Captum."""
 
     def __init__(self, penalty: float = 0.0) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from captum.attr import Saliency
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -28,10 +27,11 @@ def relu_gradients(problem: Problem, *, through_dead: bool) -> Attribution:
         problem: What is explained.
         through_dead: Whether it also goes through units that are 0, which have no gradient.
     """
-    inputs = problem.x[None].requires_grad_(), problem.edge_mask[None].requires_grad_()
     with _ReluRule(through_dead):
-        node_mask, edge_mask = Saliency(problem).attribute(inputs, abs=False)
-    return Attribution(node_mask[0].detach(), edge_mask[0].detach())
+        node_mask, edge_mask = problem.gradients(
+            problem.x[None], problem.edge_mask[None], full=True
+        )
+    return Attribution(node_mask[0], edge_mask[0])
 
 
 class _ReluRule(TorchFunctionMode):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import weakref
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,13 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
+from torch_geometric.explain import ModelConfig
 
+from explainers.engines import registry
+from explainers.engines.base import Problem, ReferenceProblem
 from explainers.methods._base import Method, chosen_nodes
-from explainers.prepare.model import PreparedModel, prepare
-
-# What was learned, by network and by all that determines it.
-_LEARNED: weakref.WeakKeyDictionary[PreparedModel, dict[tuple[Any, ...], Any]]
-_LEARNED = weakref.WeakKeyDictionary()
+from explainers.prepare import PreparedModel, prepare
 
 
 @dataclass(kw_only=True)
@@ -50,7 +49,11 @@ class TrainedMethod(Method):
         self._nodes = weakref.WeakKeyDictionary()
 
     def fit(
-        self, model: nn.Module, data: Data, nodes: int | Sequence[int] | Tensor | None = None
+        self,
+        model: nn.Module,
+        data: Data,
+        nodes: int | Sequence[int] | Tensor | None = None,
+        model_config: ModelConfig | dict[str, Any] | None = None,
     ) -> None:
         """Trains, also where that has happened before.
 
@@ -60,44 +63,58 @@ class TrainedMethod(Method):
             nodes: Whose predictions to train on, in this order; None for ``training_nodes`` of
                 the graph's, drawn by the seed. This object explains with what was learned from
                 them until it is fitted to the same model and graph again.
+            model_config: As for :meth:`explain`.
 
         Raises:
             ValueError: As :meth:`explain`.
         """
-        prepared = prepare(model, data)
+        prepared = prepare(model, data, model_config)
         if nodes is None:
             self._nodes.pop(prepared, None)
         else:
             self._nodes[prepared] = tuple(chosen_nodes(nodes, prepared).tolist())
-        self._choose(prepared, warn=True)
-        self._learn(prepared)
+        self.engine = self._choose(prepared, warn=True)
+        prepared.forget(self._key(prepared))
+        self.learned(prepared)
 
-    def fitted(self, model: nn.Module, data: Data) -> bool:
+    def fitted(
+        self,
+        model: nn.Module,
+        data: Data,
+        model_config: ModelConfig | dict[str, Any] | None = None,
+    ) -> bool:
         """Whether :meth:`explain` can go on without training first."""
-        prepared = prepare(model, data)
-        self._choose(prepared, warn=False)
-        return self._key(prepared) in _LEARNED.get(prepared, {})
+        prepared = prepare(model, data, model_config)
+        return prepared.knows(self._key(prepared, self._choose(prepared, warn=False)))
 
     @abstractmethod
-    def learn(self, prepared: PreparedModel, units: Tensor) -> Any:
-        """Trains on the model's predictions for ``units`` [R]; gives what :meth:`learned` keeps.
+    def learn(self, prepared: PreparedModel, problems: Iterable[Problem]) -> Any:
+        """Trains on the model's predictions for problems of one node each.
 
-        That is not to refer to the network, which would then never be let go.
+        Returns:
+            What :meth:`learned` keeps; it must not refer to ``prepared``.
         """
 
+    def learn_reference(self, prepared: PreparedModel, problems: Iterable[ReferenceProblem]) -> Any:
+        """The same as PyG does it, where it does; what ``stock`` runs."""
+        return self.learn(prepared, problems)
+
     def learned(self, prepared: PreparedModel) -> Any:
-        """What :meth:`learn` gave for this network, options and nodes."""
-        known = _LEARNED.get(prepared, {})
-        if self._key(prepared) not in known:
-            return self._learn(prepared)
-        return known[self._key(prepared)]
+        """What was learned for this model and graph, these options and nodes."""
+        return prepared.memo(self._key(prepared), lambda: self._learn(prepared))
 
     def _learn(self, prepared: PreparedModel) -> Any:
         units = torch.tensor(self._training(prepared), device=prepared.x.device, dtype=torch.long)
+        targets = prepared.output[units].argmax(dim=-1)
+        engine = registry.get(str(self.engine))
         with torch.inference_mode(False), torch.enable_grad():
-            learned = self.learn(prepared, units)
-        _LEARNED.setdefault(prepared, {})[self._key(prepared)] = learned
-        return learned
+            if engine.as_published and prepared.suits_pyg:
+                reference = registry.reference_problems(
+                    prepared, units, targets, self.memory_budget
+                )
+                return self.learn_reference(prepared, reference)
+            problems = engine.problems(prepared, units, targets, self.memory_budget, most=1)
+            return self.learn(prepared, problems)
 
     def _training(self, prepared: PreparedModel) -> tuple[int, ...]:
         if prepared in self._nodes:
@@ -106,6 +123,6 @@ class TrainedMethod(Method):
         drawn = np.random.default_rng(self.seed).choice(prepared.units, size, replace=False)
         return tuple(drawn.tolist())
 
-    def _key(self, prepared: PreparedModel) -> tuple[Any, ...]:
+    def _key(self, prepared: PreparedModel, engine: str | None = None) -> tuple[Any, ...]:
         options = json.dumps(self.options, sort_keys=True)
-        return type(self), self.engine, options, self._nodes.get(prepared)
+        return type(self), engine or self.engine, options, self._nodes.get(prepared)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,13 +10,12 @@ from torch import Tensor
 from torch_geometric.explain import AttentionExplainer
 from torch_geometric.explain.config import ExplainerConfig, ModelConfig
 
-from explainers.engines.base import Attribution, Problem
-from explainers.engines.stock import StockProblem
+from explainers.engines import registry
+from explainers.engines.base import Attribution, Problem, ReferenceProblem
 from explainers.methods._base import Method
-from explainers.prepare.model import PreparedModel
+from explainers.prepare import PreparedModel
 
 REDUCTIONS = ("max", "mean", "min", "median")
-_SCORES: weakref.WeakKeyDictionary[PreparedModel, dict[str, Tensor]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(kw_only=True)
@@ -35,6 +33,7 @@ class Attention(Method):
 
     signed: ClassVar[bool] = False
     target_dependent: ClassVar[bool] = False
+    needs_gradients: ClassVar[bool] = False
     granularity: ClassVar[tuple[str, ...]] = ("edges",)
     citation: ClassVar[str] = "Velickovic et al. 2018, arXiv:1710.10903"
 
@@ -47,15 +46,20 @@ class Attention(Method):
 
     def attribute(self, problem: Problem) -> Attribution:
         """Attention in [0, 1]; zeros for the features."""
-        if isinstance(problem, StockProblem):
-            edge_mask = self._with_pyg(problem.home, problem.index)
-        else:
-            edge_mask = self._scores(problem.prepared)[problem.graphs.e_id]
-        return Attribution(torch.zeros_like(problem.x), edge_mask)
+        scores = self._scores(problem.prepared)
+        return Attribution(problem.no_features(), scores[problem.graphs.e_id])
 
-    def _choose(self, prepared: PreparedModel, *, warn: bool) -> None:
+    def reference(self, problem: ReferenceProblem) -> Attribution:
+        """PyG's scores, over the whole graph; zeros outside of the node's surroundings."""
+        explanation = problem.run_pyg(
+            self._algorithm(problem.prepared.task_level, problem.prepared)
+        )
+        return Attribution(problem.no_features(), explanation.edge_mask)
+
+    def _choose(self, prepared: PreparedModel, *, warn: bool) -> str:
         """Every engine looks at the whole graph and takes any model, if it pays attention."""
         self._scores(prepared)
+        return self._asked or self.candidates[0]
 
     def _scores(self, prepared: PreparedModel) -> Tensor:
         """The attention paid to every edge, [E']; computed once.
@@ -63,37 +67,30 @@ class Attention(Method):
         Raises:
             ValueError: The model has no attention.
         """
-        known = _SCORES.setdefault(prepared, {})
-        if self.reduce not in known:
-            known[self.reduce] = self._with_pyg(prepared, None)
-        return known[self.reduce]
+        return prepared.memo(("attention", self.reduce), lambda: self._compute(prepared))
 
-    def _with_pyg(self, prepared: PreparedModel, node: Tensor | None) -> Tensor:
-        """The scores of all edges [E']; with a node, zeros outside of its surroundings."""
-        algorithm = AttentionExplainer(self.reduce)
-        algorithm.connect(
-            ExplainerConfig(explanation_type="model", edge_mask_type="object"),
-            ModelConfig(
-                mode="multiclass_classification",
-                task_level="graph" if node is None else "node",
-                return_type=prepared.return_type,
-            ),
-        )
-        graph = prepared.x, prepared.edge_index
-        target = prepared.output.argmax(dim=-1)
-        model = prepared.whole()
+    def _compute(self, prepared: PreparedModel) -> Tensor:
+        # As if for graphs: PyG then leaves no edge out.
+        algorithm = self._algorithm("graph", prepared)
         try:
             with torch.no_grad():
-                explanation = algorithm(
-                    model, *graph, target=target, index=node, **prepared.keywords
-                )
+                explanation = registry.run_pyg_on_all(prepared, algorithm)
         except ValueError as error:
             raise ValueError(
-                f"model {type(prepared.model).__name__} has no layer with attention coefficients "
+                f"model {prepared.name} has no layer with attention coefficients "
                 "to read (GATConv, GATv2Conv, TransformerConv, ...); use another method, such as "
                 f"'saliency' ({error})"
             ) from error
-        return explanation.edge_mask
+        scores: Tensor = explanation.edge_mask
+        return scores
+
+    def _algorithm(self, level: str, prepared: PreparedModel) -> AttentionExplainer:
+        algorithm = AttentionExplainer(self.reduce)
+        algorithm.connect(
+            ExplainerConfig(explanation_type="model", edge_mask_type="object"),
+            ModelConfig(prepared.config.mode, level, prepared.return_type),
+        )
+        return algorithm
 
 
 METHOD = Attention

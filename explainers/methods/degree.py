@@ -23,6 +23,7 @@ class Degree(Method):
     granularity: ClassVar[tuple[str, ...]] = ("edges", "nodes")
     signed: ClassVar[bool] = False
     model_dependent: ClassVar[bool] = False
+    needs_gradients: ClassVar[bool] = False
     citation: ClassVar[str] = "Kipf and Welling 2017, arXiv:1609.02907, eq. 2"
 
     def attribute(self, problem: Problem) -> Attribution:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.explain import GNNExplainer as PyGGNNExplainer
-from torch_geometric.explain.config import ExplainerConfig, ModelConfig, ModelReturnType
+from torch_geometric.explain.config import ExplainerConfig, ModelReturnType
 
-from explainers.engines.base import Attribution, Problem
-from explainers.engines.stock import StockProblem
+from explainers.engines.base import Attribution, Problem, ReferenceProblem
 from explainers.methods._base import Method
 from explainers.methods._seeded import generators
+from explainers.prepare.outputs import is_multiclass, is_regression, to_probabilities
 
 
 @dataclass(kw_only=True)
@@ -47,42 +46,53 @@ class GNNExplainer(Method):
         self.at_least("epochs", 1)
         self.at_least("seed", 0)
         if not self.lr > 0:
-            raise ValueError(f"lr is to be above 0, got {self.lr!r}")
+            raise ValueError(f"lr must be above 0, got {self.lr!r}")
 
     def attribute(self, problem: Problem) -> Attribution:
         """The learned masks, in [0, 1]."""
-        if isinstance(problem, StockProblem):
-            return self._with_pyg(problem)
-        logits = initial_masks(problem, self.seed)
-        optimizer = torch.optim.Adam(logits, lr=self.lr, fused=True)
-        hard: list[Tensor] = []
-        penalties: list[_Penalty] = []
-        for _ in range(self.epochs):
+        logits = _everywhere(problem, *initial_masks(problem, self.seed))
+        inputs = [problem.x.to(logits[0]), problem.edge_mask]
+        batches = problem.node_batch, problem.edge_batch
+        # What is not attributed keeps its value: it has no mask.
+        learned = [i for i, on in enumerate((problem.with_features, problem.with_edges)) if on]
+        optimizer = torch.optim.Adam([logits[i] for i in learned], lr=self.lr, fused=True)
+        used: list[Tensor] = [torch.zeros_like(logit) for logit in logits]
+        penalties: dict[int, _Penalty] = {}
+        for epoch in range(self.epochs):
             masks = [logit.sigmoid() for logit in logits]
-            inputs = [(problem.x * masks[0]).requires_grad_(), masks[1].clone().requires_grad_()]
-            output = problem.predict(inputs[0][None], inputs[1][None])[0]
-            slopes = torch.autograd.grad(_likelihood_loss(output, problem), inputs)
-            slopes[0].mul_(problem.x)
-            for logit, mask, slope, penalty in zip_longest(logits, masks, slopes, penalties):
-                if penalty is not None:
-                    penalty.add_slope(slope, logit)
-                logit.grad = slope.mul_(mask).mul_(1 - mask)
-            if not hard:
-                # Features and messages that do not reach the prediction at all.
-                hard = [torch.ne(slope, 0) for slope in slopes]
-                options = (len(problem.graphs), PyGGNNExplainer.default_coeffs)
-                penalties = [
-                    _Penalty(hard[0], problem.node_batch, "node_feat", *options),
-                    _Penalty(hard[1], problem.edge_batch, "edge", *options),
-                ]
+            points = [problem.x, problem.edge_mask]
+            for i in learned:
+                points[i] = (inputs[i] * masks[i]).requires_grad_()
+            output = problem.predict(points[0][None], points[1][None])[0]
+            loss = _likelihood_loss(output, problem)
+            slopes = torch.autograd.grad(loss, [points[i] for i in learned], materialize_grads=True)
+            for i, by_point in zip(learned, slopes, strict=True):
+                # The fused Adam of a CPU reads a gradient as if it were contiguous, and those of
+                # models that concatenate to x are not.
+                slope = by_point.contiguous()
+                if i == 0:  # by the mask: the chain rule over inputs * mask; edges' inputs are 1
+                    slope = slope.mul_(inputs[0])
+                if i in penalties:
+                    penalties[i].add_slope(slope, logits[i])
+                logits[i].grad = slope.mul_(masks[i]).mul_(1 - masks[i])
+                if epoch == 0:
+                    # Features and messages that do not reach the prediction at all.
+                    used[i] = torch.ne(slope, 0)
+                    penalties[i] = _Penalty(
+                        used[i],
+                        batches[i],
+                        ("node_feat", "edge")[i],
+                        len(problem.graphs),
+                        PyGGNNExplainer.default_coeffs,
+                    )
             optimizer.step()
         node_mask, edge_mask = (
-            logit.sigmoid() * used for logit, used in zip(logits, hard, strict=True)
+            logit.sigmoid() * on for logit, on in zip(logits, used, strict=True)
         )
         return Attribution(node_mask, edge_mask)
 
-    def _with_pyg(self, problem: StockProblem) -> Attribution:
-        home = problem.home
+    def reference(self, problem: ReferenceProblem) -> Attribution:
+        """PyG's masks."""
         algorithm = _SeededGNNExplainer(problem, self.seed, epochs=self.epochs, lr=self.lr)
         algorithm.connect(
             ExplainerConfig(
@@ -90,22 +100,9 @@ class GNNExplainer(Method):
                 node_mask_type="attributes",
                 edge_mask_type="object",
             ),
-            ModelConfig(
-                mode="multiclass_classification",
-                task_level=home.task_level,
-                return_type=home.return_type,
-            ),
+            problem.prepared.config,
         )
-        targets = torch.zeros(home.units, dtype=torch.long, device=home.x.device)
-        targets[slice(None) if problem.index is None else problem.index] = problem.targets
-        explanation = algorithm(
-            home.whole(),
-            home.x,
-            home.edge_index,
-            target=targets,
-            index=problem.index,
-            **home.keywords,
-        )
+        explanation = problem.run_pyg(algorithm)
         return Attribution(explanation.node_mask, explanation.edge_mask)
 
 
@@ -115,15 +112,13 @@ class _SeededGNNExplainer(PyGGNNExplainer):
     Only those inside the computation graph matter: outside, no gradient ever moves them.
     """
 
-    def __init__(self, problem: StockProblem, seed: int, **options: Any) -> None:
+    def __init__(self, problem: Problem, seed: int, **options: Any) -> None:
         super().__init__(**options)
         self._problem, self._seed = problem, seed
 
     def _initialize_masks(self, x: Tensor, edge_index: Tensor) -> None:
-        node_mask, edge_mask = initial_masks(self._problem, self._seed)
-        nodes, edges = torch.zeros_like(x), x.new_zeros(edge_index.size(1))
-        nodes[self._problem.node_rows], edges[self._problem.edge_rows] = node_mask, edge_mask
-        self.node_mask, self.edge_mask = torch.nn.Parameter(nodes), torch.nn.Parameter(edges)
+        logits = _everywhere(self._problem, *initial_masks(self._problem, self._seed))
+        self.node_mask, self.edge_mask = map(torch.nn.Parameter, logits)
 
 
 class _Penalty:
@@ -164,17 +159,42 @@ def initial_masks(problem: Problem, seed: int) -> tuple[Tensor, Tensor]:
         nodes.append(torch.from_numpy(generator.standard_normal((n, features))))
         edge_std = gain * math.sqrt(1 / (n if alone else whole))
         edges.append(torch.from_numpy(generator.standard_normal(e) * edge_std))
-    return (torch.cat(nodes) * 0.1).to(problem.x), torch.cat(edges).to(problem.x)
+    return (torch.cat(nodes) * 0.1).to(problem.edge_mask), torch.cat(edges).to(problem.edge_mask)
+
+
+def _everywhere(problem: Problem, nodes: Tensor, edges: Tensor) -> list[Tensor]:
+    """Logits [n, F] and [e] of the computation graphs, in the rows of the problem's inputs."""
+    logits = [
+        torch.zeros_like(problem.x, dtype=nodes.dtype),
+        torch.zeros_like(problem.edge_mask),
+    ]
+    logits[0][problem.node_rows], logits[1][problem.edge_rows] = nodes, edges
+    return logits
 
 
 def _likelihood_loss(output: Tensor, problem: Problem) -> Tensor:
-    """PyG's ``_loss_multiclass_classification`` of each node, summed over the nodes."""
-    kind = problem.prepared.return_type
+    """PyG's loss of each node, summed over the nodes.
+
+    Its ``_loss_multiclass_classification``; of one binary output the same for the outcome that the
+    model predicts, and of a regression the squared distance to the model's prediction.
+    """
+    config = problem.prepared.config
+    kind = config.return_type
+    if is_multiclass(config):
+        if kind == ModelReturnType.raw:
+            return F.cross_entropy(output, problem.targets, reduction="sum")
+        if kind == ModelReturnType.probs:
+            output = output.log()
+        return F.nll_loss(output, problem.targets, reduction="sum")
+    chosen = output.gather(1, problem.targets[:, None]).squeeze(1)
+    own = problem.prepared.output[problem.nodes].gather(1, problem.targets[:, None]).squeeze(1)
+    if is_regression(config):
+        return F.mse_loss(chosen, own, reduction="sum")
+    predicted = (to_probabilities(own, config) > 0.5).to(output)
     if kind == ModelReturnType.raw:
-        return F.cross_entropy(output, problem.targets, reduction="sum")
-    if kind == ModelReturnType.probs:
-        output = output.log()
-    return F.nll_loss(output, problem.targets, reduction="sum")
+        return F.binary_cross_entropy_with_logits(chosen, predicted, reduction="sum")
+    p = chosen.exp() if kind == ModelReturnType.log_probs else chosen
+    return F.binary_cross_entropy(p, predicted, reduction="sum")
 
 
 METHOD = GNNExplainer

@@ -7,9 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from captum.attr import Saliency
 
-from explainers.engines.base import Attribution, Problem
+from explainers.engines.base import Attribution, Engine, Problem
 from explainers.methods._base import Method
 from explainers.methods._seeded import generators
 
@@ -49,7 +48,7 @@ class GradientShap(Method):
                 f"unknown baselines {self.baselines!r}; use one of {', '.join(BASELINES)}"
             )
 
-    def share(self) -> tuple[int, int | None]:
+    def share(self, engine: Engine) -> tuple[int, int | None]:
         """All points in a pass."""
         return self.n_samples, None
 
@@ -59,8 +58,8 @@ class GradientShap(Method):
         counts = problem.graphs.node_counts
         draws = list(zip(generators(self.seed, problem.nodes), counts, strict=True))
         points = np.stack([generator.random(self.n_samples) for generator, _ in draws], axis=1)
-        alphas = torch.from_numpy(points).to(x)
-        totals = torch.zeros_like(x), torch.zeros_like(mask)
+        alphas = torch.from_numpy(points).to(mask)
+        totals = torch.zeros_like(x, dtype=mask.dtype), torch.zeros_like(mask)
         for start in range(0, self.n_samples, problem.copies):
             alpha = alphas[start : start + problem.copies]
             baseline = torch.zeros_like(x).repeat(len(alpha), 1, 1)
@@ -71,14 +70,16 @@ class GradientShap(Method):
                 ]
                 drawn = torch.from_numpy(np.concatenate(rows, axis=1)).to(x.device)
                 baseline[:, problem.node_rows] = background[drawn]
+            if not problem.with_features:
+                baseline = x.repeat(len(alpha), 1, 1)
             along = alpha[:, problem.node_batch, None], alpha[:, problem.edge_batch]
             differences = x - baseline, mask.expand(len(alpha), -1)
-            inputs = baseline + along[0] * differences[0], along[1] * differences[1]
-            for tensor in inputs:
-                tensor.requires_grad_()
-            gradients = Saliency(problem).attribute(inputs, abs=False)
+            # Features that are not attributed are integers, perhaps: they are not scaled.
+            noisy = baseline + along[0] * differences[0] if problem.with_features else baseline
+            masks = along[1] * differences[1] if problem.with_edges else differences[1]
+            gradients = problem.gradients(noisy, masks)
             for total, difference, gradient in zip(totals, differences, gradients, strict=True):
-                total += (difference * gradient.detach()).sum(dim=0) / self.n_samples
+                total += (difference * gradient).sum(dim=0) / self.n_samples
         return Attribution(*totals)
 
 

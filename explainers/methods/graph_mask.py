@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,11 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
-from explainers.engines import batched
+from explainers.engines import registry
 from explainers.engines.base import Attribution, Problem
 from explainers.methods._seeded import generators
 from explainers.methods._trained import TrainedMethod
-from explainers.prepare.model import PreparedModel, to_probabilities
+from explainers.prepare import PreparedModel
+from explainers.prepare.copies import ModelCopy
+from explainers.prepare.outputs import to_probabilities
 
 HIDDEN = 64
 # Of the hard concrete distribution, arXiv:2010.00577, appendix A; a new gate is open.
@@ -64,14 +66,12 @@ class GraphMask(TrainedMethod):
         self.at_least("epochs", 1)
         for option in ("lr", "penalty"):
             if not getattr(self, option) > 0:
-                raise ValueError(f"{option} is to be above 0, got {getattr(self, option)!r}")
+                raise ValueError(f"option must be above 0, got {getattr(self, option)!r}")
         if not self.allowance >= 0:
-            raise ValueError(f"allowance is to be 0 or more, got {self.allowance!r}")
+            raise ValueError(f"allowance must be 0 or more, got {self.allowance!r}")
 
-    def learn(self, prepared: PreparedModel, units: Tensor) -> nn.ModuleList:
-        """The gates, one for each time that messages are sent; trained on ``units`` [R]."""
-        targets = prepared.output[units].argmax(dim=-1)
-        problems = batched.problems(prepared, units, targets, self.memory_budget, most=1)
+    def learn(self, prepared: PreparedModel, problems: Iterable[Problem]) -> nn.ModuleList:
+        """The gates, one for each time that messages are sent; trained on the problems."""
         lessons = [_Lesson(problem, self.seed) for problem in problems if len(problem.edge_mask)]
         gates = self._new_gates(prepared)
         multiplier = prepared.x.new_tensor(START, requires_grad=True)
@@ -92,7 +92,8 @@ class GraphMask(TrainedMethod):
 
     def _new_gates(self, prepared: PreparedModel) -> nn.ModuleList:
         first = torch.zeros(1, dtype=torch.long, device=prepared.x.device)
-        (problem,) = batched.problems(prepared, first, first, self.memory_budget)
+        engine = registry.get(self.engines[0])
+        (problem,) = engine.problems(prepared, first, first, self.memory_budget)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             sizes = ([part.size(1) for part in sent.parts] for sent in record(problem))
@@ -105,14 +106,16 @@ class GraphMask(TrainedMethod):
         for gate, sent in zip(gates, record(problem), strict=True):
             needed = open_probability(gate(sent.parts))
             edge_mask[sent.at] = edge_mask[sent.at].maximum(needed)
-        return Attribution(torch.zeros_like(problem.x), edge_mask)
+        return Attribution(problem.no_features(), edge_mask)
 
-    def _choose(self, prepared: PreparedModel, *, warn: bool) -> None:
-        if reason := batched.refusal(prepared):
+    def _choose(self, prepared: PreparedModel, *, warn: bool) -> str:
+        try:
+            return super()._choose(prepared, warn=warn)
+        except ValueError as error:
             raise ValueError(
-                f"graph_mask does not support model {type(prepared.model).__name__}: {reason}; use "
-                "another method, such as 'gnn_explainer'"
-            )
+                f"graph_mask does not support model {prepared.name}: {error}; use another method, "
+                "such as 'gnn_explainer'"
+            ) from error
 
 
 class _Lesson:
@@ -137,9 +140,9 @@ class _Lesson:
             open_gates = open_gates + open_probability(logits).sum() / max(len(logits), 1)
             drawn = hard_concrete(logits, self._uniform(len(logits)))
             replaced.append(_Replacement(sent.at, drawn, baseline))
-        with intercepted(explained(problem.prepared), replaced):
+        with problem.prepared.borrowed() as copy, intercepted(explained(copy), replaced):
             output = problem.predict(problem.x[None], problem.edge_mask[None])[0]
-        predicted = to_probabilities(output, problem.prepared.return_type).clamp(min=1e-30)
+        predicted = to_probabilities(output, problem.prepared.config).clamp(min=1e-30)
         return open_gates, F.kl_div(predicted.log(), self._expected, reduction="sum").to(output)
 
     def _uniform(self, count: int) -> Tensor:
@@ -211,20 +214,21 @@ def record(problem: Problem) -> list[_Sent]:
         sent.append(_Sent(at, parts))
         return message
 
-    layers = explained(problem.prepared)
-    handles = [layer.register_forward_pre_hook(remember, with_kwargs=True) for layer in layers]
-    try:
-        with torch.no_grad(), intercepted(layers, keep):
-            problem.predict(problem.x[None], problem.edge_mask[None])
-    finally:
-        for handle in handles:
-            handle.remove()
+    with problem.prepared.borrowed() as copy:
+        layers = explained(copy)
+        handles = [layer.register_forward_pre_hook(remember, with_kwargs=True) for layer in layers]
+        try:
+            with torch.no_grad(), intercepted(layers, keep):
+                problem.predict(problem.x[None], problem.edge_mask[None])
+        finally:
+            for handle in handles:
+                handle.remove()
     return sent
 
 
-def explained(prepared: PreparedModel) -> list[MessagePassing]:
+def explained(copy: ModelCopy) -> list[MessagePassing]:
     """The layers whose messages are explained; ``explain=False`` exempts one, as in PyG."""
-    return [layer for layer in prepared.layers if layer.explain is not False]
+    return [layer for layer in copy.layers if layer.explain is not False]
 
 
 def distances(problem: Problem) -> Tensor:

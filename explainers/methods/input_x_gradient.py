@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from captum.attr import InputXGradient as CaptumInputXGradient
 
-from explainers.engines.analytic.gradients import AnalyticProblem, times_input
-from explainers.engines.base import Attribution, Problem
+from explainers.engines.base import Attribution, Problem, ReferenceProblem
 from explainers.methods._base import Method
+from explainers.methods._gradients import times_input
 
 
 @dataclass(kw_only=True)
@@ -23,10 +23,11 @@ class InputXGradient(Method):
     citation: ClassVar[str] = "Shrikumar et al. 2016, arXiv:1605.01713"
 
     def attribute(self, problem: Problem) -> Attribution:
+        """The products at the inputs."""
+        return problem.path_gradients((1.0,), (1.0,), times_input)
+
+    def reference(self, problem: ReferenceProblem) -> Attribution:
         """Captum's attributions."""
-        if isinstance(problem, AnalyticProblem):
-            sums = problem.path_gradients()
-            return Attribution(problem.feature_scores(sums, times_input), problem.edge_scores(sums))
         inputs = (problem.x[None].requires_grad_(), problem.edge_mask[None].requires_grad_())
         node_mask, edge_mask = CaptumInputXGradient(problem).attribute(inputs)
         return Attribution(node_mask[0].detach(), edge_mask[0].detach())

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 from captum.attr import IntegratedGradients as CaptumIntegratedGradients
-from captum.attr._utils.approximation_methods import approximation_parameters
-from torch import Tensor
 
-from explainers.engines.analytic.gradients import AnalyticProblem, times_input
-from explainers.engines.base import Attribution, Problem
+from explainers import _compat
+from explainers.engines import registry
+from explainers.engines.base import Attribution, Engine, Problem, ReferenceProblem
 from explainers.methods._base import Method
+from explainers.methods._gradients import times_input
 
 QUADRATURES = (
     "gausslegendre",
@@ -50,28 +49,33 @@ class IntegratedGradients(Method):
     quadrature: str = "gausslegendre"
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.internal_batch_size is not None and not self._fixed:
-            self._leave_out("analytic")  # it has no passes that take steps in batches
         self.at_least("n_steps", 1)
         if self.internal_batch_size is not None:
             self.at_least("internal_batch_size", 1)
-            if self.engine == "analytic":
-                raise ValueError(
-                    f"internal_batch_size {self.internal_batch_size}: engine 'analytic' has no "
-                    "passes to share; leave it out, or use engine='batched'"
-                )
-            if self.engine == "stock" and self._fixed and self.internal_batch_size > 1:
-                raise ValueError(
-                    f"internal_batch_size {self.internal_batch_size}: engine 'stock' takes 1 only, "
-                    "as PyG's CaptumModel does; use engine='batched'"
-                )
+        super().__post_init__()
+        if self._asked not in (None, *self.candidates):
+            raise ValueError(
+                f"internal_batch_size {self.internal_batch_size}: engine {self._asked!r} has no "
+                "passes to share; leave it out, or use engine='batched'"
+            )
+        if self._asked == "stock" and (self.internal_batch_size or 1) > 1:
+            raise ValueError(
+                f"internal_batch_size {self.internal_batch_size}: engine 'stock' takes 1 only, "
+                "as PyG's CaptumModel does; use engine='batched'"
+            )
         if self.quadrature not in QUADRATURES:
             raise ValueError(
                 f"unknown quadrature {self.quadrature!r}; use one of {', '.join(QUADRATURES)}"
             )
 
-    def share(self) -> tuple[int, int | None]:
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """With a batch size those engines that take points in passes."""
+        if self.internal_batch_size is None:
+            return self.engines
+        return tuple(name for name in self.engines if registry.get(name).takes_passes)
+
+    def share(self, engine: Engine) -> tuple[int, int | None]:
         """All steps in a pass; with an ``internal_batch_size``, only as many nodes as it takes."""
         size = self.internal_batch_size
         return self.n_steps, None if size is None else max(1, size // self.n_steps)
@@ -81,49 +85,27 @@ class IntegratedGradients(Method):
         return self.internal_batch_size is None
 
     def attribute(self, problem: Problem) -> Attribution:
-        """Captum's attributions, and the completeness that is missing from them."""
-        if isinstance(problem, AnalyticProblem):
-            sums = problem.path_gradients(*quadrature(self.quadrature, self.n_steps))
-            attribution = Attribution(
-                problem.feature_scores(sums, times_input), problem.edge_scores(sums)
-            )
-            missing = problem.total_scores(sums) - problem.change()
-            attribution.extra["convergence_delta"] = missing
-            return attribution
-        batches = zip(*self._batches(problem), strict=True)
-        node_mask, edge_mask = (sum(part[0].detach() for part in parts) for parts in batches)
-        attribution = Attribution(node_mask, edge_mask)
-        attribution.extra["convergence_delta"] = problem.total(attribution) - problem.change()
-        return attribution
+        """Gradients summed along the path, times the inputs; and what is missing to F(x) - F(0)."""
+        return problem.path_gradients(
+            *quadrature(self.quadrature, self.n_steps),
+            times_input,
+            batch_size=self.internal_batch_size,
+            complete=True,
+        )
 
-    def _batches(self, problem: Problem) -> Iterator[tuple[Tensor, Tensor]]:
-        """Captum's scores of features and edges, [1, n, F] and [1, e]: their parts, to be added."""
+    def reference(self, problem: ReferenceProblem) -> Attribution:
+        """Captum's attributions, a step in a pass as in PyG's CaptumModel."""
         inputs = (problem.x[None], problem.edge_mask[None])
-        captum = CaptumIntegratedGradients(problem)
-        if self.engine == "stock":
-            steps = {"n_steps": self.n_steps, "internal_batch_size": 1}
-            yield captum.attribute(inputs, method=self.quadrature, **steps)
-            return
-        # A batch size that was asked for is kept even beyond the memory budget. This is what
-        # `attribute` does; but it finds the points anew for each node, and for 500 steps that takes
-        # longer than the passes.
-        size = self.internal_batch_size or problem.copies
-        points, weights = quadrature(self.quadrature, self.n_steps)
-        for start in range(0, self.n_steps, size):
-            some = slice(start, start + size)
-            yield captum._attribute(
-                inputs,
-                (0, 0),
-                n_steps=len(points[some]),
-                step_sizes_and_alphas=(weights[some], points[some]),
-            )
+        masks = CaptumIntegratedGradients(problem).attribute(
+            inputs, n_steps=self.n_steps, method=self.quadrature, internal_batch_size=1
+        )
+        return problem.completed(Attribution(*(mask[0].detach() for mask in masks)))
 
 
 @functools.cache
 def quadrature(name: str, n_steps: int) -> tuple[list[float], list[float]]:
     """Captum's points in [0, 1], ascending, and weights."""
-    sizes, points = approximation_parameters(name)
-    return points(n_steps), sizes(n_steps)
+    return _compat.quadrature(name, n_steps)
 
 
 METHOD = IntegratedGradients

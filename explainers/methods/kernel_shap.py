@@ -10,8 +10,7 @@ import torch
 from captum.attr import KernelShap as CaptumKernelShap
 from torch import Tensor
 
-from explainers.engines.base import Attribution, Problem
-from explainers.engines.stock import StockProblem
+from explainers.engines.base import Attribution, Problem, ReferenceProblem
 from explainers.methods._linear import Linear, least_squares
 from explainers.methods._perturbation import PerturbationMethod, Players
 from explainers.methods._seeded import seeded
@@ -53,19 +52,24 @@ class KernelShap(PerturbationMethod):
         if everyone.size(1) == 1:  # no coalitions to draw: the one player makes all the difference
             return players.complete(players(everyone) - players(everyone * 0))
         with seeded(self.seed, problem.nodes):
-            if isinstance(problem, StockProblem):
-                captum = CaptumKernelShap(players)
-                captum.interpretable_model = Linear()
-                values = captum.attribute(
-                    everyone, n_samples=self.n_samples, return_input_shape=False
-                )
-                return players.complete(values)
             samples = coalitions(self.n_samples, everyone.size(1))
         sizes = samples.sum(dim=1)
         weights = torch.ones(len(samples)).masked_fill_(
             (sizes == 0) | (sizes == everyone.size(1)), INFINITE
         )
-        return players.complete(least_squares(samples, players.play(samples), weights))
+        return players.complete(least_squares(samples, players(samples), weights))
+
+    def reference(self, problem: ReferenceProblem) -> Attribution:
+        """Captum's values."""
+        players = Players(problem)
+        everyone = players.everyone
+        if everyone.size(1) == 1:
+            return self.attribute(problem)
+        captum = CaptumKernelShap(players)
+        captum.interpretable_model = Linear()
+        with seeded(self.seed, problem.nodes):
+            values = captum.attribute(everyone, n_samples=self.n_samples, return_input_shape=False)
+        return players.complete(values)
 
 
 def coalitions(count: int, players: int) -> Tensor:

@@ -9,8 +9,7 @@ import torch
 from captum.attr import Lime as CaptumLime
 from torch import Tensor
 
-from explainers.engines.base import Attribution, Problem
-from explainers.engines.stock import StockProblem
+from explainers.engines.base import Attribution, Problem, ReferenceProblem
 from explainers.methods._linear import Linear, least_squares
 from explainers.methods._perturbation import PerturbationMethod, Players
 from explainers.methods._seeded import seeded
@@ -45,23 +44,27 @@ class Lime(PerturbationMethod):
         self.at_least("n_samples", 2)
         self.at_least("seed", 0)
         if not self.penalty > 0:
-            raise ValueError(f"penalty is to be above 0, got {self.penalty!r}")
+            raise ValueError(f"penalty must be above 0, got {self.penalty!r}")
 
     def attribute(self, problem: Problem) -> Attribution:
         """The coefficients."""
         players = Players(problem)
         with seeded(self.seed, problem.nodes):
-            if isinstance(problem, StockProblem):
-                captum = CaptumLime(players, interpretable_model=Linear(self.penalty))
-                values = captum.attribute(
-                    players.everyone, n_samples=self.n_samples, return_input_shape=False
-                )
-                return players.attribution(values)
             samples = coalitions(self.n_samples, players.everyone.numel())
         cosine = samples.mean(dim=1, dtype=torch.float64).sqrt()  # of zeros and ones with all ones
         weights = (-((1 - cosine) ** 2) / 2).exp()
-        outputs = players.play(samples)
+        outputs = players(samples)
         return players.attribution(least_squares(samples, outputs, weights, self.penalty))
+
+    def reference(self, problem: ReferenceProblem) -> Attribution:
+        """Captum's coefficients."""
+        players = Players(problem)
+        captum = CaptumLime(players, interpretable_model=Linear(self.penalty))
+        with seeded(self.seed, problem.nodes):
+            values = captum.attribute(
+                players.everyone, n_samples=self.n_samples, return_input_shape=False
+            )
+        return players.attribution(values)
 
 
 def coalitions(count: int, players: int) -> Tensor:

@@ -7,9 +7,7 @@ from typing import ClassVar
 
 from captum.attr import FeatureAblation
 
-from explainers.engines.analytic.gradients import AnalyticProblem
-from explainers.engines.base import Attribution, Problem
-from explainers.engines.stock import StockProblem
+from explainers.engines.base import Attribution, Engine, Problem, ReferenceProblem
 from explainers.methods._perturbation import PerturbationMethod, Players, shared
 
 
@@ -25,18 +23,18 @@ class Occlusion(PerturbationMethod):
     citation: ClassVar[str] = "Zeiler and Fergus 2014, arXiv:1311.2901"
 
     def attribute(self, problem: Problem) -> Attribution:
-        """The losses."""
-        if isinstance(problem, AnalyticProblem):
-            return shared(problem, *problem.leave_one_out())
-        players = Players(problem)
-        if isinstance(problem, StockProblem):
-            (leave_one_out,) = FeatureAblation(players).attribute(players.everyone)
-            return players.attribution(leave_one_out)
-        return players.attribution(players.leave_one_out())
+        """What is lost without each."""
+        return shared(problem, *problem.leave_one_out())
 
-    def share(self) -> tuple[int, int | None]:
+    def reference(self, problem: ReferenceProblem) -> Attribution:
+        """Captum's attributions."""
+        players = Players(problem)
+        (lost,) = FeatureAblation(players).attribute(players.everyone)
+        return players.attribution(lost)
+
+    def share(self, engine: Engine) -> tuple[int, int | None]:
         """One node at a time, but in closed form."""
-        return 1, None if self.engine == "analytic" else 1
+        return 1, None if engine.closed_form else 1
 
 
 METHOD = Occlusion

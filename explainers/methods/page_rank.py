@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,11 +10,10 @@ from torch import Tensor
 
 from explainers.engines.base import Attribution, Problem
 from explainers.methods._base import Method
-from explainers.prepare.model import PreparedModel
+from explainers.prepare import PreparedModel
 
 TOLERANCE = 1e-12  # of the ranks' sum, 1
 ROUNDING = 1e-14  # no step gets nearer than this
-_RANKS: weakref.WeakKeyDictionary[PreparedModel, dict[float, Tensor]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(kw_only=True)
@@ -36,6 +34,7 @@ class PageRank(Method):
     granularity: ClassVar[tuple[str, ...]] = ("edges", "nodes")
     signed: ClassVar[bool] = False
     model_dependent: ClassVar[bool] = False
+    needs_gradients: ClassVar[bool] = False
     citation: ClassVar[str] = "Page et al. 1999, Stanford InfoLab 1999-66"
 
     damping: float = 0.85
@@ -43,14 +42,13 @@ class PageRank(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.damping < 1:
-            raise ValueError(f"damping is to be 0 or more and below 1, got {self.damping!r}")
+            raise ValueError(f"damping must be 0 or more and below 1, got {self.damping!r}")
 
     def attribute(self, problem: Problem) -> Attribution:
         """Scores in (0, 1]."""
-        known = _RANKS.setdefault(problem.prepared, {})
-        if self.damping not in known:
-            known[self.damping] = page_rank(problem.prepared, self.damping)
-        ranks = known[self.damping][problem.graphs.n_id].to(problem.x)
+        prepared, key = problem.prepared, ("PageRank", self.damping)
+        ranks = prepared.memo(key, lambda: page_rank(prepared, self.damping))
+        ranks = ranks[problem.graphs.n_id].to(problem.x)
         edges = ranks[problem.graphs.edge_index].mean(dim=0)
         return Attribution(ranks[:, None].expand_as(problem.x).clone(), edges)
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.explain import PGExplainer as PyGPGExplainer
-from torch_geometric.explain.config import ExplainerConfig, ModelConfig
+from torch_geometric.explain.config import ExplainerConfig
 from torch_geometric.nn import Linear
-from torch_geometric.utils import get_embeddings, k_hop_subgraph
+from torch_geometric.utils import k_hop_subgraph
 
-from explainers.engines.base import Attribution, Problem
-from explainers.engines.batched import BatchedProblem
-from explainers.engines.stock import StockProblem
+from explainers.engines import registry
+from explainers.engines.base import Attribution, Problem, ReferenceProblem
 from explainers.methods._seeded import generators
 from explainers.methods._trained import TrainedMethod
-from explainers.prepare.model import PreparedModel
+from explainers.prepare import PreparedModel
 
 
 @dataclass(kw_only=True)
@@ -52,71 +52,16 @@ class PGExplainer(TrainedMethod):
         super().__post_init__()
         self.at_least("epochs", 1)
         if not self.lr > 0:
-            raise ValueError(f"lr is to be above 0, got {self.lr!r}")
+            raise ValueError(f"lr must be above 0, got {self.lr!r}")
 
-    def learn(self, prepared: PreparedModel, units: Tensor) -> _Learned:
-        """Trains on ``units`` [R], in their order, in every epoch."""
+    def learn(self, prepared: PreparedModel, problems: Iterable[Problem]) -> _Learned:
+        """Trains on the problems, in their order, in every epoch; on computation graphs."""
         learned = _Learned(prepared, self.epochs, self.lr, self.seed)
-        train = self._train_stock if self.engine == "stock" else self._train_batched
-        train(prepared, units, learned)
-        return learned
-
-    def attribute(self, problem: Problem) -> Attribution:
-        """The probability that an edge matters, in (0, 1); zeros for the features."""
-        learned = self.learned(problem.prepared)
-        if isinstance(problem, StockProblem):
-            home = problem.home
-            explanation = learned.algorithm(
-                home.whole(),
-                home.x,
-                home.edge_index,
-                target=home.output.argmax(dim=-1),
-                index=problem.index,
-                **home.keywords,
-            )
-            return Attribution(torch.zeros_like(problem.x), explanation.edge_mask)
-        graphs = problem.graphs
-        to_indptr = graphs.n_id[graphs.edge_index]
-        explained = problem.nodes[graphs.edge_batch]
-        with torch.no_grad():
-            edge_mask = learned.logits(to_indptr, explained).sigmoid()
-        return Attribution(torch.zeros_like(problem.x), edge_mask)
-
-    def _train_stock(self, prepared: PreparedModel, units: Tensor, learned: _Learned) -> None:
-        """With PyG's own ``train``, on the whole graph."""
         algorithm = learned.algorithm
         steps = []
-        for unit in units.split(1):
-            problem = StockProblem(prepared, unit, prepared.output[unit].argmax(-1), 1)
-            drawn = _Noise(prepared, unit, self.seed, self.epochs)
+        for problem in problems:
+            drawn = _Noise(prepared, problem.nodes, self.seed, self.epochs)
             if len(drawn.e_id):  # PyG's loss has the mean over the edges
-                at = problem.edge_rows if prepared.task_level == "graph" else drawn.e_id
-                steps.append((problem, drawn, at))
-        for epoch in range(self.epochs):
-            for problem, drawn, at in steps:
-                home = problem.home
-                algorithm.uniform = torch.full_like(problem.edge_mask, 0.5)
-                algorithm.uniform[at] = drawn.uniform[epoch]
-                algorithm.train(
-                    epoch,
-                    problem.model,
-                    home.x,
-                    home.edge_index,
-                    target=home.output.argmax(dim=-1),
-                    index=problem.index,
-                    **home.keywords,
-                )
-        algorithm._curr_epoch = self.epochs - 1
-
-    def _train_batched(self, prepared: PreparedModel, units: Tensor, learned: _Learned) -> None:
-        """The same steps, each on the computation graph of its node."""
-        algorithm = learned.algorithm
-        steps = []
-        for unit in units.split(1):
-            target = prepared.output[unit].argmax(dim=-1)
-            problem = BatchedProblem(prepared, prepared.cut(unit), unit, target, self.memory_budget)
-            drawn = _Noise(prepared, unit, self.seed, self.epochs)
-            if len(drawn.e_id):
                 steps.append((problem, drawn, torch.searchsorted(drawn.e_id, problem.graphs.e_id)))
         for epoch in range(self.epochs):
             temperature = algorithm._get_temperature(epoch)
@@ -125,9 +70,51 @@ class PGExplainer(TrainedMethod):
                 logits = learned.logits(prepared.edge_index[:, drawn.e_id], problem.nodes)
                 algorithm.uniform = drawn.uniform[epoch]
                 mask = algorithm._concrete_sample(logits, temperature)
-                output = problem.predict(problem.x[None], mask.sigmoid()[inside][None])[0]
+                edge_mask = (
+                    problem.edge_mask.index_put((problem.edge_rows,), mask.sigmoid()[inside])
+                    if isinstance(problem.edge_rows, Tensor)
+                    else mask.sigmoid()[inside]
+                )
+                output = problem.predict(problem.x[None], edge_mask[None])[0]
                 algorithm._loss(output, problem.targets, mask).backward()
                 algorithm.optimizer.step()
+        return learned
+
+    def learn_reference(
+        self, prepared: PreparedModel, problems: Iterable[ReferenceProblem]
+    ) -> _Learned:
+        """With PyG's own ``train``, on the whole graph."""
+        learned = _Learned(prepared, self.epochs, self.lr, self.seed)
+        algorithm = learned.algorithm
+        steps = []
+        for problem in problems:
+            drawn = _Noise(prepared, problem.nodes, self.seed, self.epochs)
+            if len(drawn.e_id):
+                at = problem.edge_rows if prepared.task_level == "graph" else drawn.e_id
+                steps.append((problem, drawn, at))
+        for epoch in range(self.epochs):
+            for problem, drawn, at in steps:
+                algorithm.uniform = torch.full_like(problem.edge_mask, 0.5)
+                algorithm.uniform[at] = drawn.uniform[epoch]
+                problem.train_pyg(algorithm, epoch)
+        algorithm._curr_epoch = self.epochs - 1
+        return learned
+
+    def attribute(self, problem: Problem) -> Attribution:
+        """The probability that an edge matters, in (0, 1); zeros for the features."""
+        learned, graphs = self.learned(problem.prepared), problem.graphs
+        ends = graphs.n_id[graphs.edge_index]
+        explained = problem.nodes[graphs.edge_batch]
+        edge_mask = torch.zeros_like(problem.edge_mask)
+        with torch.no_grad():
+            edge_mask[problem.edge_rows] = learned.logits(ends, explained).sigmoid()
+        return Attribution(problem.no_features(), edge_mask)
+
+    def reference(self, problem: ReferenceProblem) -> Attribution:
+        """The same by PyG, over the whole graph."""
+        learned = self.learned(problem.prepared)
+        explanation = problem.run_pyg(learned.algorithm)
+        return Attribution(problem.no_features(), explanation.edge_mask)
 
 
 class _PyG(PyGPGExplainer):
@@ -162,8 +149,7 @@ class _Learned:
     """
 
     def __init__(self, prepared: PreparedModel, epochs: int, lr: float, seed: int) -> None:
-        inputs = prepared.x, prepared.edge_index
-        self._embeddings = get_embeddings(prepared.whole(), *inputs, **prepared.keywords)[-1]
+        self._embeddings = registry.embeddings(prepared)
         self._level = prepared.task_level
         width = (2 if self._level == "graph" else 3) * self._embeddings.size(1)
         with torch.random.fork_rng(devices=[]):
@@ -175,22 +161,18 @@ class _Learned:
         self.algorithm.hops = prepared.hops
         self.algorithm.connect(
             ExplainerConfig(explanation_type="phenomenon", edge_mask_type="object"),
-            ModelConfig(
-                mode="multiclass_classification",
-                task_level=prepared.task_level,
-                return_type=prepared.return_type,
-            ),
+            prepared.config,
         )
 
-    def logits(self, to_indptr: Tensor, explained: Tensor) -> Tensor:
+    def logits(self, ends: Tensor, explained: Tensor) -> Tensor:
         """How much edges [2, e] matter to the ``explained`` nodes, [e] or one, before a sigmoid.
 
         To a graph they matter whichever it is.
         """
         z = self._embeddings
-        parts = [z[to_indptr[0]], z[to_indptr[1]]]
+        parts = [z[ends[0]], z[ends[1]]]
         if self._level == "node":
-            parts.append(z[explained].expand(to_indptr.size(1), -1))
+            parts.append(z[explained].expand(ends.size(1), -1))
         return self.algorithm.mlp(torch.cat(parts, dim=-1)).view(-1)
 
 

@@ -23,6 +23,7 @@ class Random(Method):
     engines: ClassVar[tuple[str, ...]] = ("batched",)
     signed: ClassVar[bool] = False
     model_dependent: ClassVar[bool] = False
+    needs_gradients: ClassVar[bool] = False
     deterministic: ClassVar[bool] = False
     citation: ClassVar[str] = "the floor of Amara et al. 2022, arXiv:2206.09677"
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from captum.attr import Saliency as CaptumSaliency
 
-from explainers.engines.analytic.gradients import AnalyticProblem
-from explainers.engines.base import Attribution, Problem
+from explainers.engines.base import Attribution, Problem, ReferenceProblem
 from explainers.methods._base import Method
+from explainers.methods._gradients import absolute
 
 
 @dataclass(kw_only=True)
@@ -25,13 +24,11 @@ class Saliency(Method):
     citation: ClassVar[str] = "Simonyan et al. 2013, arXiv:1312.6034"
 
     def attribute(self, problem: Problem) -> Attribution:
+        """The sizes of the gradients at the inputs."""
+        return problem.path_gradients((1.0,), (1.0,), absolute)
+
+    def reference(self, problem: ReferenceProblem) -> Attribution:
         """Captum's attributions."""
-        if isinstance(problem, AnalyticProblem):
-            sums = problem.path_gradients()
-            features = problem.feature_scores(
-                sums, lambda gradient, _, out: torch.abs(gradient, out=out)
-            )
-            return Attribution(features, problem.edge_scores(sums).abs_())
         inputs = (problem.x[None].requires_grad_(), problem.edge_mask[None].requires_grad_())
         node_mask, edge_mask = CaptumSaliency(problem).attribute(inputs)
         return Attribution(node_mask[0].detach(), edge_mask[0].detach())

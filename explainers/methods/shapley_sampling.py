@@ -8,8 +8,7 @@ from typing import ClassVar
 import torch
 from captum.attr import ShapleyValueSampling
 
-from explainers.engines.base import Attribution, Problem
-from explainers.engines.stock import StockProblem
+from explainers.engines.base import Attribution, Problem, ReferenceProblem
 from explainers.methods._perturbation import PerturbationMethod, Players
 from explainers.methods._seeded import seeded
 
@@ -45,15 +44,19 @@ class ShapleySampling(PerturbationMethod):
         """The values."""
         players = Players(problem)
         with seeded(self.seed, problem.nodes):
-            if isinstance(problem, StockProblem):
-                (values,) = ShapleyValueSampling(players).attribute(
-                    players.everyone, n_samples=self.n_samples
-                )
-                return players.complete(values)
             # Captum's own draws, at the same place in the stream of random numbers.
             count = players.everyone.numel()
             orders = torch.stack([torch.randperm(count) for _ in range(self.n_samples)])
-        return players.complete(players.gains(orders))
+        return players.complete(players.marginal_contributions(orders))
+
+    def reference(self, problem: ReferenceProblem) -> Attribution:
+        """Captum's values."""
+        players = Players(problem)
+        with seeded(self.seed, problem.nodes):
+            (values,) = ShapleyValueSampling(players).attribute(
+                players.everyone, n_samples=self.n_samples
+            )
+        return players.complete(values)
 
 
 METHOD = ShapleySampling

@@ -7,9 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from captum.attr import Saliency
 
-from explainers.engines.base import Attribution, Problem
+from explainers.engines.base import Attribution, Engine, Problem
 from explainers.methods._base import Method
 from explainers.methods._seeded import generators
 
@@ -43,27 +42,32 @@ class SmoothGrad(Method):
         self.at_least("n_samples", 1)
         self.at_least("seed", 0)
         if not self.noise > 0:
-            raise ValueError(f"noise is to be above 0, got {self.noise!r}")
+            raise ValueError(f"noise must be above 0, got {self.noise!r}")
 
-    def share(self) -> tuple[int, int | None]:
+    def share(self, engine: Engine) -> tuple[int, int | None]:
         """All copies in a pass."""
         return self.n_samples, None
 
     def attribute(self, problem: Problem) -> Attribution:
         """The mean gradients."""
         x, counts = problem.x, problem.graphs.node_counts
-        scale = self.noise * problem.prepared.x.std(dim=0, correction=0)
+        spread = problem.prepared.x if problem.with_features else x.new_zeros(1, 1).double()
+        scale = self.noise * spread.std(dim=0, correction=0)
         draws = list(zip(generators(self.seed, problem.nodes), counts, strict=True))
-        totals = torch.zeros_like(x), torch.zeros_like(problem.edge_mask)
+        totals = (
+            torch.zeros_like(x, dtype=problem.edge_mask.dtype),
+            torch.zeros_like(problem.edge_mask),
+        )
         for start in range(0, self.n_samples, problem.copies):
             size = min(problem.copies, self.n_samples - start)
             drawn = [generator.standard_normal((size, n, x.size(1))) for generator, n in draws]
             noisy = x.repeat(size, 1, 1)
-            noisy[:, problem.node_rows] += scale * torch.from_numpy(np.concatenate(drawn, 1)).to(x)
-            inputs = noisy.requires_grad_(), problem.edge_mask.repeat(size, 1).requires_grad_()
-            gradients = Saliency(problem).attribute(inputs, abs=False)
+            if problem.with_features:
+                noise = torch.from_numpy(np.concatenate(drawn, 1)).to(x)
+                noisy[:, problem.node_rows] += scale * noise
+            gradients = problem.gradients(noisy, problem.edge_mask.repeat(size, 1))
             for total, gradient in zip(totals, gradients, strict=True):
-                total += gradient.detach().sum(dim=0) / self.n_samples
+                total += gradient.sum(dim=0) / self.n_samples
         return Attribution(*totals)
 
 

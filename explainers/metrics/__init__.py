@@ -23,16 +23,15 @@ from torch_geometric.data import Data
 from torch_geometric.explain import Explanation
 
 from explainers._discovery import discover, fetch
-from explainers.engines import batched, stock
-from explainers.engines.analytic import gradients as analytic
+from explainers.engines import registry
 from explainers.engines.base import Problem, unit
 from explainers.metrics._case import Bools, Case, Level, levels, ranking, size
-from explainers.prepare.model import PreparedModel, prepare, to_probabilities
+from explainers.prepare import PreparedModel, prepare
+from explainers.prepare.outputs import to_probabilities
 
 __all__ = ["SEMANTICS", "Case", "Level", "available", "evaluate", "levels", "ranking", "size"]
 
 SEMANTICS = ("mask", "delete")
-ENGINES = {"analytic": analytic, "batched": batched, "stock": stock}
 Row = dict[str, Any]
 _SEED = 0  # of what metrics draw
 
@@ -106,24 +105,21 @@ def evaluate(
             f"truth is to be a bool tensor [{data.num_edges}], one entry for each edge, got "
             f"{truth.dtype} {list(truth.shape)}"
         )
-    if engine not in (None, *ENGINES):
-        raise ValueError(f"unknown engine {engine!r}; metrics have: {', '.join(ENGINES)}")
+    if engine not in (None, *registry.NAMES):
+        raise ValueError(f"unknown engine {engine!r}; metrics have: {', '.join(registry.NAMES)}")
     prepared = prepare(model, data)
     if not explanations:
         return []
     nodes = torch.tensor([unit(e) for e in explanations], device=prepared.x.device)
     targets = torch.stack([e.target for e in explanations]).to(prepared.x.device)
-    usable = [name for name, module in ENGINES.items() if module.refusal(prepared) is None]
-    if engine is not None and engine not in usable:
-        raise ValueError(f"engine {engine!r} does not support the model; use engine='stock'")
-    module = ENGINES[engine or usable[0]]
+    chosen = registry.choose(prepared, asked=engine).engine
     needs = {name: _module(function).NEEDS for name, function in functions.items()}
     asked = tuple(semantics) if "predictions" in needs.values() else ()
     passes = 2 * len(wanted) if asked else 1
     rows: list[Row] = []
     done = 0
     # Without gradients a pass takes about a third of what problems() reckons with.
-    for problem in module.problems(prepared, nodes, targets, 3 * memory_budget, passes):
+    for problem in chosen.problems(prepared, nodes, targets, 3 * memory_budget, passes):
         group = explanations[done : done + len(problem.graphs)]
         right = None if labels is None else labels[done : done + len(group)]
         done += len(group)
@@ -231,7 +227,7 @@ def _drawn(
         kept = [draw(case, np.random.default_rng([_SEED, node])) for node, case in group]
         together = torch.from_numpy(np.concatenate(kept, axis=1)).to(whole.device)
         outputs = _outputs(problem, together, semantics, alone=False)
-        answers = _numpy(to_probabilities(outputs, problem.prepared.return_type))
+        answers = _numpy(to_probabilities(outputs, problem.prepared.config))
         changes = _numpy(whole - outputs)
         for r, (node, case) in enumerate(group):
             change = changes[:, r, case.target]
@@ -245,7 +241,7 @@ def _module(function: Callable[..., Any]) -> Any:
 def _predictions(problem: Problem, kept: Tensor, semantics: str, *, alone: bool) -> Tensor:
     """Probabilities [K, R, C] of the nodes, given the edges ``kept`` [K, e] of their fields."""
     outputs = _outputs(problem, kept, semantics, alone=alone)
-    return to_probabilities(outputs, problem.prepared.return_type)
+    return to_probabilities(outputs, problem.prepared.config)
 
 
 @torch.no_grad()
@@ -254,9 +250,9 @@ def _outputs(problem: Problem, kept: Tensor, semantics: str, *, alone: bool) -> 
     outputs = []
     for part in kept.split(problem.copies):
         if semantics == "delete":
-            outputs.append(problem.delete(part, alone=alone))
+            outputs.append(problem.deleted_outputs(part, alone=alone))
         else:
-            outputs.append(problem.mask(part))
+            outputs.append(problem.masked_outputs(part))
     return torch.cat(outputs)
 
 

@@ -3,7 +3,8 @@
 For a node, a network of L message-passing layers sees the nodes within L hops, and the edges into
 nodes within L - 1 hops. Computation graphs are cut from an index of the edges by their destination,
 which is built once a graph, so that the cost of a cut is the size of the computation graph. For a
-graph of a batch, the field is that graph.
+graph of a batch, the computation graph is that graph; for a node of a model that looks beyond its
+messages, it is the whole graph.
 """
 
 from __future__ import annotations
@@ -14,44 +15,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-
-class CSC:
-    """The edges of a graph, ordered by their destination (a CSC index).
-
-    Args:
-        edge_index: [2, E], sources and destinations.
-        num_nodes: N.
-
-    Attributes:
-        ptr: [N + 1]; the edges into node v are ``edge[ptr[v]:ptr[v + 1]]``.
-        edge: [E] edge ids, ascending for each destination.
-        source: [E], the source of each of ``edge``.
-    """
-
-    def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
-        self.edge_index = edge_index
-        self.num_nodes, self.num_edges = num_nodes, edge_index.size(1)
-        degree = torch.bincount(edge_index[1], minlength=num_nodes)
-        self.ptr = to_indptr(degree)
-        self.edge = edge_index[1].argsort(stable=True)
-        self.source = edge_index[0][self.edge]
-
-    @cached_property
-    def slots(self) -> SourceOrder:
-        """The edges by source; built once a graph."""
-        return SourceOrder(self)
-
-    def size_bound(self, hops: int) -> Tensor:
-        """How many edges the computation graph of each node has at most, float64 [N].
-
-        Counts walks, so an edge that is reached twice counts twice.
-        """
-        degree = self.ptr.diff().double()
-        bound = degree.clone()
-        target = torch.repeat_interleave(self.ptr.diff())
-        for _ in range(hops - 1):
-            bound = degree.index_add(0, target, bound[self.source])
-        return bound.clamp_(max=self.num_edges)
+from explainers.prepare.csr import CSC, Groups, expand, to_indptr
 
 
 class BatchIndex:
@@ -64,8 +28,8 @@ class BatchIndex:
 
     def __init__(self, edge_index: Tensor, batch: Tensor) -> None:
         self.edge_index = edge_index
-        self._nodes = _Groups(batch)
-        self._edges = _Groups(batch[edge_index[0]], minlength=len(self._nodes.ptr) - 1)
+        self._nodes = Groups(batch)
+        self._edges = Groups(batch[edge_index[0]], minlength=len(self._nodes.ptr) - 1)
         # Of each node, the position in its graph.
         self._position = torch.empty_like(batch)
         shift = self._nodes.ptr[batch[self._nodes.member]]
@@ -82,42 +46,6 @@ class BatchIndex:
         shift = n_ptr[:-1].repeat_interleave(e_ptr.diff())
         edge_index = self._position[self.edge_index[:, e_id]] + shift
         return WholeGraphs(n_id, n_ptr, e_id, e_ptr, edge_index, roots=graphs.new_empty(0))
-
-
-class _Groups:
-    """Things by the group that each is in; ascending within a group."""
-
-    def __init__(self, group: Tensor, minlength: int = 0) -> None:
-        count = torch.bincount(group, minlength=minlength)
-        self.ptr = to_indptr(count)
-        self.member = group.argsort(stable=True)
-
-    def of(self, groups: Tensor) -> tuple[Tensor, Tensor]:
-        """The members of ``groups`` [R], one group after the other; and where each begins."""
-        ptr, place, _ = expand(self.ptr, groups)
-        return self.member[place], ptr
-
-
-class SourceOrder:
-    """The edges of a graph in the order of their source, each node's place before its edges.
-
-    Attributes:
-        edge: [E], the slot of each edge, in the order of the index.
-        node: [N], the slot of each node.
-        owner: [E + N], the node at, or at the source of, each slot; ascending.
-        ascending: Whether the edges as given have this order, too.
-    """
-
-    def __init__(self, index: CSC) -> None:
-        source = index.edge_index[0]
-        self.ascending = bool((source.diff() >= 0).all())
-        order = source.argsort(stable=True)
-        number = torch.arange(len(source), device=source.device)
-        rank = torch.empty_like(order).index_copy_(0, order, number)
-        self.edge = (rank + source + 1)[index.edge]
-        degree = torch.bincount(source, minlength=index.num_nodes) + 1
-        self.node = to_indptr(degree)[:-1]
-        self.owner = torch.repeat_interleave(degree)
 
 
 @dataclass(frozen=True)
@@ -230,6 +158,20 @@ class Reach:
         return torch.searchsorted(self.inner_batch * n + self.inner_id, graphs * n + nodes)
 
 
+def whole_graph(edge_index: Tensor, num_nodes: int, roots: Tensor) -> ComputationGraphs:
+    """The whole graph as the computation graph of each of ``roots`` [R]."""
+    count, edges, device = len(roots), edge_index.size(1), roots.device
+    shift = torch.arange(count + 1, device=device)
+    return ComputationGraphs(
+        n_id=torch.arange(num_nodes, device=device).repeat(count),
+        n_ptr=shift * num_nodes,
+        e_id=torch.arange(edges, device=device).repeat(count),
+        e_ptr=shift * edges,
+        edge_index=(edge_index[:, None] + (shift[:-1] * num_nodes)[:, None]).flatten(1),
+        roots=roots + shift[:-1] * num_nodes,
+    )
+
+
 def cut(index: CSC, roots: Tensor, hops: int) -> ComputationGraphs:
     """The computation graphs of ``roots`` [R] in a network of ``hops`` message-passing layers."""
     return reach(index, roots, hops).graphs
@@ -242,32 +184,34 @@ def reach(index: CSC, roots: Tensor, hops: int) -> Reach:
     edges are handled as one number each, of computation graph and id, so that all computation
     graphs grow in the same few operations.
     """
-    n, slots = index.num_nodes, index.slots
+    n, by_source = index.num_nodes, index.by_source
     graphs = torch.arange(len(roots) + 1, device=roots.device)
     start = graphs[:-1] * n + roots
     inner, inner_id, inner_batch = start, roots, graphs[:-1]
     for _ in range(hops - 1):
-        _, position, which = expand(index.ptr, inner_id)
+        _, position, which = expand(index.indptr, inner_id)
         graph = inner_batch.index_select(0, which)
         reached = torch.add(index.source.index_select(0, position), graph, alpha=n)
         inner = torch.cat([inner, reached]).unique()
         inner_id, inner_batch = inner % n, inner // n
     own = torch.searchsorted(inner, start)
-    ptr, position, target = expand(index.ptr, inner_id)
+    ptr, position, target = expand(index.indptr, inner_id)
     edge_batch = inner_batch.index_select(0, target)
 
     # One sort puts the edges in the order of their sources and finds the nodes of the computation
     # graphs.
-    bits = _bits(len(slots.owner))
+    bits = _bits(len(by_source.owner))
     low = (1 << bits) - 1
-    slot = torch.cat([slots.edge.index_select(0, position), slots.node.index_select(0, inner_id)])
+    slot = torch.cat(
+        [by_source.edge.index_select(0, position), by_source.node.index_select(0, inner_id)]
+    )
     keys, out = _sorted(slot + (torch.cat([edge_batch, inner_batch]) << bits), bits, len(roots))
-    owner = slots.owner.index_select(0, keys & low) + (keys & ~low)
+    owner = by_source.owner.index_select(0, keys & low) + (keys & ~low)
     owner, row, sent = owner.unique_consecutive(return_inverse=True, return_counts=True)
     row = torch.empty_like(out).index_copy_(0, out, row)
 
     e_id = index.edge.index_select(0, position)
-    if slots.ascending:
+    if by_source.ascending:
         order = out[out < len(e_id)]
     else:
         width = _bits(index.num_edges)
@@ -311,22 +255,3 @@ def _sorted(keys: Tensor, bits: int, graphs: int) -> tuple[Tensor, Tensor]:
     packed = (keys << room) + torch.arange(len(keys))
     packed.numpy().sort()
     return packed >> room, packed & ((1 << room) - 1)
-
-
-def expand(ptr: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The entries of some rows of a CSR pattern, one row after the other.
-
-    Returns:
-        The rows' own pointers, [P + 1]; their entries, as places in the pattern [e]; and of each
-        the place in ``rows`` of its row [e].
-    """
-    first = ptr.index_select(0, rows)  # quicker than brackets
-    degree = ptr.index_select(0, rows + 1) - first
-    own, which = to_indptr(degree), torch.repeat_interleave(degree)
-    shift = (first - own[:-1]).index_select(0, which)
-    return own, torch.arange(len(which), device=ptr.device) + shift, which
-
-
-def to_indptr(length: Tensor) -> Tensor:
-    """0, and where each of some runs of ``length`` [P] ends that follow each other: [P + 1]."""
-    return torch.cat([length.new_zeros(1), length.cumsum(0)])

@@ -1,93 +1,149 @@
-"""A model and a graph, checked once and made ready to be explained many times.
+"""The user's model on the user's data, checked once and made ready to be explained many times.
 
-Everything is done on private copies of the model that share its weights: whatever an explainer sets
-on the layers, the user's model never sees it (PyG issue 9653: after ``GNNExplainer``, a registered
-``_edge_mask`` makes Captum fail on the same model).
+What is explained is the user's own model: it is run once as the user would call it, and whatever is
+explained in its place (a private copy, a graph without self loops, a cut) gives the same outputs or
+is not used. See :class:`PreparedModel`.
 """
 
 from __future__ import annotations
 
 import copy
-import inspect
+import threading
 import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.explain.config import ModelReturnType
+from torch_geometric.explain.config import ModelConfig, ModelReturnType
 from torch_geometric.nn import GCNConv, MessagePassing
 from torch_geometric.utils import add_remaining_self_loops
 
-from explainers.prepare.computation_graph import CSC, BatchIndex, ComputationGraphs, cut
+from explainers.prepare import outputs, probe
+from explainers.prepare.checks import check_data, edge_inputs, graph_of_each_node
+from explainers.prepare.computation_graph import (
+    BatchIndex,
+    ComputationGraphs,
+    cut,
+    whole_graph,
+)
+from explainers.prepare.copies import (
+    ModelCopy,
+    as_called,
+    message_passing,
+    private_copy,
+    rows_of,
+    unwrapped,
+    usable,
+)
+from explainers.prepare.csr import CSC
+from explainers.prepare.edge_maps import EdgeMap
+from explainers.prepare.outputs import alike
 
-# Edge-level inputs: passed on by keyword if the data have them and the model takes them.
-EDGE_INPUTS = ("edge_weight", "edge_attr")
+Made = TypeVar("Made")
 
 
 class PreparedModel:
-    """A model on a graph, or on the graphs of a batch; made by :func:`prepare`.
+    """A model on a graph, or on the graphs of a batch; made by :func:`explainers.prepare.prepare`.
 
-    Level. What is explained is a node (the model returns one row for each node) or a graph
+    Task level. What is explained is a node (the model returns one row for each node) or a graph
     (``data`` has ``batch``, the graph of each node, which the model takes by keyword, and it
-    returns one row for each graph). Nodes and graphs are the network's *units*. Graphs are
-    explained one by one, as if each were alone.
+    returns one row for each graph). Nodes and graphs are the model's *units*. Graphs are explained
+    one by one, as if each were alone.
 
     Self loops. PyG multiplies an edge mask onto the messages by position, and layers such as
-    GCNConv put self loops of their own behind the edges: with loops in ``edge_index`` the mask may
-    land on the wrong edges. If every layer adds its own loops, those of the graph are taken out
-    (they are never explained; GCNConv's normalisation still counts them). If no layer does, they
-    are edges like any other.
+    GCNConv put self loops of their own behind the edges. If every layer does, those of the graph
+    are never explained: they are taken out where that leaves the outputs as they are, and else
+    their messages are never masked. If no layer does, they are edges like any other.
 
     Attributes:
-        model: A private copy, in eval mode; its parameters require no gradient.
-        layers: Its message-passing layers.
+        model: A private copy of what the user's model comes down to, on which nothing is run.
         x: Node features [N, F].
         edge_index: The edges that are explained, [2, E'].
-        e_id: Their ids in the graph as given [E'], or None if nothing was taken out.
+        e_id: Their ids in the graph as given [E'], or None if they are all of it.
         inputs: Edge-level inputs by keyword, each [E', ...].
         batch: The graph of each node [N] if the data have it and the model takes it, else None.
-        level: ``"node"`` or ``"graph"``.
-        given: ``edge_index`` [2, E] and the inputs [E, ...] with nothing taken out.
-        hops: Message-passing steps of one forward pass: the radius of a computation graph.
+        given: ``edge_index`` [2, E] and the inputs [E, ...] of the graph as it was given.
+        task_level: ``"node"`` or ``"graph"``.
         output: The model's output on the whole graph [N, C], or for each graph [G, C].
-        return_type: Whether that is log-probabilities, probabilities or raw scores.
+        hops: Message-passing steps of one forward pass: the radius of a computation graph.
+        maps: Of each layer, for each time it sends messages in a pass, which edges those are of.
+        beyond: Why a prediction depends on more than the messages within ``hops``, or ``""``.
+        without_loops: Whether the outputs stay as they are without the graph's own self loops,
+            given the norms of the whole graph.
+        trial: What a pass with gradients showed.
+        config: What the outputs mean.
 
     Raises:
         ValueError: The model, the data or the two together cannot be explained; says why.
     """
 
     def __init__(self, model: nn.Module, data: Data) -> None:
-        _check_data(data)
-        name = type(model).__name__
-        self.x = _usable(data.x)
-        self.edge_index = _usable(data.edge_index)
-        self.inputs = _edge_inputs(model, data)
-        self.batch = _batch(model, data)
-        self.model = private_copy(model)
-        self.layers = message_passing(self.model)
+        check_data(data)
+        self.name = type(model).__name__
+        own = unwrapped(model)
+        # Weakly, as the prepared model is kept as long as the user's is, and no longer.
+        self._user = weakref.ref(own)
+        self.model = private_copy(own)
         if not self.layers:
             raise ValueError(
-                f"model {name} has no torch_geometric MessagePassing layer: there is no edge to "
-                "explain; build it from PyG's layers"
+                f"model {self.name} has no torch_geometric MessagePassing layer: there is no edge "
+                "to explain; build it from PyG's layers"
             )
-        for layer in self.layers:
-            if layer.flow != "source_to_target":
-                raise ValueError(
-                    f"layer {type(layer).__name__} of model {name} has flow={layer.flow!r}; only "
-                    "'source_to_target' can be explained: turn edge_index around instead"
-                )
-        self.given = self.edge_index, self.inputs
+        self.x = usable(data.x)
+        self.given = usable(data.edge_index), edge_inputs(model, data)
+        self.batch = graph_of_each_node(model, data)
+        self.edge_index, self.inputs = self.given
         self.e_id: Tensor | None = None
-        self._weights: dict[tuple[bool, bool], tuple[Tensor, Tensor]] = {}
-        self._norms: dict[tuple[bool, bool], tuple[Tensor, Tensor]] = {}
-        self._take_out_self_loops()
-        self.output, self.hops = self._probe(name)
+        self._lock = threading.RLock()
+        self._memo: dict[Any, Any] = {}
+        self._free: list[ModelCopy] = []
+        self._held = threading.local()
+        self.config = ModelConfig("multiclass_classification", "node", "raw")  # see with_config
+        self.output = self._user_output()
         self.task_level = "graph" if len(self.output) == self._graphs else "node"
-        self.return_type = return_type(self.output)
+        self.beyond, self.hops = "", 0
+        self.maps, calls = probe.look_at_calls(self)
+        # A layer for each relation sends messages once for each, which is one step for all.
+        self.hops = sum(not one.relation for turns in self.maps for one in turns)
+        own_loops = probe.own_loops(self)
+        if own_loops:
+            loops = self.edge_index[0] == self.edge_index[1]
+            self.e_id = (~loops).nonzero().view(-1)
+            self.edge_index = self.edge_index[:, self.e_id].contiguous()
+            self.inputs = {name: value[self.e_id] for name, value in self.inputs.items()}
+        self._norms = probe.norms(self, calls)
+        self.without_loops = not own_loops or probe.same_without_loops(self)
+        self.beyond = probe.looks_beyond(self)
         if self.task_level == "graph" and self.units > 1:
-            self._check_independence(name)
+            probe.check_independence(self)
+        self.trial = probe.try_gradients(self)
+        self._marks = self._mark(self.x)
+
+    def with_config(self, config: ModelConfig | dict[str, Any] | None) -> PreparedModel:
+        """The same with what its outputs mean.
+
+        Raises:
+            ValueError: See :func:`explainers.prepare.outputs.resolve`.
+        """
+        same = copy.copy(self)
+        same._memo = {}
+        same.__dict__.pop("probabilities", None)
+        same.config = outputs.resolve(config, self.output, self.task_level)
+        return same
+
+    @cached_property
+    def layers(self) -> list[MessagePassing]:
+        """The message-passing layers, for what they are: nothing is run on them."""
+        return message_passing(self.model)
+
+    @property
+    def return_type(self) -> ModelReturnType:
+        """Whether the outputs are log-probabilities, probabilities or raw numbers."""
+        return self.config.return_type
 
     @property
     def num_nodes(self) -> int:
@@ -102,7 +158,18 @@ class PreparedModel:
     @property
     def keywords(self) -> dict[str, Tensor]:
         """All that the model takes by keyword: the edge-level inputs, and the batch."""
-        return self.inputs if self.batch is None else {**self.inputs, "batch": self.batch}
+        return self.with_batch(self.inputs)
+
+    def with_batch(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Edge-level inputs, and the batch if there is one."""
+        return inputs if self.batch is None else {**inputs, "batch": self.batch}
+
+    @cached_property
+    def edge_type(self) -> Tensor | None:
+        """The relation of each edge that is explained [E'], if the data tell them apart."""
+        return edge_type(self.inputs)
+
+    # ------------------------------------------------------------------------ computation graphs
 
     @cached_property
     def index(self) -> CSC:
@@ -119,230 +186,259 @@ class PreparedModel:
         """The computation graphs of ``units`` [R]."""
         if self.task_level == "graph":
             return self.batch_index.cut(units)
+        if self.beyond:
+            return whole_graph(self.edge_index, self.num_nodes, units)
         return cut(self.index, units, self.hops)
 
     @cached_property
     def bytes_per_unit(self) -> Tensor:
-        """Roughly what one pass forwards and backwards over each unit's field takes, in bytes."""
-        graph = self.task_level == "graph"
-        size = self.batch_index.sizes() if graph else self.index.size_bound(self.hops)
+        """Roughly what one pass forwards and backwards over each computation graph takes."""
+        if self.task_level == "graph":
+            size = self.batch_index.sizes()
+        elif self.beyond:
+            size = self.x.new_full((self.units,), self.edge_index.size(1), dtype=torch.float64)
+        else:
+            size = self.index.size_bound(self.hops)
         widths = [max(p.shape) for p in self.model.parameters() if p.dim() == 2]
         per_edge = 4 * (self.x.size(1) + 2 * sum(widths)) * self.x.element_size()
         return (size + 1).cpu() * per_edge
 
-    def alone(self, graph: int) -> PreparedModel:
-        """One graph of the batch as a network of its own, sharing the model."""
-        assert self.batch is not None
-        nodes = self.batch == graph
-        edge_index, inputs = self.given
-        edges = nodes[edge_index[0]]
-        position = nodes.cumsum(0) - 1
-        data = Data(
-            x=self.x[nodes],
-            edge_index=position[edge_index[:, edges]],
-            batch=torch.zeros_like(self.batch[nodes]),
-            **{name: value[edges] for name, value in inputs.items()},
-        )
-        return PreparedModel(self.model, data)
-
     @cached_property
     def probabilities(self) -> Tensor:
-        """The model's class probabilities for each unit, float64 [N, C] or [G, C]."""
-        return to_probabilities(self.output, self.return_type)
+        """What the outputs say, float64 [N, C] or [G, C]; see ``outputs.to_probabilities``."""
+        return outputs.to_probabilities(self.output, self.config)
 
-    def weights(self, layer: GCNConv) -> tuple[Tensor, Tensor]:
-        """What a GCNConv normalises: weights of edges [E'] and of its self loops, [N] or [0]."""
-        return self._weights[layer.improved, layer.add_self_loops]
+    # -------------------------------------------------------------------------------- passes
 
-    def norm(self, layer: GCNConv) -> tuple[Tensor, Tensor]:
-        """A GCNConv's normalised weights on the whole graph, as :meth:`weights`.
+    @contextmanager
+    def borrowed(self) -> Iterator[ModelCopy]:
+        """A private copy of the model for one thread at a time; the same within itself.
 
-        Kipf and Welling, arXiv:1609.02907, eq. 2.
+        One that an exception has passed through may carry remains: it is not used again.
         """
-        key = (layer.improved, layer.add_self_loops)
-        if key not in self._norms:
-            edges, loops = self.weights(layer)
-            degree = self.degree(layer)
-            self._norms[key] = normalise(edges, loops, self.edge_index, degree)
-        return self._norms[key]
+        held: ModelCopy | None = getattr(self._held, "copy", None)
+        if held is not None:
+            yield held
+            return
+        with self._lock:
+            mine = self._free.pop() if self._free else ModelCopy(self.model)
+        self._held.copy = mine
+        try:
+            yield mine
+        finally:
+            self._held.copy = None
+        with self._lock:
+            self._free.append(mine)
 
-    def degree(self, layer: GCNConv) -> Tensor:
+    def differs(self, output: Tensor, units: Tensor) -> str:
+        """By how much ``output`` [R, C] is not the model's own for ``units`` [R]; ``""`` if it is."""
+        expected = self.output.index_select(0, units)
+        if alike(output, expected, self.typical):
+            return ""
+        return f"{float((output.double() - expected.double()).abs().max()):.1e}"
+
+    @cached_property
+    def typical(self) -> float:
+        """The mean size of the model's outputs."""
+        return float(self.output.double().abs().mean())
+
+    def unchanged(self, n_id: Tensor | None) -> bool:
+        """Whether the features of some nodes, or of all, are still those that were prepared."""
+        x, marks = self.x, self._marks
+        if n_id is not None:
+            x, marks = x.index_select(0, n_id), marks.index_select(0, n_id)
+        return torch.allclose(self._mark(x), marks, rtol=1e-5, atol=1e-7)
+
+    def _mark(self, x: Tensor) -> Tensor:
+        """A number for each row, which another row hardly has."""
+        generator = torch.Generator().manual_seed(0)
+        direction = torch.rand(x.size(1), generator=generator).to(x.device) + 0.5
+        if not x.is_floating_point():
+            return x.double() @ direction.double()
+        return x @ direction.to(x)
+
+    def copy_output(self) -> Tensor:
+        """What a private copy gives now: the model's output, if nothing was left on the copies."""
+        edge_index, inputs = self.given
+        with self.borrowed() as copy, torch.no_grad():
+            return copy.run(self.x, edge_index, self.with_batch(inputs))
+
+    def memo(self, key: Any, make: Callable[[], Made]) -> Made:
+        """What ``make`` makes for this model and graph; made once."""
+        with self._lock:
+            if key not in self._memo:
+                self._memo[key] = make()
+            made: Made = self._memo[key]
+            return made
+
+    def replace(self, key: Any, value: Any) -> None:
+        """Has :meth:`memo` give another value for the key from now on."""
+        with self._lock:
+            self._memo[key] = value
+
+    def forget(self, key: Any) -> None:
+        """Lets the next :meth:`memo` of the key make it anew."""
+        with self._lock:
+            self._memo.pop(key, None)
+
+    def knows(self, key: Any) -> bool:
+        """Whether :meth:`memo` of the key has been made."""
+        return key in self._memo
+
+    def masks(
+        self, edge_mask: Tensor, edge_index: Tensor, types: Tensor | None, nodes: int
+    ) -> Callable[[int, int], Tensor]:
+        """What to multiply onto the messages of a pass over ``edge_index`` [2, e].
+
+        Args:
+            edge_mask: [e].
+            edge_index: [2, e].
+            types: [e], the relations of the edges, or None.
+            nodes: How many nodes the graph of the pass has.
+        """
+        made: dict[EdgeMap, Tensor] = {}
+        padded = torch.cat([edge_mask, edge_mask.new_ones(1)])  # ALONE, -1, reads the one
+
+        def mask(layer: int, call: int) -> Tensor:
+            turns = self.maps[layer]
+            one = turns[call % len(turns)]
+            if one == EdgeMap():
+                return edge_mask
+            if one not in made:
+                made[one] = padded[one.positions(edge_index, nodes, types)]
+            return made[one]
+
+        return mask
+
+    def norms(self) -> dict[int, tuple[Tensor, Tensor]]:
+        """For GCNConv layers by number, edges and norms without the graph's own self loops."""
+        found = {}
+        for number, (edges, loops) in self._norms.normalised.items():
+            index = self.edge_index
+            if len(loops):
+                own = torch.arange(self.num_nodes, device=self.x.device).expand(2, -1)
+                index = torch.cat([index, own], dim=1)
+            found[number] = index, torch.cat([edges, loops])
+        return found
+
+    @property
+    def suits_pyg(self) -> bool:
+        """Whether PyG's own masks are on the right edges, so that its explainers can be run.
+
+        They are where layers take the edges as they are, or with loops behind them.
+        """
+        return self.without_loops and all(one.plain for turns in self.maps for one in turns)
+
+    @property
+    def weights_known(self) -> bool:
+        """Whether what the GCNConv layers normalise are the data's own weights, or none."""
+        return self._norms.known
+
+    @property
+    def uneven_layer(self) -> MessagePassing | None:
+        """A GCNConv that is called with different weights in one pass, or None."""
+        number = self._norms.differing
+        return None if number is None else self.layers[number]
+
+    @property
+    def normalised(self) -> list[int]:
+        """The numbers of the layers that have a :meth:`norm`."""
+        return list(self._norms.normalised)
+
+    def norm(self, number: int) -> tuple[Tensor, Tensor]:
+        """A GCNConv's normalised weights on the whole graph: of edges [E'], and loops [N] or [0].
+
+        As the layer itself computed them. Kipf and Welling, arXiv:1609.02907, eq. 2.
+        """
+        return self._norms.normalised[number]
+
+    def weights(self, number: int) -> tuple[Tensor, Tensor]:
+        """What a GCNConv normalises: weights of edges [E'] and of its self loops, [N] or [0]."""
+        return self._norms.weights[number]
+
+    def degree(self, number: int) -> Tensor:
         """The weighted in-degrees by which a GCNConv normalises, its self loops included, [N]."""
-        edges, loops = self.weights(layer)
+        edges, loops = self.weights(number)
         degree = edges.new_zeros(self.num_nodes).index_add_(0, self.edge_index[1], edges)
         return degree + loops if len(loops) else degree
 
-    def whole(self) -> nn.Module:
-        """Another private copy that computes on the whole graph ``(x, edge_index, **keywords)``."""
-        model = private_copy(self.model)
-        if self.e_id is None:
-            return model
-        loops = torch.arange(self.num_nodes, device=self.x.device).expand(2, -1)
-        for layer in filter(is_normalised, message_passing(model)):
-            edges, own = self.norm(layer)
-            # Without the graph's own loops GCNConv would not know their weights.
-            layer._cached_edge_index = (
-                torch.cat([self.edge_index, loops], dim=1),
-                torch.cat([edges, own]),
-            )
-        return model
-
-    def _take_out_self_loops(self) -> None:
-        own = [owns_loops(layer) for layer in self.layers]
-        loops = self.edge_index[0] == self.edge_index[1]
-        if any(own) and not all(own) and bool(loops.any()):
-            raise ValueError(
-                f"edge_index has {int(loops.sum())} self loops, which some of the model's layers "
-                "replace by their own (add_self_loops=True) and others do not: a mask over the "
-                "edges would mean different edges in different layers; remove the loops with "
-                "torch_geometric.utils.remove_self_loops"
-            )
-        # With the graph's loops still there: GCNConv lets them keep their weights.
-        for layer in filter(is_normalised, self.layers):
-            index, weight = self.edge_index, self.inputs.get("edge_weight")
-            if layer.add_self_loops:
-                fill = 2.0 if layer.improved else 1.0
-                index, weight = add_remaining_self_loops(index, weight, fill, self.num_nodes)
-            if weight is None:  # as in gcn_norm: without weights, `improved` changes nothing
-                weight = self.x.new_ones(index.size(1))
-            edges = index.size(1) - layer.add_self_loops * self.num_nodes
-            self._weights[layer.improved, layer.add_self_loops] = weight[:edges], weight[edges:]
-        if any(own) and bool(loops.any()):
-            self.e_id = (~loops).nonzero().view(-1)
-            self.edge_index = self.edge_index[:, self.e_id].contiguous()
-            self.inputs = {name: value[self.e_id] for name, value in self.inputs.items()}
-
-    def _probe(self, name: str) -> tuple[Tensor, int]:
-        """The output on the whole graph, and how many message-passing steps lead to it."""
-        steps = []
-        model = self.whole()
-        for layer in message_passing(model):
-            layer.register_propagate_forward_pre_hook(lambda *_: steps.append(1))
-        with torch.no_grad():
-            try:
-                output = model(self.x, self.edge_index, **self.keywords)
-            except Exception as error:
-                raise ValueError(
-                    f"model {name} fails when called as model(x, edge_index"
-                    f"{''.join(f', {key}=...' for key in self.keywords)}) with x "
-                    f"{list(self.x.shape)} and edge_index {list(self.edge_index.shape)}: {error}"
-                ) from error
-        rows = {self.num_nodes, self._graphs}
-        if not isinstance(output, Tensor) or output.dim() != 2 or output.size(0) not in rows:
-            shape = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            graphs = (
-                "explain graphs with a model that takes batch=..., and data.batch"
-                if self.batch is None
-                else f"a graph-level one [G, C] with G = {self._graphs}"
-            )
-            raise ValueError(
-                f"model {name} returned {shape}; a node-level explanation needs an output [N, C] "
-                f"with N = {self.num_nodes}; {graphs}"
-            )
-        if not bool(output.isfinite().all()):
-            raise ValueError(f"model {name} returned NaN or infinite outputs; check its weights")
-        return output, len(steps)
+    # ------------------------------------------------------------------------------- at first
 
     @property
     def _graphs(self) -> int:
         """Graphs in the batch; 0 without one."""
         return 0 if self.batch is None else int(self.batch.max()) + 1
 
-    def _check_independence(self, name: str) -> None:
-        """A graph's output is to be its own: what else would its explanation be of?"""
-        here, alone = self.output[0], self.alone(0).output[0]
-        if not alike(alone, here):
+    def user_run(self) -> Any:
+        """What the user's own model returns, called as the user calls it."""
+        edge_index, inputs = self.given
+        model = self._user()
+        assert model is not None
+        with torch.no_grad(), as_called(model):
+            return model(self.x, edge_index, **self.with_batch(inputs))
+
+    def _user_output(self) -> Tensor:
+        edge_index, inputs = self.given
+        try:
+            output = self.user_run()
+        except Exception as error:
             raise ValueError(
-                f"model {name} gives graph 0 of the batch another output if the others are gone "
-                f"(by {float((alone - here).abs().max()):.1e}): some layer mixes the graphs; hand "
-                "batch on to every layer that normalises or pools, or explain a batch of one graph"
+                f"model {self.name} fails when called as model(x, edge_index"
+                f"{''.join(f', {key}=...' for key in self.with_batch(inputs))}) with x "
+                f"{list(self.x.shape)} and edge_index {list(edge_index.shape)}: {error}"
+            ) from error
+        rows = {self.num_nodes, self._graphs}
+        if isinstance(output, Tensor) and output.dim() == 1 and output.size(0) in rows:
+            output = output[:, None]
+        if not isinstance(output, Tensor) or output.dim() != 2 or output.size(0) not in rows:
+            graphs = (
+                "explain graphs with a model that takes batch=..., and data.batch"
+                if self.batch is None
+                else f"a graph-level one [G, C] with G = {self._graphs}"
             )
+            raise ValueError(
+                f"model {self.name} returned {rows_of(output)}; a node-level explanation needs an "
+                f"output [N, C] with N = {self.num_nodes}; {graphs}"
+            )
+        if not bool(output.isfinite().all()):
+            raise ValueError(
+                f"model {self.name} returned NaN or infinite outputs; check its weights"
+            )
+        return output.clone()
 
 
-GRAPHS_KEPT = 4  # for each model
-_PREPARED: weakref.WeakKeyDictionary[nn.Module, dict[int, tuple[Any, list[Tensor], PreparedModel]]]
-_PREPARED = weakref.WeakKeyDictionary()
-
-
-def prepare(model: nn.Module, data: Data) -> PreparedModel:
-    """The :class:`PreparedModel` of a model and a graph; made once, until either changes.
-
-    A change is noticed in the model's weights and buffers, and in the tensors of ``data`` (replaced
-    or written to). Whoever changes anything else about a model, such as a layer's options, gives a
-    new model object.
-
-    Raises:
-        ValueError: As :class:`PreparedModel`.
-    """
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"model is to be a torch.nn.Module, got {type(model).__name__}")
-    if not isinstance(data, Data):
-        raise ValueError(f"data is to be a torch_geometric.data.Data, got {type(data).__name__}")
-    given = [data.get(name) for name in ("x", "edge_index", "batch", *EDGE_INPUTS)]
-    tensors = [tensor for tensor in given if isinstance(tensor, Tensor)]
-    tensors += [*model.parameters(), *model.buffers()]
-    state = tuple((id(t), t.data_ptr(), _version(t), t.shape) for t in tensors)
-    known_graphs = _PREPARED.setdefault(model, {})
-    known = known_graphs.pop(id(data), None)
-    if known is None or known[0] != state:
-        with torch.inference_mode(False):
-            # The tensors are kept, so that no other can get their addresses.
-            known = state, tensors, PreparedModel(model, data)
-    known_graphs[id(data)] = known
-    if len(known_graphs) > GRAPHS_KEPT:
-        del known_graphs[next(iter(known_graphs))]
-    return known[2]
-
-
-def forget(model: nn.Module) -> None:
-    """Lets the next :func:`prepare` begin anew, for a model of which more has changed than that."""
-    _PREPARED.pop(model, None)
-
-
-def private_copy(model: nn.Module) -> nn.Module:
-    """A copy that shares the weights, in eval mode, without caches and explainers' remains.
-
-    Raises:
-        ValueError: The model cannot be copied.
-    """
-    memo: dict[int, Any] = {}
-    for parameter in model.parameters():
-        memo[id(parameter)] = nn.Parameter(_usable(parameter), requires_grad=False)
-    for buffer in model.buffers():
-        memo[id(buffer)] = buffer
-    try:
-        copied = copy.deepcopy(model, memo).eval()
-    except Exception as error:
-        raise ValueError(
-            f"model {type(model).__name__} cannot be copied with copy.deepcopy, which keeps "
-            f"explainers from changing it: {error}"
-        ) from error
-    for layer in message_passing(copied):
-        if getattr(layer, "cached", False):  # it would ignore a changed edge_index
-            layer.cached = False
-        for name in ("_cached_edge_index", "_cached_adj_t", "_cached_x", "_cached_h"):
-            if getattr(layer, name, None) is not None:
-                setattr(layer, name, None)
-        layer._parameters.pop("_edge_mask", None)
-        layer._edge_mask = None
-        if layer.explain:
-            layer.explain = None
-    return copied
-
-
-def message_passing(model: nn.Module) -> list[MessagePassing]:
-    """The message-passing layers of a model."""
-    return [part for part in model.modules() if isinstance(part, MessagePassing)]
+def edge_type(inputs: dict[str, Tensor]) -> Tensor | None:
+    """The relation of each edge [E] among edge-level inputs: whole numbers, one for each."""
+    for name in ("edge_type", "edge_attr"):
+        value = inputs.get(name)
+        if value is not None and not value.is_floating_point() and value.numel() == len(value):
+            return value.view(-1)
+    return None
 
 
 def owns_loops(layer: MessagePassing) -> bool:
-    """Whether the layer puts self loops of its own behind the edges."""
+    """Whether the layer says that it puts self loops of its own behind the edges."""
     return bool(getattr(layer, "add_self_loops", False))
 
 
 def is_normalised(layer: MessagePassing) -> bool:
     """Whether the layer weighs edges by degrees, which a cut graph would get wrong."""
-    return isinstance(layer, GCNConv) and layer.normalize
+    return isinstance(layer, GCNConv) and bool(layer.normalize)
+
+
+def raw_weights(
+    layer: GCNConv, edge_index: Tensor, weight: Tensor | None, x: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What a GCNConv normalises for ``weight`` [E]: weights of edges [E'] and its loops."""
+    nodes, index = x.size(0), edge_index
+    if layer.add_self_loops:
+        # With the graph's loops still there: GCNConv lets them keep their weights.
+        fill = 2.0 if layer.improved else 1.0
+        index, weight = add_remaining_self_loops(index, weight, fill, nodes)
+    if weight is None:  # as in gcn_norm: without weights, `improved` changes nothing
+        weight = x.new_ones(index.size(1))
+    edges = index.size(1) - bool(layer.add_self_loops) * nodes
+    return weight[:edges], weight[edges:]
 
 
 def normalise(
@@ -358,114 +454,12 @@ def normalise(
     return edges, loops * scale * scale if len(loops) else loops
 
 
-def return_type(output: Tensor) -> ModelReturnType:
-    """What the numbers are, from the numbers: [N, C] that sum to one in each row, or whose exp do.
-
-    A single column has no probabilities: it counts as raw.
-    """
-    output = output.double()
-    tolerance = 1e-4
-    if output.size(-1) > 1 and output.numel():
-        if bool((output <= tolerance).all()) and _close_to_one(output.exp().sum(-1), tolerance):
-            return ModelReturnType.log_probs
-        if bool((output >= 0).all()) and _close_to_one(output.sum(-1), tolerance):
-            return ModelReturnType.probs
-    return ModelReturnType.raw
-
-
-def to_probabilities(output: Tensor, kind: ModelReturnType) -> Tensor:
-    """Class probabilities, float64, of a model's output [..., C]."""
-    output = output.double()
-    if kind == ModelReturnType.probs:
-        return output
-    return output.exp() if kind == ModelReturnType.log_probs else output.softmax(-1)
-
-
-def alike(output: Tensor, expected: Tensor) -> bool:
-    """Whether two computations of the model's outputs agree up to rounding."""
-    tolerance = 1e-9 if expected.dtype == torch.float64 else 1e-4
-    scale = max(1.0, float(expected.abs().max()))
-    return bool((output - expected).abs().max() <= tolerance * scale)
-
-
-def _close_to_one(sums: Tensor, tolerance: float) -> bool:
-    return bool(((sums - 1).abs() < tolerance).all())
-
-
-def _usable(tensor: Tensor) -> Tensor:
-    """Detached; and copied if it was made in inference mode, which autograd would refuse."""
-    return tensor.clone() if tensor.is_inference() else tensor.detach()
-
-
-def _version(tensor: Tensor) -> int:
-    return 0 if tensor.is_inference() else tensor._version
-
-
-def _edge_inputs(model: nn.Module, data: Data) -> dict[str, Tensor]:
-    taken = inspect.signature(model.forward).parameters
-    edges = data.edge_index.size(1)
-    inputs = {}
-    for name in EDGE_INPUTS:
-        value = data.get(name)
-        if value is None or name not in taken:
-            continue
-        if not isinstance(value, Tensor) or value.size(0) != edges:
-            raise ValueError(f"data.{name} is to have one row for each of the {edges} edges")
-        if value.is_floating_point() and not bool(value.isfinite().all()):
-            raise ValueError(f"data.{name} has NaN or infinite values; clean it first")
-        inputs[name] = _usable(value)
-    return inputs
-
-
-def _batch(model: nn.Module, data: Data) -> Tensor | None:
-    """The graph of each node, if the data say so and the model asks for it."""
-    batch = data.get("batch")
-    if batch is None or "batch" not in inspect.signature(model.forward).parameters:
-        return None
-    nodes, x = data.x.size(0), data.x
-    if not isinstance(batch, Tensor) or batch.dtype != torch.int64 or batch.shape != (nodes,):
-        raise ValueError(f"data.batch is to be an int64 tensor [{nodes}], the graph of each node")
-    if batch.device != x.device:
-        raise ValueError(
-            f"data.x is on {x.device} and data.batch on {batch.device}; put both on one"
-        )
-    if int(batch.min()) < 0 or not bool(torch.bincount(batch).all()):
-        raise ValueError(
-            "data.batch is to number the graphs from 0 without a gap: every graph needs a node"
-        )
-    across = (batch[data.edge_index[0]] != batch[data.edge_index[1]]).nonzero()
-    if across.numel():
-        raise ValueError(
-            f"edge {int(across[0])} of data.edge_index joins two graphs of data.batch; a batch is "
-            "made by torch_geometric.data.Batch.from_data_list"
-        )
-    return _usable(batch)
-
-
-def _check_data(data: Data) -> None:
-    x, edge_index = data.get("x"), data.get("edge_index")
-    if not isinstance(x, Tensor) or x.dim() != 2 or not x.is_floating_point() or not x.numel():
-        got = f"{x.dtype} {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-        raise ValueError(f"data.x is to be floating-point node features [N, F], got {got}")
-    if not bool(x.isfinite().all()):
-        bad = int((~x.isfinite()).any(dim=1).nonzero()[0])
-        raise ValueError(
-            f"data.x has NaN or infinite features (first at node {bad}); replace them before "
-            "explaining, for example with torch.nan_to_num"
-        )
-    if not isinstance(edge_index, Tensor) or edge_index.dim() != 2 or edge_index.size(0) != 2:
-        got = (
-            f"{list(edge_index.shape)}" if isinstance(edge_index, Tensor) else f"{edge_index!r:.40}"
-        )
-        raise ValueError(f"data.edge_index is to be an int64 tensor [2, E], got {got}")
-    if edge_index.dtype != torch.int64:
-        raise ValueError(f"data.edge_index is to be int64, got {edge_index.dtype}")
-    if edge_index.numel() and not 0 <= int(edge_index.min()) <= int(edge_index.max()) < x.size(0):
-        raise ValueError(
-            f"data.edge_index names nodes {int(edge_index.min())} to {int(edge_index.max())}, but "
-            f"data.x has nodes 0 to {x.size(0) - 1}"
-        )
-    if edge_index.device != x.device:
-        raise ValueError(
-            f"data.x is on {x.device} and data.edge_index on {edge_index.device}; put both on one"
-        )
+__all__ = [
+    "PreparedModel",
+    "alike",
+    "edge_type",
+    "is_normalised",
+    "normalise",
+    "owns_loops",
+    "raw_weights",
+]

@@ -232,7 +232,7 @@ def test_the_model_is_put_back(monkeypatch):
         model.extra = torch.nn.Parameter(torch.ones(1))
 
     def leak_private(model):
-        from explainers.prepare.model import prepare
+        from explainers.prepare import prepare
 
         prepare(model, task.data).layers[0].register_forward_hook(lambda *_: _[-1] * 2)
 

@@ -1,5 +1,5 @@
 """GCNs of one or two layers in closed form: parameters, paths, gradients and coalitions."""
 
-from explainers.engines.analytic.gradients import problems, refusal
+from explainers.engines.analytic.gradients import Analytic
 
-__all__ = ["problems", "refusal"]
+__all__ = ["Analytic"]

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from explainers.engines.base import groups
-from explainers.prepare.computation_graph import to_indptr
+from explainers.prepare.csr import to_indptr
 
 if TYPE_CHECKING:
     from explainers.engines.analytic.gradients import AnalyticProblem

@@ -30,8 +30,7 @@ another order.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,12 +41,12 @@ from explainers.engines import batched
 from explainers.engines.analytic import coalitions
 from explainers.engines.analytic.params import GCNParameters, products, weighted_sums
 from explainers.engines.analytic.path import HiddenPathCache
-from explainers.engines.base import groups
+from explainers.engines.base import Attribution, Engine, Finish, groups
 from explainers.engines.batched import BatchedProblem
-from explainers.prepare.computation_graph import Reach, expand, reach, to_indptr
-from explainers.prepare.model import PreparedModel, alike, is_normalised
-
-Finish = Callable[[Tensor, Tensor, Tensor], object]
+from explainers.prepare.computation_graph import Reach, reach
+from explainers.prepare.csr import expand, to_indptr
+from explainers.prepare.model import PreparedModel, is_normalised
+from explainers.prepare.outputs import alike
 
 # What a problem's answer takes on a CPU, in bytes: in its caches it is written faster.
 CACHED = 16 * 2**20
@@ -100,7 +99,7 @@ class AnalyticProblem(BatchedProblem):
         hidden_cache: HiddenPathCache | None = None,
     ) -> None:
         super().__init__(prepared, found.graphs, nodes, targets, memory_budget)
-        self.params, self.found = _parameters(prepared), found
+        self.params, self.found = gcn_parameters(prepared), found
         self._hidden_cache = hidden_cache
 
     @cached_property
@@ -164,12 +163,10 @@ class AnalyticProblem(BatchedProblem):
         ).view_as(z)
         return z.addcmul_(sent, path.alphas[:, None])
 
-    def path_gradients(
-        self, alphas: Sequence[float] = (1.0,), weights: Sequence[float] = (1.0,)
-    ) -> PathGradients:
+    def path_sums(self, alphas: Sequence[float], weights: Sequence[float]) -> PathGradients:
         """Gradients summed along the path from 0.
 
-        The points ``alphas`` are ascending and in [0, 1]. By default, the gradient at the inputs.
+        The points ``alphas`` are ascending and in [0, 1].
         """
         params, found = self.params, self.found
         weight = torch.tensor(weights, dtype=torch.float32).to(params.y)  # rounded, as Captum does
@@ -203,9 +200,8 @@ class AnalyticProblem(BatchedProblem):
         """Scores of the features, [n, F].
 
         Args:
-            sums: Of :meth:`path_gradients`.
-            finish: Makes scores of the summed gradients and the features of some nodes, both
-                [m, F], and writes them to its third argument.
+            sums: Of :meth:`path_sums`.
+            finish: See :data:`explainers.engines.base.Finish`.
         """
         found, layer, x = self.found, self.params.layers[0], self.prepared.x
         rows = torch.cat([sums.g, sums.k]) @ layer.weight
@@ -225,6 +221,29 @@ class AnalyticProblem(BatchedProblem):
             finish(part, x.index_select(0, nodes), out)
         return scores
 
+    def path_gradients(
+        self,
+        points: Sequence[float],
+        weights: Sequence[float],
+        finish: Finish,
+        *,
+        batch_size: int | None = None,
+        complete: bool = False,
+    ) -> Attribution:
+        if not (self.with_features and self.with_edges):
+            # What stays as it is has another path: that of both together is no help.
+            return super().path_gradients(
+                points, weights, finish, batch_size=batch_size, complete=complete
+            )
+        sums = self.path_sums(points, weights)
+        scores = self.edge_scores(sums)[:, None]
+        finish(scores, torch.ones_like(scores), scores)
+        attribution = Attribution(self.feature_scores(sums, finish), scores[:, 0])
+        if complete:
+            missing = self.total_scores(sums) - self.change()
+            attribution.extra["convergence_delta"] = missing
+        return attribution
+
     def total_scores(self, sums: PathGradients) -> Tensor:
         """The sum of each node's scores for features, times the input, and edges, [R].
 
@@ -237,7 +256,12 @@ class AnalyticProblem(BatchedProblem):
         total = terms.new_zeros(len(self.nodes)).index_add_(0, found.inner_batch, terms)
         return total if sums.last is None else total.index_add_(0, self.last.graph, sums.last)
 
+    def verify(self) -> None:
+        """Verified on all nodes when the engine was chosen."""
+
     def change(self) -> Tensor:
+        if not (self.with_features and self.with_edges):
+            return super().change()
         params = self.params
         nothing = params.layers[0].bias
         if len(params.layers) == 2:
@@ -247,13 +271,13 @@ class AnalyticProblem(BatchedProblem):
         change = self.prepared.output.index_select(0, self.nodes) - params.head(nothing)
         return change.gather(1, self.targets[:, None]).squeeze(1)
 
-    def mask(self, kept: Tensor, nodes: Tensor | None = None) -> Tensor:
+    def masked_outputs(self, kept: Tensor, nodes: Tensor | None = None) -> Tensor:
         prepared, graphs = self.prepared, self.graphs
         if nodes is not None and len(graphs) == 1:
             return coalitions.masked(self, kept, nodes)
         norms = []
-        for layer, stacked in zip(prepared.layers, self.params.layers, strict=True):
-            edges, _ = prepared.norm(layer)
+        for number, stacked in enumerate(self.params.layers):
+            edges, _ = prepared.norm(number)
             norms.append((edges[graphs.e_id] * kept, stacked.loops[graphs.n_id]))
         if nodes is not None:  # without its features a node sends nothing in the first layer
             edges, loops = norms[0]
@@ -262,16 +286,21 @@ class AnalyticProblem(BatchedProblem):
 
     def leave_one_out(self) -> tuple[Tensor, Tensor]:
         """What each explained output loses without a node's features [n], an edge's message [e]."""
-        return coalitions.leave_one_out(self)
+        nodes, edges = coalitions.leave_one_out(self)
+        return nodes * self.with_features, edges * self.with_edges
 
     def insertion_outputs(self, orders: Tensor) -> Tensor:
         """The output [T, n + e + 1] as the players of one graph join in ``orders`` [T, n + e]."""
+        if not (self.with_features and self.with_edges):
+            return super().insertion_outputs(orders)
         return coalitions.insertion_outputs(self, orders)
 
-    def delete(self, kept: Tensor, *, alone: bool) -> Tensor:
+    def deleted_outputs(self, kept: Tensor, *, alone: bool) -> Tensor:
+        if not self.prepared.weights_known:
+            return super().deleted_outputs(kept, alone=alone)
         norms = []
-        for layer in self.prepared.layers:
-            edges, own = batched.reduced_norm(self.prepared, self.graphs, layer, kept, alone=alone)
+        for number in self.prepared.normalised:
+            edges, own = batched.reduced_norm(self.prepared, self.graphs, number, kept, alone=alone)
             own = own if len(own) else edges.new_zeros(len(self.graphs.n_id))
             norms.append((edges, own))
         return self._outputs(norms)
@@ -308,70 +337,67 @@ class AnalyticProblem(BatchedProblem):
         return params.head(z)
 
 
-def times_input(gradient: Tensor, x: Tensor, out: Tensor) -> None:
-    """Scores of features that are the gradient times the input; see ``feature_scores``."""
-    torch.mul(gradient, x, out=out)
+def gcn_parameters(prepared: PreparedModel) -> GCNParameters:
+    """The model's parameters, taken apart once."""
+    return prepared.memo("GCN parameters", lambda: GCNParameters.of(prepared))
 
 
-def problems(
-    prepared: PreparedModel,
-    nodes: Tensor,
-    targets: Tensor,
-    memory_budget: int,
-    copies: int = 1,
-    most: int | None = None,
-) -> Iterator[AnalyticProblem]:
-    """Problems of as many nodes as fit into the budget, and on a CPU into its caches.
+class Analytic(Engine):
+    """GCNs of one or two layers by their algebra."""
 
-    What the inner nodes do at ``copies`` steps is found once for the nodes of many problems.
-    """
-    params, index, x = _parameters(prepared), prepared.index, prepared.x
-    if len(nodes) == 1:
-        found = reach(index, nodes, prepared.hops)
-        yield AnalyticProblem(prepared, found, nodes, targets, memory_budget)
-        return
-    inner = (index.ptr[nodes + 1] - index.ptr[nodes] + 1).cpu().double()
-    classes = len(params.layers[-1].weight)
-    steps = inner * (copies * classes * x.element_size() + 3 * 8 * params.y.size(1))
-    answer = params.bytes_per_unit[nodes.cpu()]
-    budget = min(memory_budget, CACHED) if x.device.type == "cpu" else memory_budget
-    for group in groups(steps, memory_budget / 2, most):
-        hidden_cache = None
-        if len(params.layers) == 2:
-            chosen = nodes[group]
-            _, position, _ = expand(index.ptr, chosen)
-            read = torch.cat([chosen, index.source[position]]).unique()
-            hidden_cache = HiddenPathCache(params, read, alone=False)
-        for part in groups(answer[group], budget, most):
-            some = slice(group.start + part.start, group.start + part.stop)
-            found = reach(index, nodes[some], prepared.hops)
-            yield AnalyticProblem(
-                prepared, found, nodes[some], targets[some], memory_budget, hidden_cache
-            )
+    name = "analytic"
+    takes_passes = False
+    closed_form = True
+    general = False
 
+    def problems(
+        self,
+        prepared: PreparedModel,
+        nodes: Tensor,
+        targets: Tensor,
+        memory_budget: int,
+        copies: int = 1,
+        most: int | None = None,
+    ) -> Iterator[AnalyticProblem]:
+        """Problems of as many nodes as fit into the budget, and on a CPU into its caches.
 
-_PARAMS: weakref.WeakKeyDictionary[PreparedModel, GCNParameters] = weakref.WeakKeyDictionary()
-_REFUSALS: weakref.WeakKeyDictionary[PreparedModel, str | None] = weakref.WeakKeyDictionary()
+        What the inner nodes do at ``copies`` steps is found once for the nodes of many problems.
+        """
+        params, index, x = gcn_parameters(prepared), prepared.index, prepared.x
+        if len(nodes) == 1:
+            found = reach(index, nodes, prepared.hops)
+            yield AnalyticProblem(prepared, found, nodes, targets, memory_budget)
+            return
+        inner = (index.indptr[nodes + 1] - index.indptr[nodes] + 1).cpu().double()
+        classes = len(params.layers[-1].weight)
+        steps = inner * (copies * classes * x.element_size() + 3 * 8 * params.y.size(1))
+        answer = params.bytes_per_unit[nodes.cpu()]
+        budget = min(memory_budget, CACHED) if x.device.type == "cpu" else memory_budget
+        for group in groups(steps, memory_budget / 2, most):
+            hidden_cache = None
+            if len(params.layers) == 2:
+                chosen = nodes[group]
+                _, position, _ = expand(index.indptr, chosen)
+                read = torch.cat([chosen, index.source[position]]).unique()
+                hidden_cache = HiddenPathCache(params, read, alone=False)
+            for part in groups(answer[group], budget, most):
+                some = slice(group.start + part.start, group.start + part.stop)
+                found = reach(index, nodes[some], prepared.hops)
+                yield AnalyticProblem(
+                    prepared, found, nodes[some], targets[some], memory_budget, hidden_cache
+                )
 
+    def refusal(self, prepared: PreparedModel) -> str | None:
+        """Why the engine cannot explain this model, or None if it can.
 
-def _parameters(prepared: PreparedModel) -> GCNParameters:
-    if prepared not in _PARAMS:
-        _PARAMS[prepared] = GCNParameters.of(prepared)
-    return _PARAMS[prepared]
-
-
-def refusal(prepared: PreparedModel) -> str | None:
-    """Why the engine cannot explain this model, or None if it can.
-
-    The layers say what the model is made of, but not what it does with them: its outputs along the
-    path are compared with the formulas', for a few nodes; once.
-    """
-    if prepared not in _REFUSALS:
-        _REFUSALS[prepared] = _check(prepared)
-    return _REFUSALS[prepared]
+        The layers say what the model is made of, but not what it does with them: its outputs are
+        compared with the formulas', for all nodes at the full input, and along the path for a few;
+        once.
+        """
+        return prepared.memo("analytic: refusal", lambda: _refusal(prepared))
 
 
-def _check(prepared: PreparedModel) -> str | None:
+def _refusal(prepared: PreparedModel) -> str | None:
     layers = prepared.layers
     if prepared.task_level != "node":
         return "it classifies graphs"
@@ -386,8 +412,13 @@ def _check(prepared: PreparedModel) -> str | None:
         width = layer.lin.weight.size(0)
     if width != prepared.output.size(1):
         return "its output is not that of the last GCNConv layer"
-    if reason := batched.refusal(prepared):
+    if not prepared.x.is_floating_point() or not prepared.trial.features:
+        return "its features are not differentiable"
+    if reason := batched.Batched().refusal(prepared):
         return reason
+    more = "it does more than GCNConv, with ReLU between two, and a (log-)softmax or sigmoid"
+    if not alike(_full_outputs(prepared), prepared.output):
+        return more
     nodes = batched.sample(prepared)
     found = reach(prepared.index, nodes, prepared.hops)
     problem = AnalyticProblem(prepared, found, nodes, torch.zeros_like(nodes), memory_budget=1)
@@ -396,6 +427,17 @@ def _check(prepared: PreparedModel) -> str | None:
         a = prepared.x.new_tensor(alphas)[:, None]
         expected = problem.predict(a[..., None] * problem.x, a * problem.edge_mask)
         output = problem.params.head(problem.result(alphas))
-    if not alike(output, expected.transpose(0, 1)):
-        return "it does more than GCNConv, with ReLU between two, and a (log-)softmax"
-    return None
+    return None if alike(output, expected.transpose(0, 1), prepared.typical) else more
+
+
+@torch.no_grad()
+def _full_outputs(prepared: PreparedModel) -> Tensor:
+    """The outputs of all nodes at the full input by the formulas, [N, C]."""
+    params, index = gcn_parameters(prepared), prepared.index
+    z = params.a + params.s + params.layers[0].bias
+    if len(params.layers) == 2:
+        two = params.layers[1]
+        sent = z.relu_() @ two.weight.t()
+        sums = weighted_sums(index.indptr, index.source, two.norm, sent)
+        z = sums + sent * two.loops[:, None] + two.bias
+    return params.head(z)

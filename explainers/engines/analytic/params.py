@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch_geometric.explain.config import ModelReturnType
+from torch_geometric.explain.config import ModelConfig, ModelReturnType
 from torch_geometric.nn import GCNConv
 
 from explainers.prepare.model import PreparedModel
+from explainers.prepare.outputs import is_multiclass
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,12 @@ class Layer:
     loops: Tensor
 
     @classmethod
-    def of(cls, prepared: PreparedModel, layer: GCNConv) -> Layer:
-        """Takes a layer apart."""
+    def of(cls, prepared: PreparedModel, number: int) -> Layer:
+        """Takes a layer apart, a GCNConv."""
+        layer: GCNConv = prepared.layers[number]
         weight = layer.lin.weight
         bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias
-        edges, loops = prepared.norm(layer)
+        edges, loops = prepared.norm(number)
         loops = loops if len(loops) else edges.new_zeros(prepared.num_nodes)
         return cls(weight, bias, edges[prepared.index.edge], loops)
 
@@ -49,7 +51,7 @@ class GCNParameters:
         y: [N, H], the features transformed by the first layer, Y.
         a: [N, H], their sums A over the incoming edges.
         s: [N, H], the self loops' S.
-        return_type: What the model makes of the last layer's result.
+        config: What the model makes of the last layer's result.
         bytes_per_unit: [N], roughly what an explanation of each node takes; on the CPU.
     """
 
@@ -57,40 +59,43 @@ class GCNParameters:
     y: Tensor
     a: Tensor
     s: Tensor
-    return_type: ModelReturnType
+    config: ModelConfig
     bytes_per_unit: Tensor
 
     @classmethod
     def of(cls, prepared: PreparedModel) -> GCNParameters:
         """Takes a network's layers apart, in their order."""
-        layers = tuple(Layer.of(prepared, layer) for layer in prepared.layers)
+        layers = tuple(Layer.of(prepared, number) for number in range(len(prepared.layers)))
         y = prepared.x @ layers[0].weight.t()
         index = prepared.index
         # The index has the edges by destination: a sparse product, with nothing of size E x H.
-        a = weighted_sums(index.ptr, index.source, layers[0].norm, y)
+        a = weighted_sums(index.indptr, index.source, layers[0].norm, y)
         # Scores of features, and some 20 whole numbers for an edge and its source.
         each = prepared.x.size(1) * prepared.x.element_size() + 20 * 8
         size = (index.size_bound(prepared.hops) + 1).cpu() * each
         s = y * layers[0].loops[:, None]
-        return cls(layers, y, a, s, prepared.return_type, size)
+        return cls(layers, y, a, s, prepared.config, size)
 
     def head(self, z: Tensor) -> Tensor:
         """The model's output [..., C] of the last layer's result."""
-        if self.return_type == ModelReturnType.raw:
-            return z
-        if self.return_type == ModelReturnType.log_probs:
-            return z.log_softmax(-1)
-        return z.softmax(-1)
+        multiclass = is_multiclass(self.config)
+        if self.config.return_type == ModelReturnType.log_probs:
+            return z.log_softmax(-1) if multiclass else torch.nn.functional.logsigmoid(z)
+        if self.config.return_type == ModelReturnType.probs:
+            return z.softmax(-1) if multiclass else z.sigmoid()
+        return z
 
     def slope(self, z: Tensor, targets: Tensor) -> Tensor:
         """The gradient by z [R, S, C] of the outputs of the classes ``targets`` [R]."""
         chosen = torch.zeros_like(z[:, :1]).scatter_(2, targets.view(-1, 1, 1), 1.0)
-        if self.return_type == ModelReturnType.raw:
+        if self.config.return_type == ModelReturnType.raw:
             return chosen.expand_as(z)
+        log = self.config.return_type == ModelReturnType.log_probs
+        if not is_multiclass(self.config):
+            p = z.sigmoid()
+            return chosen * (1 - p) if log else chosen * p * (1 - p)
         p = z.softmax(dim=-1)
-        if self.return_type == ModelReturnType.log_probs:
-            return chosen - p
-        return (p * chosen).sum(dim=-1, keepdim=True) * (chosen - p)
+        return chosen - p if log else (p * chosen).sum(dim=-1, keepdim=True) * (chosen - p)
 
 
 def weighted_sums(ptr: Tensor, column: Tensor, values: Tensor, dense: Tensor) -> Tensor:

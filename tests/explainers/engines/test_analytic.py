@@ -9,7 +9,8 @@ from torch_geometric.explain.algorithm.captum import CaptumModel
 import explainers
 from explainers.engines.analytic import gradients as analytic
 from explainers.engines.analytic import path
-from explainers.engines.analytic.params import products
+from explainers.engines.analytic.params import GCNParameters, products
+from explainers.prepare import prepare
 
 from ..conftest import difference, random_graph, random_model
 
@@ -126,7 +127,7 @@ def test_hidden_units_that_rest_in_between():
     data, model = random_graph(5, 8, 30), random_model(5)
     torch.nn.init.constant_(model.layers[0].bias, 0.1)
     nodes = torch.arange(7)
-    stack = analytic.Stack.of(explainers.prepare.model.prepare(model, data))
+    stack = GCNParameters.of(prepare(model, data))
     alphas = torch.linspace(0, 1, 200, dtype=torch.float64)
     found = path.Path(stack, nodes, alphas, alone=False)
     assert found._gap is not None

@@ -17,7 +17,7 @@ import numpy as np, torch
 from torch_geometric.data import Data
 from torch_geometric.nn import GCN
 import explainers
-from explainers.prepare.model import prepare
+from explainers.prepare import prepare
 
 def peak():  # not getrusage's: a child's begins with its parent's
     lines = Path("/proc/self/status").read_text().splitlines()

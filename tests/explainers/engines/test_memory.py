@@ -8,7 +8,7 @@ import torch
 import explainers
 from explainers.engines.batched import BatchedProblem
 from explainers.engines.memory import is_out_of_memory
-from explainers.prepare.model import prepare
+from explainers.prepare import prepare
 from tests.explainers.conftest import random_graph, random_model
 
 

@@ -9,7 +9,7 @@ from torch_geometric.explain.config import MaskType
 import explainers
 from explainers.engines import batched, stock
 from explainers.methods.gnn_explainer import initial_masks
-from explainers.prepare.model import prepare
+from explainers.prepare import prepare
 
 from ..conftest import random_batch, random_graph, random_graph_model, random_model
 
@@ -34,7 +34,7 @@ def test_equal_to_pygs_from_the_same_start(engine, output):
     ours = method.explain(model, data, nodes)
     network = prepare(model, data)
     for node, explanation in zip(nodes, ours, strict=True):
-        (problem,) = stock.problems(network, node.view(1), node.view(1) * 0, 1)
+        (problem,) = stock.Stock().problems(network, node.view(1), node.view(1) * 0, 1)
         node_mask, edge_mask = torch.randn(12, 5).double(), torch.randn(data.num_edges).double()
         fields = problem.graphs
         node_mask[fields.n_id], edge_mask[fields.e_id] = initial_masks(problem, seed=3)
@@ -66,7 +66,7 @@ def test_graphs_equal_to_pygs_from_the_same_start(engine, output):
     kinds = {"log_softmax": "log_probs", "softmax": "probs", "none": "raw"}
     for explanation in method.explain(model, data, [0, 5, 11]):
         number = torch.tensor([explanation.graph])
-        (problem,) = stock.problems(network, number, number * 0, 1)
+        (problem,) = stock.Stock().problems(network, number, number * 0, 1)
         explainer = Explainer(
             random_graph_model(3, output=output),
             _Started(*initial_masks(problem, seed=3), epochs=25, lr=0.05),
@@ -88,7 +88,7 @@ def test_graphs_equal_to_pygs_from_the_same_start(engine, output):
 def test_initial_masks_have_pygs_distribution():
     data, model = random_graph(0, nodes=60, edges=3000, features=40), random_model(0, features=40)
     network = prepare(model, data)
-    (problem,) = stock.problems(network, torch.tensor([0]), torch.tensor([0]), 1)
+    (problem,) = stock.Stock().problems(network, torch.tensor([0]), torch.tensor([0]), 1)
     algorithm = PyGGNNExplainer()
     torch.manual_seed(0)
     algorithm._initialize_homogeneous_masks(
@@ -104,7 +104,7 @@ def test_initial_masks_have_pygs_distribution():
     data.batch = torch.arange(60).div(30, rounding_mode="floor")
     data.edge_index = data.edge_index[:, data.batch[data.edge_index].diff(dim=0)[0] == 0]
     network = prepare(random_graph_model(0, features=40), data)
-    (problem,) = batched.problems(network, torch.tensor([0]), torch.tensor([0]), 1)
+    (problem,) = batched.Batched().problems(network, torch.tensor([0]), torch.tensor([0]), 1)
     _, edge_mask = initial_masks(problem, seed=0)
     algorithm._initialize_homogeneous_masks(
         MaskType("attributes"), MaskType("object"), 30, 40, 10 * len(edge_mask), "cpu"

@@ -17,14 +17,17 @@ from explainers.methods.graph_mask import (
     open_probability,
     record,
 )
-from explainers.prepare.model import message_passing, prepare
+from explainers.prepare import prepare
+from explainers.prepare.copies import message_passing
 
 from ..conftest import CONVS, Stack, random_graph, random_model
 
 
 def problem_of(model, data, node):
     node = torch.tensor([node])
-    (problem,) = batched.problems(prepare(model, data), node, torch.zeros_like(node), 2**28)
+    (problem,) = batched.Batched().problems(
+        prepare(model, data), node, torch.zeros_like(node), 2**28
+    )
     return problem
 
 
@@ -80,7 +83,8 @@ def test_a_closed_gate_puts_the_baseline_in_place(closed):
     gate = torch.ones(3).double()
     gate[closed] = 0
     replaced = [_Replacement(torch.arange(3), gate, baseline)]
-    with intercepted(problem.prepared.layers, replaced), torch.no_grad():
+    borrowed = problem.prepared.borrowed()
+    with borrowed as copy, intercepted(copy.layers, replaced), torch.no_grad():
         output = problem.predict(problem.x[None], problem.edge_mask[None])[0, 0]
         kept = data.x[[v for v in (1, 2, 3) if v - 1 not in closed]].sum(dim=0)
         layer = model.layers[0]

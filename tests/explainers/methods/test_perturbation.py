@@ -22,7 +22,7 @@ from explainers.methods import kernel_shap, lime
 from explainers.methods._linear import Linear, least_squares
 from explainers.methods._perturbation import Players
 from explainers.methods._seeded import seeded
-from explainers.prepare.model import prepare
+from explainers.prepare import prepare
 
 from ..conftest import LOOPS, Stack, difference, random_graph, random_model
 
@@ -166,7 +166,7 @@ def fields_players(model, data, node):
     network = prepare(model, data)
     nodes = torch.tensor([node])
     target = network.output[nodes].argmax(dim=-1)
-    (problem,) = batched.problems(network, nodes, target, 2**20, 1, 1)
+    (problem,) = batched.Batched().problems(network, nodes, target, 2**20, 1, 1)
     return Players(problem)
 
 

@@ -10,7 +10,7 @@ from torch_geometric.explain import PGExplainer as PyGPGExplainer
 
 import explainers
 from explainers.methods.pg_explainer import _Learned, _Noise
-from explainers.prepare.model import prepare
+from explainers.prepare import prepare
 
 from ..conftest import (
     Stack,

@@ -46,7 +46,7 @@ def test_fields_are_pygs_subgraphs(case):
 def test_index_lists_the_edges_into_each_node():
     edge_index = torch.tensor([[2, 0, 1, 0], [1, 2, 1, 1]])
     index = CSC(edge_index, 4)
-    assert index.ptr.tolist() == [0, 0, 3, 4, 4]
+    assert index.indptr.tolist() == [0, 0, 3, 4, 4]
     assert index.edge.tolist() == [0, 2, 3, 1]
     assert index.source.tolist() == [2, 1, 0, 0]
 

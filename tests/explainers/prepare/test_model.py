@@ -1,6 +1,5 @@
 """What is checked and prepared before a model is explained."""
 
-import copy
 import gc
 import weakref
 
@@ -11,7 +10,9 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCN, GCNConv, SGConv, global_mean_pool
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
-from explainers.prepare.model import prepare, private_copy, return_type
+from explainers.engines import registry
+from explainers.prepare import prepare
+from explainers.prepare.copies import private_copy
 
 from ..conftest import (
     LOOPS,
@@ -29,8 +30,8 @@ from ..conftest import (
 def test_normalisation_is_pygs(conv, loops, weighted):
     data, model = random_graph(1, loops=loops, weighted=weighted), random_model(1, conv)
     network = prepare(model, data)
-    layer = network.layers[0]
-    edges, own = network.norm(layer)
+    edges, own = network.norm(0)
+    layer = model.layers[0]
     index, norm = gcn_norm(
         data.edge_index,
         data.edge_weight if weighted else None,
@@ -52,19 +53,19 @@ def test_normalisation_is_pygs(conv, loops, weighted):
 def test_predictions_are_the_models(conv, loops, weighted):
     weighted = weighted and conv != "gat"
     data, model = random_graph(2, loops=loops, weighted=weighted), random_model(2, conv)
-    if conv == "gcn cached":  # one that was used on another graph before
-        other = random_graph(3)
-        model(other.x, other.edge_index)
-        fresh = copy.deepcopy(model)
-        for layer in fresh.layers:
-            layer._cached_edge_index = None
-    else:
-        fresh = model
     extra = {"edge_weight": data.edge_weight} if weighted else {}
-    network = prepare(model, data)
     with torch.no_grad():
-        expected = fresh(data.x, data.edge_index, **extra)
+        expected = model(data.x, data.edge_index, **extra)  # which "gcn cached" remembers
+    network = prepare(model, data)
     torch.testing.assert_close(network.output, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_model_that_has_cached_another_graph_is_refused():
+    """It gives the outputs of that graph, whatever edges it is called with."""
+    data, other, model = random_graph(2), random_graph(3), random_model(2, "gcn cached")
+    model(other.x, other.edge_index)
+    with pytest.raises(ValueError, match="a graph that a convolution has cached"):
+        prepare(model, data)
 
 
 def test_prepared_once_until_something_changes(graph, model):
@@ -113,10 +114,6 @@ def test_return_type_from_the_output(output, kind, graph):
     assert probabilities.sum(dim=1).tolist() == pytest.approx([1.0] * 12)
 
 
-def test_one_column_is_raw():
-    assert return_type(torch.ones(4, 1)).value == "raw"
-
-
 class _Odd(nn.Module):
     def __init__(self, output):
         super().__init__()
@@ -129,14 +126,14 @@ class _Odd(nn.Module):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"x": None}, r"data\.x is to be floating-point node features"),
-        ({"x": torch.ones(12, 5, dtype=torch.long)}, r"data\.x .* got torch.int64 \[12, 5\]"),
+        ({"x": None}, r"data\.x must be node features"),
+        ({"x": torch.ones(12, 5).to_sparse()}, r"data\.x is torch.sparse_coo.*to_dense"),
         ({"x": torch.full((12, 5), float("nan"))}, r"data\.x has NaN .*first at node 0"),
         ({"edge_index": torch.zeros(3, 2)}, r"data\.edge_index .* got \[3, 2\]"),
-        ({"edge_index": torch.zeros(2, 2)}, "data.edge_index is to be int64, got torch.float32"),
+        ({"edge_index": torch.zeros(2, 2)}, "data.edge_index must be int64, got torch.float32"),
         ({"edge_index": torch.tensor([[0], [12]])}, "names nodes 0 to 12, .* nodes 0 to 11"),
         ({"edge_index": torch.tensor([[-1], [3]])}, "names nodes -1 to 3, .* nodes 0 to 11"),
-        ({"edge_weight": torch.ones(3)}, r"data\.edge_weight is to have one row for each"),
+        ({"edge_weight": torch.ones(3)}, r"data\.edge_weight must have one row for each"),
     ],
 )
 def test_bad_data(change, message, graph, model):
@@ -158,7 +155,7 @@ def test_bad_data(change, message, graph, model):
         (lambda: _Odd(lambda out: out.mean(dim=0)), r"returned \[3\]; .* output \[N, C\]"),
         (lambda: _Odd(lambda out: (out, out)), r"returned tuple; .* output \[N, C\]"),
         (lambda: _Odd(lambda out: out / 0), "returned NaN or infinite outputs"),
-        (lambda: "gcn", "model is to be a torch.nn.Module, got str"),
+        (lambda: "gcn", "model must be a torch.nn.Module, got str"),
     ],
 )
 def test_bad_models(make, message, graph):
@@ -182,13 +179,17 @@ def test_a_graph_alone(loops):
     data, model = random_batch(1, loops=loops, weighted=True), random_graph_model(1)
     network = prepare(model, data)
     for graph in (0, 3, 11):
-        alone, single = network.alone(graph), data.get_example(graph)
+        place, single = torch.tensor([graph]), data.get_example(graph)
+        (problem,) = registry.reference_problems(network, place, place * 0, 1)
+        alone = problem.graph
         assert torch.equal(alone.x, single.x)
-        torch.testing.assert_close(alone.output[0], network.output[graph])
-        edges, loops_ = alone.norm(alone.layers[0])
+        output = problem.predict(problem.x[None], problem.edge_mask[None])
+        torch.testing.assert_close(output[0, 0], network.output[graph])
         index, norm = gcn_norm(single.edge_index, single.edge_weight, len(single.x))
-        assert torch.equal(alone.edge_index, index[:, : len(edges)])
-        torch.testing.assert_close(torch.cat([edges, loops_]), norm, rtol=1e-12, atol=0)
+        count = alone.edge_index.size(1)
+        assert torch.equal(alone.edge_index, index[:, :count])
+        if loops != "none":
+            torch.testing.assert_close(alone.norms[0][1], norm, rtol=1e-12, atol=0)
 
 
 class _Mixing(nn.Module):
@@ -208,8 +209,8 @@ def test_graphs_that_are_not_independent_are_refused():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda batch: batch.float(), r"data\.batch is to be an int64 tensor \[\d+\]"),
-        (lambda batch: batch[1:], r"data\.batch is to be an int64 tensor"),
+        (lambda batch: batch.float(), r"data\.batch must be an int64 tensor \[\d+\]"),
+        (lambda batch: batch[1:], r"data\.batch must be an int64 tensor"),
         (lambda batch: batch - 1, "number the graphs from 0 without a gap"),
         (lambda batch: batch + (batch > 3), "number the graphs from 0 without a gap"),
         (lambda batch: batch.flip(0), r"edge 0 of data\.edge_index joins two graphs"),
@@ -238,7 +239,7 @@ def test_self_loops_with_mixed_layers_are_refused():
 
 
 def test_not_a_graph(model):
-    with pytest.raises(ValueError, match=r"data is to be a torch_geometric.data.Data, got dict"):
+    with pytest.raises(ValueError, match=r"data must be a torch_geometric.data.Data, got dict"):
         prepare(model, {"x": 1})
     with pytest.raises(ValueError, match=r"data\.x"):
         prepare(model, Data())

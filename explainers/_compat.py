@@ -1,0 +1,110 @@
+"""Private names of PyG and Captum that this library touches, all in one place.
+
+Each is used because there is no public way; ``tests/explainers/test_compat.py`` holds what is
+assumed of them on the lowest and on the newest supported versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from captum._utils.models.model import Model as CaptumLinearModel
+from captum.attr._utils.approximation_methods import approximation_parameters
+from torch import Tensor, nn
+from torch_geometric.explain import Explanation
+from torch_geometric.explain.algorithm.captum import CaptumModel
+from torch_geometric.explain.algorithm.utils import clear_masks
+from torch_geometric.nn import MessagePassing
+
+__all__ = [
+    "CaptumLinearModel",
+    "CaptumModel",
+    "clear_masks",
+    "explanation",
+    "has_mask",
+    "original_module",
+    "quadrature",
+    "set_norm",
+    "strip",
+    "stripped_state",
+]
+
+# What convolutions keep of a graph they have seen; ignored again once it is None.
+CACHES = ("_cached_edge_index", "_cached_adj_t", "_cached_x", "_cached_h")
+# What PyG's explainers set on a layer, with the values of a layer that none has touched.
+MASKS = {"_edge_mask": None, "_loop_mask": None, "_apply_sigmoid": True}
+
+
+def explanation(values: Mapping[str, Any]) -> Explanation:
+    """A PyG explanation with these attributes.
+
+    ``Explanation(**values)`` sets them one by one through ``Data.__setattr__``, which for many
+    small explanations takes longer than to compute them.
+    """
+    made = Explanation()
+    made._store._mapping.update(values)
+    return made
+
+
+def quadrature(name: str, n_steps: int) -> tuple[list[float], list[float]]:
+    """Captum's points in [0, 1], ascending, and weights; ``name`` as its argument ``method``."""
+    sizes, points = approximation_parameters(name)
+    return points(n_steps), sizes(n_steps)
+
+
+def original_module(model: nn.Module) -> nn.Module | None:
+    """The module that ``torch.compile`` has wrapped, or None if it has not."""
+    found = getattr(model, "_orig_mod", None)
+    return found if isinstance(found, nn.Module) else None
+
+
+def has_mask(layer: MessagePassing) -> bool:
+    """Whether an explainer's mask is in force on the layer."""
+    return layer.explain is True or getattr(layer, "_edge_mask", None) is not None
+
+
+def stripped_state(layer: MessagePassing) -> dict[int, Any]:
+    """For ``copy.deepcopy``'s memo: tensors of an explainer, which a copy of the layer lacks.
+
+    They may be the results of operations, which cannot be copied.
+    """
+    names = [*MASKS, *CACHES]
+    held = [vars(layer).get(name) for name in names]
+    held += [layer._parameters.get(name) for name in names]
+    parts = [part for one in held for part in (one if isinstance(one, tuple) else (one,))]
+    return {id(part): None for part in parts if isinstance(part, Tensor)}
+
+
+def strip(layer: MessagePassing) -> Callable[[], None]:
+    """Takes an explainer's masks off a layer; call the result to put them back."""
+    parameter = layer._parameters.pop("_edge_mask", None)
+    kept = {name: vars(layer).get(name, default) for name, default in MASKS.items()}
+    explain = layer.explain
+    vars(layer).update(MASKS)
+    if explain is True:
+        layer.explain = None
+
+    def put_back() -> None:
+        vars(layer).update(kept)
+        if parameter is not None:
+            vars(layer).pop("_edge_mask", None)
+            layer._parameters["_edge_mask"] = parameter
+        if explain is True:
+            layer.explain = True
+
+    return put_back
+
+
+def forget_caches(layer: MessagePassing) -> None:
+    """Lets a convolution compute anew what it kept of an earlier graph, now and later."""
+    if getattr(layer, "cached", False):
+        layer.cached = False
+    for name in CACHES:
+        if getattr(layer, name, None) is not None:
+            setattr(layer, name, None)
+
+
+def set_norm(layer: MessagePassing, norm: tuple[Tensor, Tensor] | None) -> None:
+    """Gives a GCNConv its edges and their normalised weights; None lets it compute them."""
+    layer._cached_edge_index = norm

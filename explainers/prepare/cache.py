@@ -1,0 +1,106 @@
+"""Prepared models by model and graph: made once, until either changes."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.explain.config import ModelConfig
+
+from explainers.prepare.checks import EDGE_INPUTS
+from explainers.prepare.model import PreparedModel
+
+GRAPHS_KEPT = 4  # for each model
+# Tensors with more entries are compared by their addresses and version counters alone, at every
+# call; writes past those counters are then noticed where a computation graph reads them.
+COMPARED = 2**20
+
+
+@dataclass
+class _Known:
+    """A prepared model, by what its output means, and the state that it was made of."""
+
+    state: list[tuple[Any, ...]]
+    tensors: list[Tensor]  # kept, so that no other can get their addresses
+    content: list[Tensor | None]
+    made: dict[str, PreparedModel]
+
+    def holds(self, state: list[tuple[Any, ...]], tensors: list[Tensor]) -> bool:
+        """Whether nothing has changed, as far as it is compared."""
+        return self.state == state and all(
+            kept is None or torch.equal(kept, tensor)
+            for kept, tensor in zip(self.content, tensors, strict=True)
+        )
+
+
+_PREPARED: weakref.WeakKeyDictionary[nn.Module, dict[int, _Known]] = weakref.WeakKeyDictionary()
+_LOCK = threading.RLock()
+
+
+def prepare(
+    model: nn.Module, data: Data, config: ModelConfig | dict[str, Any] | None = None
+) -> PreparedModel:
+    """The :class:`PreparedModel` of a model and a graph; made once, until either changes.
+
+    A change is noticed in the model's weights and buffers and in the tensors of ``data``, whether
+    they are replaced or written to, also through ``.data`` or NumPy. Of features, and of tensors
+    with more than a million entries, writes past torch's version counters are noticed only where
+    the computation graphs of the explained nodes read them. Whoever changes anything else about a
+    model, such as a layer's options, gives a new model object or calls :func:`forget`.
+
+    Raises:
+        ValueError: As :class:`PreparedModel`.
+    """
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    if not isinstance(data, Data):
+        raise ValueError(f"data must be a torch_geometric.data.Data, got {type(data).__name__}")
+    given = [data.get(name) for name in ("edge_index", "batch", *EDGE_INPUTS, "x")]
+    tensors = [tensor for tensor in given if isinstance(tensor, Tensor)]
+    tensors += [*model.parameters(), *model.buffers()]
+    with _LOCK, torch.inference_mode(False), torch.no_grad():
+        state = [_state(tensor) for tensor in tensors]
+        kept = _PREPARED.setdefault(model, {})
+        known = kept.pop(id(data), None)
+        if known is None or not known.holds(state, tensors):
+            prepared = PreparedModel(model, data)
+            content = [_content(tensor, tensor is given[-1]) for tensor in tensors]
+            known = _Known(state, tensors, content, {"": prepared})
+        kept[id(data)] = known
+        if len(kept) > GRAPHS_KEPT:
+            del kept[next(iter(kept))]
+        asked = _name(config)
+        if asked not in known.made:
+            known.made[asked] = known.made[""].with_config(config)
+        return known.made[asked]
+
+
+def forget(model: nn.Module) -> None:
+    """Lets the next :func:`prepare` begin anew, for a model of which more has changed than that."""
+    with _LOCK:
+        _PREPARED.pop(model, None)
+
+
+def _name(config: ModelConfig | dict[str, Any] | None) -> str:
+    """A configuration as text, the same for the same one."""
+    if isinstance(config, ModelConfig):
+        config = dict(vars(config))
+    return "inferred" if config is None else repr(sorted(dict(config).items(), key=str))
+
+
+def _state(tensor: Tensor) -> tuple[Any, ...]:
+    pointer = tensor.data_ptr() if tensor.layout == torch.strided else 0
+    version = 0 if tensor.is_inference() else tensor._version
+    return id(tensor), pointer, version, tensor.shape
+
+
+def _content(tensor: Tensor, features: bool) -> Tensor | None:
+    """What to compare with later; not the features, which are compared row by row as they are read."""
+    if features or tensor.numel() > COMPARED or tensor.layout != torch.strided:
+        return None
+    return tensor.detach().clone()

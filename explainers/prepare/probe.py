@@ -1,0 +1,361 @@
+"""Looks at what a model does with a graph, in a few passes, before anything is explained.
+
+Besides the user's own run these are: a pass of the private copy, which must give the same outputs
+and shows which edges each layer is given; one in which the features and messages of a few nodes are
+changed, which must leave alone whoever gets no message from them; and a small one with gradients.
+Only where a graph has self loops, or a model rewrites its edges, one more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from explainers.prepare import model as home
+from explainers.prepare.copies import ModelCopy
+from explainers.prepare.edge_maps import (
+    ALONE,
+    Call,
+    EdgeMap,
+    candidates,
+    explain_misfit,
+    fitting,
+    recorded,
+)
+from explainers.prepare.outputs import alike
+
+if TYPE_CHECKING:
+    from explainers.prepare.model import PreparedModel
+
+DISTURBED = 8  # nodes that are changed to see who depends on them
+SMALL, TRIES = 1000, 4  # a graph of so few nodes is disturbed several times: its passes are cheap
+_SEED = 0
+
+
+@dataclass
+class Norms:
+    """What the GCNConv layers of a model computed for its graph, by the layers' numbers.
+
+    Attributes:
+        edges: The normalised weights of the edges that are explained [E'].
+        loops: Those of the layers' own self loops, [N] or [0].
+        weights: What was normalised, likewise.
+        known: Whether these are all the data's own weights, or none.
+        differing: A layer that is called with different weights in one pass, or None.
+    """
+
+    normalised: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    weights: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    known: bool = True
+    differing: int | None = None
+
+
+def look_at_calls(prepared: PreparedModel) -> tuple[list[list[EdgeMap]], list[Call]]:
+    """Of each layer, for each time it sends messages, which edges those are of; and the calls.
+
+    Raises:
+        ValueError: The private copy gives other outputs than the user's model, the model has no
+            layer that sends messages, or a layer's messages belong to no edges of the data.
+    """
+    edge_index, inputs = prepared.given
+    with prepared.borrowed() as copy:
+        for layer in copy.layers:
+            if layer.flow != "source_to_target":
+                raise ValueError(
+                    f"layer {type(layer).__name__} of model {prepared.name} has "
+                    f"flow={layer.flow!r}; only 'source_to_target' can be explained: turn "
+                    "edge_index around instead"
+                )
+        with torch.no_grad(), recorded(copy, edge_index) as calls:
+            output = copy.run(prepared.x, edge_index, prepared.with_batch(inputs))
+        _check_same(prepared, output)
+        maps = _edge_maps(prepared, copy, calls)
+    return maps, calls
+
+
+def _check_same(prepared: PreparedModel, output: Tensor) -> None:
+    if output.shape == prepared.output.shape and alike(output, prepared.output):
+        return
+    again = prepared.user_run().view_as(prepared.output)
+    if not alike(again, prepared.output):
+        raise ValueError(
+            f"model {prepared.name} is random in eval mode: called twice, its outputs differ by "
+            f"{_distance(again, prepared.output)}; pass training=self.training to F.dropout, or "
+            "use nn.Dropout"
+        )
+    raise ValueError(
+        f"a private copy of model {prepared.name} gives other outputs than the model itself, by "
+        f"{_distance(output, prepared.output)}: it depends on something that copy.deepcopy does "
+        "not copy, or on a graph that a convolution has cached; call reset_parameters() or make "
+        "the layers with cached=False, and keep no references from outside"
+    )
+
+
+def _distance(one: Tensor, other: Tensor) -> str:
+    return f"{float((one.double() - other.double()).abs().max()):.1e}"
+
+
+def _edge_maps(prepared: PreparedModel, copy: ModelCopy, calls: list[Call]) -> list[list[EdgeMap]]:
+    edge_index, inputs = prepared.given
+    nodes, types = prepared.num_nodes, home.edge_type(inputs)
+    turns = [0] * len(copy.layers)
+    fits = []
+    for call in calls:
+        layer = copy.layers[call.layer]
+        relations = int(getattr(layer, "num_relations", 0)) if types is not None else 0
+        maps = list(candidates(call, turns[call.layer], relations))
+        turns[call.layer] += 1
+        found = fitting(call, maps, edge_index, nodes, types)
+        if not found and layer.explain is not False:
+            raise ValueError(explain_misfit(layer, call, edge_index))
+        fits.append(found)
+    # Given as they are and told apart by what they look like: nothing else can be meant.
+    if not all(call.given and len(found) == 1 for call, found in zip(calls, fits, strict=True)):
+        fits = _after_deletion(prepared, copy, calls, fits)
+    result: list[list[EdgeMap]] = [[] for _ in copy.layers]
+    for call, found in zip(calls, fits, strict=True):
+        result[call.layer].append(found[0] if found else EdgeMap())
+    return result
+
+
+def _after_deletion(
+    prepared: PreparedModel, copy: ModelCopy, calls: list[Call], fits: list[list[EdgeMap]]
+) -> list[list[EdgeMap]]:
+    """Those that also fit once about half of the edges are gone."""
+    edge_index, inputs = prepared.given
+    generator = torch.Generator().manual_seed(_SEED)
+    kept = torch.rand(edge_index.size(1), generator=generator).to(edge_index.device) < 0.5
+    left = edge_index[:, kept]
+    rest = {name: value[kept] for name, value in inputs.items()}
+    types, nodes = home.edge_type(rest), prepared.num_nodes
+    try:
+        with torch.no_grad(), recorded(copy, left) as again:
+            copy.run(prepared.x, left, prepared.with_batch(rest))
+    except Exception as error:
+        raise ValueError(
+            f"model {prepared.name} changes its edges before a layer sees them, and fails on a "
+            f"graph with fewer ({error}): which scores belong to which edges cannot be verified; "
+            "change the edges before the model is called"
+        ) from error
+    if [call.layer for call in again] != [call.layer for call in calls]:
+        again = []
+    result = []
+    for number, (call, found) in enumerate(zip(calls, fits, strict=True)):
+        layer = copy.layers[call.layer]
+        still = fitting(again[number], found, left, nodes, types) if again else []
+        if not still and layer.explain is not False:
+            raise ValueError(explain_misfit(layer, call, edge_index))
+        result.append(still)
+    return result
+
+
+def own_loops(prepared: PreparedModel) -> bool:
+    """Whether the graph has self loops and the layers replace them by their own.
+
+    Raises:
+        ValueError: Some do, others do not.
+    """
+    edge_index = prepared.given[0]
+    loops = int((edge_index[0] == edge_index[1]).sum())
+    own = [any(one.loops for one in turns) for turns in prepared.maps if turns]
+    if any(own) and not all(own) and loops:
+        raise ValueError(
+            f"edge_index has {loops} self loops, which some of the model's layers replace by "
+            "their own (add_self_loops=True) and others do not: a mask over the edges would mean "
+            "different edges in different layers; remove the loops with "
+            "torch_geometric.utils.remove_self_loops"
+        )
+    return any(own) and loops > 0
+
+
+def norms(prepared: PreparedModel, calls: list[Call]) -> Norms:
+    """What the GCNConv layers computed; ``prepared.e_id`` says which edges are explained."""
+    edge_index, inputs = prepared.given
+    types = home.edge_type(inputs)
+    found, turns = Norms(), [0] * len(prepared.maps)
+    for call in calls:
+        layer = prepared.layers[call.layer]
+        one = prepared.maps[call.layer][turns[call.layer]]
+        turns[call.layer] += 1
+        if not home.is_normalised(layer) or call.norm is None:
+            continue
+        positions = one.positions(edge_index, prepared.num_nodes, types)
+        edges = call.norm.new_zeros(edge_index.size(1))
+        of_edge = positions != ALONE
+        edges[positions[of_edge]] = call.norm[of_edge]
+        edges = edges if prepared.e_id is None else edges[prepared.e_id]
+        loops = call.norm[~of_edge]
+        if call.layer in found.normalised:
+            before = found.normalised[call.layer]
+            if not (torch.equal(before[0], edges) and torch.equal(before[1], loops)):
+                found.differing = call.layer
+            continue
+        found.normalised[call.layer] = edges, loops
+        given = inputs.get("edge_weight")
+        weight = call.weight
+        if weight is not None and (given is None or weight.data_ptr() != given.data_ptr()):
+            found.known = False
+        weight = None if weight is None else weight.detach().view(-1)
+        found.weights[call.layer] = home.raw_weights(layer, edge_index, weight, prepared.x)
+    return found
+
+
+def same_without_loops(prepared: PreparedModel) -> bool:
+    """Whether the outputs stay if the graph's own self loops go, but not from the norms."""
+    with prepared.borrowed() as copy, torch.no_grad():
+        output = copy.run(
+            prepared.x, prepared.edge_index, prepared.keywords, norms=prepared.norms()
+        )
+    return alike(output, prepared.output)
+
+
+def looks_beyond(prepared: PreparedModel) -> str:
+    """Why a prediction depends on more than the messages that reach it, or ``""``.
+
+    The features of a few nodes and the messages that they send are changed. Whoever they cannot
+    reach within the model's hops must keep its output.
+    """
+    if any(one.reverse for turns in prepared.maps for one in turns):
+        return "one of its layers sends messages against the direction of the edges"
+    generator = torch.Generator().manual_seed(_SEED)
+    for _ in range(TRIES if prepared.num_nodes <= SMALL else 1):
+        disturbed, untouched = _choose(prepared, generator)
+        if not bool(untouched.any()):
+            continue
+        output = _disturbed_output(prepared, disturbed, generator)
+        if not alike(output[untouched], prepared.output[untouched]):
+            wrong = _distance(output[untouched], prepared.output[untouched])
+            return (
+                f"its predictions change by {wrong} with nodes that send no message to them: some "
+                "layer depends on more than the messages into each node"
+            )
+    return ""
+
+
+def _choose(prepared: PreparedModel, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Nodes to change [N], and units that they do not reach, [N] or [G]; both bool."""
+    edge_index = prepared.given[0]
+    device = edge_index.device
+    sends = torch.bincount(edge_index[0], minlength=prepared.num_nodes)
+    gets = torch.bincount(edge_index[1], minlength=prepared.num_nodes)
+    # Nodes that reach few others leave many to look at; without any edge they say nothing.
+    chance = torch.rand(prepared.num_nodes, generator=generator).to(device)
+    order = (sends + chance + (sends + gets == 0) * edge_index.size(1)).argsort()
+    pool = order[: max(DISTURBED, len(order) // 4)]
+    pool = pool[torch.randperm(len(pool), generator=generator).to(device)]
+    count = min(DISTURBED, len(pool))
+    while True:
+        disturbed = torch.zeros(prepared.num_nodes, dtype=torch.bool, device=device)
+        disturbed[pool[:count]] = True
+        reached = disturbed
+        for _ in range(prepared.hops):
+            ahead = torch.zeros_like(reached)
+            ahead[edge_index[1, reached[edge_index[0]]]] = True
+            reached = reached | ahead
+        untouched = ~reached
+        if prepared.task_level == "graph":
+            assert prepared.batch is not None
+            untouched = torch.ones(prepared.units, dtype=torch.bool, device=device)
+            untouched[prepared.batch[disturbed]] = False
+        if count == 1 or bool(untouched.any()):
+            return disturbed, untouched
+        count //= 2
+
+
+def _disturbed_output(
+    prepared: PreparedModel, disturbed: Tensor, generator: torch.Generator
+) -> Tensor:
+    edge_index, inputs = prepared.given
+    x = prepared.x
+    if x.is_floating_point():
+        noise = torch.randn(x.shape, generator=generator, dtype=torch.float32).to(x)
+        x = x + noise * disturbed[:, None] * max(float(x.abs().max()), 1e-6)
+    factor = torch.rand(edge_index.size(1), generator=generator).to(prepared.output)
+    mask = torch.where(disturbed[edge_index[0]], factor, torch.ones_like(factor))
+    masks = prepared.masks(mask, edge_index, home.edge_type(inputs), prepared.num_nodes)
+    with prepared.borrowed() as copy, torch.no_grad():
+        return copy.run(x, edge_index, prepared.with_batch(inputs), masks)
+
+
+def check_independence(prepared: PreparedModel) -> None:
+    """A graph's output must be its own: what else would its explanation be of?
+
+    Raises:
+        ValueError: The model mixes the graphs of the batch.
+    """
+    assert prepared.batch is not None
+    edge_index, inputs = prepared.given
+    nodes = prepared.batch == 0
+    edges = nodes[edge_index[0]]
+    place = nodes.cumsum(0) - 1
+    keywords = {name: value[edges] for name, value in inputs.items()}
+    keywords["batch"] = torch.zeros_like(prepared.batch[nodes])
+    with prepared.borrowed() as copy, torch.no_grad():
+        alone = copy.run(prepared.x[nodes], place[edge_index[:, edges]], keywords)[0]
+    here = prepared.output[0]
+    wrong = "" if alike(alone, here) else f"graph 0 {_distance(alone, here)}"
+    wrong = wrong or prepared.beyond
+    if wrong:
+        raise ValueError(
+            f"model {prepared.name} gives a graph of the batch another output if the others are "
+            f"gone or others ({wrong}): some layer mixes the graphs; hand batch on to every layer "
+            "that normalises or pools, or explain a batch of one graph"
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a small pass with gradients showed.
+
+    Attributes:
+        features: Whether the outputs can be differentiated by the features.
+        error: Why gradients cannot be had at all, or ``""``.
+        learned_weights: Whether a GCNConv's edge weights depend on the features.
+    """
+
+    features: bool
+    error: str = ""
+    learned_weights: bool = False
+
+
+def try_gradients(prepared: PreparedModel) -> Trial:
+    """Differentiates the outputs for the smallest computation graph that has an edge."""
+    cost = prepared.bytes_per_unit
+    order = cost.argsort()
+    with_edges = order[cost[order] > cost.min()]
+    unit = (with_edges if len(with_edges) else order)[:1].to(prepared.x.device)
+    graphs = prepared.cut(unit)
+    if prepared.beyond or not len(graphs.e_id):
+        x, (edge_index, inputs) = prepared.x, prepared.given
+        keywords = prepared.with_batch(inputs)
+    else:
+        x, edge_index = prepared.x[graphs.n_id], graphs.edge_index
+        inputs = {name: value[graphs.e_id] for name, value in prepared.inputs.items()}
+        keywords = dict(inputs)
+        if prepared.batch is not None:
+            keywords["batch"] = graphs.node_batch
+    if x.is_floating_point():
+        x = x.detach().clone().requires_grad_()
+    mask = prepared.output.new_ones(edge_index.size(1)).requires_grad_()
+    try:
+        with torch.enable_grad(), prepared.borrowed() as copy:
+            masks = prepared.masks(mask, edge_index, home.edge_type(inputs), len(x))
+            with recorded(copy, edge_index) as calls:
+                output = copy.run(x, edge_index, keywords, masks)
+            wanted = (x, mask) if x.requires_grad else (mask,)
+            found: tuple[Tensor | None, ...] = torch.autograd.grad(
+                output.double().square().sum(), wanted, allow_unused=True
+            )
+    except Exception as error:
+        return Trial(
+            prepared.x.is_floating_point(),
+            error=f"{type(error).__name__}: {' '.join(str(error).split())}",
+        )
+    learned = any(call.weight is not None and call.weight.requires_grad for call in calls)
+    features = x.requires_grad and found[0] is not None
+    if edge_index.size(1) and found[-1] is None:
+        return Trial(features, "no gradient reaches the messages of its layers")
+    return Trial(features, learned_weights=learned)

@@ -15,7 +15,8 @@ from explainers.drawing.draw import draw
 from explainers.engines.base import unit
 from explainers.methods import load
 
-__all__ = ["as_algorithm", "available", "draw", "load", "to_full", "unit"]
+__version__ = "0.1.0"
+__all__ = ["__version__", "as_algorithm", "available", "draw", "load", "to_full", "unit"]
 
 
 def available() -> list[str]:

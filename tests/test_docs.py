@@ -1,5 +1,6 @@
 """The documentation: its links lead somewhere, and the tutorial runs."""
 
+import pkgutil
 import re
 from pathlib import Path
 
@@ -9,13 +10,49 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
 TUTORIAL = ROOT / "docs" / "tutorial.ipynb"
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "results" / "README.md", TUTORIAL]
+PAGES = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("docs/**/*.md"),
+    ROOT / "results" / "README.md",
+    TUTORIAL,
+]
+REFERENCE = "\n".join(path.read_text() for path in ROOT.glob("docs/reference/*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_to_files(page):
     for link in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
         assert link.startswith("https://") or (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("name", re.findall(r"^::: (\S+)", REFERENCE, flags=re.MULTILINE))
+def test_what_the_reference_describes_exists(name):
+    """And has a docstring; that each docstring can be read is what ``tox -e docs`` tests."""
+    assert pkgutil.resolve_name(name).__doc__
+
+
+@pytest.mark.parametrize(
+    "package",
+    ["explainers.engines", "explainers.methods", "explainers.metrics", "benchmarks.tasks"],
+)
+def test_the_reference_has_every_module_of(package):
+    """A new method, metric or task is in the reference without a word there."""
+    (options,) = re.findall(rf"^::: {package}\n((?: +.*\n)+)", REFERENCE, flags=re.MULTILINE)
+    assert "show_submodules: true" in options
+
+
+def test_the_site_has_every_page():
+    site = (ROOT / "mkdocs.yml").read_text()
+    named = set(re.findall(r"- (?:\w+: )?(\S+\.md)$", site, flags=re.MULTILINE))
+    pages = {path.relative_to(ROOT).with_suffix(".md").as_posix() for path in PAGES}
+    assert named == pages
+
+
+def test_the_site_asks_no_other_host():
+    """No fonts, scripts or pictures of others: a page reads the same without a network."""
+    site = (ROOT / "mkdocs.yml").read_text()
+    assert re.search(r"^  font: false\b", site, flags=re.MULTILINE)
+    assert "http" not in site
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,10 @@ from explainers._pyg import as_algorithm, to_full
 from explainers.drawing.draw import draw
 from explainers.engines.base import unit
 from explainers.methods import load
+from explainers.prepare import forget
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "as_algorithm", "available", "draw", "load", "to_full", "unit"]
+__all__ = ["__version__", "as_algorithm", "available", "draw", "forget", "load", "to_full", "unit"]
 
 
 def available() -> list[str]:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.explain import ExplainerAlgorithm, Explanation
-from torch_geometric.explain.config import ModelMode, ModelTaskLevel
+from torch_geometric.explain.config import MaskType, ModelMode, ModelTaskLevel
 
-from explainers.methods import Method, load
+from explainers.methods import load
 
 
 def to_full(explanation: Explanation, data: Data) -> tuple[Tensor, Tensor]:
@@ -31,25 +31,42 @@ def to_full(explanation: Explanation, data: Data) -> tuple[Tensor, Tensor]:
 def as_algorithm(name: str, **options: Any) -> ExplainerAlgorithm:
     """A method as an algorithm for ``torch_geometric.explain.Explainer``.
 
-    The explainer is to be set up for multi-class classification with
-    ``node_mask_type="attributes"`` and ``edge_mask_type="object"``. For node-level models it is to
-    be called with one ``index``; for graph-level ones, whose ``forward`` takes ``batch``, with one
-    graph, or with a ``batch`` of several and the ``index`` of one.
+    For node-level models the explainer must be called with one ``index``; for graph-level ones,
+    whose ``forward`` takes ``batch``, with one graph, or with a ``batch`` of several and the
+    ``index`` of one. ``edge_mask_type`` is ``"object"`` or None, ``node_mask_type``
+    ``"attributes"``, ``"common_attributes"`` (scores of features summed over the nodes, [1, F]),
+    ``"object"`` (summed over a node's features, [N, 1]) or None; what has no mask keeps its value.
 
     Args:
         name: One of :func:`explainers.available`.
-        **options: As for :func:`explainers.load`.
+        **options: As for :func:`explainers.load`, but for ``mask_type``, which the explainer's
+            settings say.
 
     Raises:
         ValueError: As :func:`explainers.load`.
     """
-    return _Algorithm(load(name, **options))
+    return _Algorithm(name, options)
 
 
 class _Algorithm(ExplainerAlgorithm):
-    def __init__(self, method: Method) -> None:
+    def __init__(self, name: str, options: dict[str, Any]) -> None:
         super().__init__()
-        self.method = method
+        if "mask_type" in options:
+            raise ValueError(
+                "mask_type: say it by the explainer's node_mask_type and edge_mask_type"
+            )
+        self.name, self.options = name, options
+        self.method = load(name, **options)
+
+    def connect(self, explainer_config: Any, model_config: Any) -> None:
+        """Takes the explainer's settings."""
+        super().connect(explainer_config, model_config)
+        kinds = {(True, True): "node_and_edge", (True, False): "node", (False, True): "edge"}
+        config = self.explainer_config
+        wanted = config.node_mask_type is not None, config.edge_mask_type is not None
+        if "features" not in self.method.granularity and "nodes" not in self.method.granularity:
+            wanted = False, True
+        self.method = load(self.name, mask_type=kinds[wanted], **self.options)
 
     def forward(
         self,
@@ -69,20 +86,37 @@ class _Algorithm(ExplainerAlgorithm):
                 index = 0
         if index is None or (isinstance(index, Tensor) and index.numel() != 1):
             raise ValueError(
-                f"index is to name one {self.model_config.task_level.value}, got {index!r:.80}; "
+                f"index must name one {self.model_config.task_level.value}, got {index!r:.80}; "
                 "PyG would sum the explanations of several: call the explainer once for each"
             )
         data = Data(x=x, edge_index=edge_index, **kwargs)
         node = torch.as_tensor(index).view(1)
-        (explanation,) = self.method.explain(model, data, node, target[node.to(target.device)])
+        # Of binary outputs and of a regression PyG's target is a label or a value, not a column.
+        column = None
+        if self.model_config.mode == ModelMode.multiclass_classification:
+            column = target[node.to(target.device)]
+        (explanation,) = self.method.explain(model, data, node, column, self.model_config)
         node_mask, edge_mask = to_full(explanation, data)
-        return Explanation(node_mask=node_mask, edge_mask=edge_mask)
+        config = self.explainer_config
+        return Explanation(
+            node_mask=_reduced(node_mask, config.node_mask_type),
+            edge_mask=None if config.edge_mask_type is None else edge_mask,
+        )
 
     def supports(self) -> bool:
         """Whether the explainer's settings ask for what the methods give."""
         return (
-            self.model_config.mode == ModelMode.multiclass_classification
-            and self.model_config.task_level in (ModelTaskLevel.node, ModelTaskLevel.graph)
-            and str(self.explainer_config.node_mask_type.value) == "attributes"
-            and str(self.explainer_config.edge_mask_type.value) == "object"
+            self.model_config.task_level in (ModelTaskLevel.node, ModelTaskLevel.graph)
+            and self.explainer_config.edge_mask_type in (None, MaskType.object)
+            and (self.explainer_config.edge_mask_type or self.explainer_config.node_mask_type)
+            is not None
         )
+
+
+def _reduced(node_mask: Tensor, kind: MaskType | None) -> Tensor | None:
+    """Scores of features [N, F] in PyG's shape for a kind of mask."""
+    if kind is None:
+        return None
+    if kind == MaskType.object:
+        return node_mask.sum(dim=1, keepdim=True)
+    return node_mask.sum(dim=0, keepdim=True) if kind == MaskType.common_attributes else node_mask

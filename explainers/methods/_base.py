@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 import warnings
@@ -119,7 +120,7 @@ class Method(ABC):
     def describe(cls) -> dict[str, Any]:
         """What the method is, gives and needs, as plain data."""
         names = (
-            *("engines", "gives", "signed", "asks_model", "asks_target", "needs_fit"),
+            *("engines", "granularity", "signed", "model_dependent", "target_dependent", "needs_fit"),
             *("deterministic", "costly", "citation"),
         )
         summary = (inspect.getdoc(cls) or "").partition("\n")[0]
@@ -140,6 +141,8 @@ class Method(ABC):
         nodes: int | Sequence[int] | Tensor,
         target: int | Sequence[int] | Tensor | None = None,
         model_config: ModelConfig | dict[str, Any] | None = None,
+        *,
+        seeds: int | None = None,
     ) -> list[Explanation]:
         """Explains the model's output for each of ``nodes``.
 
@@ -158,6 +161,9 @@ class Method(ABC):
                 independent binary outputs, and of a regression, the column.
             model_config: What the model's outputs mean, as PyG's ``ModelConfig`` or a dict with its
                 ``mode``, ``task_level`` and ``return_type``; None where the outputs leave no doubt.
+            seeds: For methods with random parts, explain with so many seeds, from the method's own
+                on: the masks are then means, and ``node_mask_std`` [n, F] and ``edge_mask_std`` [e]
+                their standard deviations over the seeds.
 
         Returns:
             One explanation for each node, of its computation graph: ``n_id`` [n] and ``e_id`` [e]
@@ -170,7 +176,33 @@ class Method(ABC):
             ValueError: An argument is malformed, or the engine asked for cannot explain the model;
                 raised before any work.
         """
-        return list(self.stream(model, data, nodes, target, model_config))
+        if seeds is None:
+            return list(self.stream(model, data, nodes, target, model_config))
+        return self._over_seeds(seeds, model, data, nodes, target, model_config)
+
+    def _over_seeds(self, seeds: int, *arguments: Any) -> list[Explanation]:
+        if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 2:
+            raise ValueError(f"seeds must be a whole number and at least 2, got {seeds!r}")
+        if self.deterministic:
+            raise ValueError(
+                f"seeds {seeds}: {type(self).__name__} has no random part; leave it out"
+            )
+        first = int(self.options["seed"])
+        runs = []
+        for seed in range(first, first + seeds):
+            one = copy.copy(self)
+            one.seed = seed  # type: ignore[attr-defined]  # an option of methods with random parts
+            runs.append(one.explain(*arguments))
+        self.engine = one.engine
+        for found in zip(*runs, strict=True):
+            for name in ("node_mask", "edge_mask"):
+                masks = torch.stack([explanation[name] for explanation in found])
+                found[0][name] = masks.mean(dim=0)
+                found[0][f"{name}_std"] = masks.std(dim=0)
+            if "convergence_delta" in found[0]:
+                deltas = torch.stack([explanation.convergence_delta for explanation in found])
+                found[0].convergence_delta = deltas.mean(dim=0)
+        return runs[0]
 
     def stream(
         self,

@@ -14,7 +14,7 @@ import pytest
 import benchmarks
 import benchmarks.__main__ as command_line
 import benchmarks.tasks
-from benchmarks.tasks import _source as _data
+from benchmarks.tasks import _source
 from explainers import _script
 
 ROOT = Path(__file__).parents[3]
@@ -79,7 +79,7 @@ def test_a_task_that_needs_files_says_so(name, tmp_path, monkeypatch):
     """Without ``sources`` its data are built where there are no files and no network."""
     definition = benchmarks.tasks.definition(name)
     monkeypatch.setenv("GNN_BENCH_CACHE", str(tmp_path))
-    monkeypatch.setattr(_data, "_download", lambda source, folder: 1 / 0)
+    monkeypatch.setattr(_source, "_download", lambda source, folder: 1 / 0)
     if not definition.sources:
         definition.build(tmp_path)
     else:

@@ -15,8 +15,14 @@ import torch
 from torch_geometric.datasets import Planetoid, Twitch
 
 from benchmarks import tasks
-from benchmarks.tasks import Unavailable, _planetoid, ba_shapes, twitch_en, twitch_sim
-from benchmarks.tasks import _source as task_data
+from benchmarks.tasks import (
+    Unavailable,
+    _planetoid,
+    _source,
+    ba_shapes,
+    twitch_en,
+    twitch_sim,
+)
 
 Arrays = dict[str, np.ndarray]
 
@@ -72,23 +78,23 @@ def whole_files(cache: Path) -> list[str]:
 
 
 def test_the_data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert task_data.data_root(None) == Path("data")
+    assert _source.data_root(None) == Path("data")
     monkeypatch.setenv("GNN_BENCH_DATA", "/somewhere")
-    assert task_data.data_root(None) == Path("/somewhere")
-    assert task_data.data_root(str(tmp_path)) == tmp_path
+    assert _source.data_root(None) == Path("/somewhere")
+    assert _source.data_root(str(tmp_path)) == tmp_path
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="is not a folder"):
-        task_data.data_root(tmp_path / "file")
+        _source.data_root(tmp_path / "file")
 
 
 def test_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert task_data.cache_dir() == tmp_path / "cache"
+    assert _source.cache_dir() == tmp_path / "cache"
     monkeypatch.delenv("GNN_BENCH_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert task_data.cache_dir() == tmp_path / "xdg" / "gnn-explainer-bench"
+    assert _source.cache_dir() == tmp_path / "xdg" / "gnn-explainer-bench"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert task_data.cache_dir() == tmp_path / ".cache" / "gnn-explainer-bench"
+    assert _source.cache_dir() == tmp_path / ".cache" / "gnn-explainer-bench"
 
 
 @pytest.mark.parametrize("how", ["argument", "environment", "default", "cache"])
@@ -110,16 +116,16 @@ def test_the_file_is_found_and_its_folder_only_read(
     assert listing(folder) == before
     assert (task.data.num_nodes, task.data.num_edges) == (7126, 70_648)  # self loops are gone
     assert task.stand_in is False
-    assert task.dataset_sha256 == task_data.file_sha256(published / "Twitch/EN/raw/EN.npz")
+    assert task.dataset_sha256 == _source.file_sha256(published / "Twitch/EN/raw/EN.npz")
 
 
 def test_content_hashes(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
-    assert task_data.file_sha256(tmp_path / "file").startswith("ba7816bf8f01cfea414140de5dae2223")
+    assert _source.file_sha256(tmp_path / "file").startswith("ba7816bf8f01cfea414140de5dae2223")
     a, b = torch.tensor([1.0, 2.0]), torch.tensor([[1.0], [2.0]])
-    assert task_data.tensors_sha256({"a": a, "b": b}) == task_data.tensors_sha256({"b": b, "a": a})
+    assert _source.tensors_sha256({"a": a, "b": b}) == _source.tensors_sha256({"b": b, "a": a})
     different = [{"a": a}, {"a": b}, {"b": a}, {"a": a.double()}, {"a": a + 1}]
-    assert len({task_data.tensors_sha256(tensors) for tensors in different}) == 5
+    assert len({_source.tensors_sha256(tensors) for tensors in different}) == 5
 
 
 # -------------------------------------------------------------------------------------- download
@@ -165,7 +171,7 @@ def download_of(monkeypatch: pytest.MonkeyPatch, content: bytes, *, fails: bool 
     """Makes PyG's download write ``content``, then perhaps break off."""
 
     def download(self: Twitch) -> None:
-        assert socket.getdefaulttimeout() == task_data.DOWNLOAD_TIMEOUT
+        assert socket.getdefaulttimeout() == _source.DOWNLOAD_TIMEOUT
         Path(self.raw_dir, "EN.npz").write_bytes(content)
         if fails:
             raise ConnectionError("broken off")
@@ -338,23 +344,23 @@ def test_a_pickle_is_opened_if_its_hash_is_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "other.pickle").write_bytes(pickle.dumps("harmless"))
-    digest = task_data.file_sha256(tmp_path / "other.pickle")
-    source = task_data.Source(
+    digest = _source.file_sha256(tmp_path / "other.pickle")
+    source = _source.Source(
         "Cora",
         {"other.pickle": "0" * 64},
         lambda folder: pickle.loads((folder / "other.pickle").read_bytes()),
         Planetoid,
     )
     with pytest.raises(ValueError, match=f"if you know who made it, add --trust-data {digest}"):
-        task_data._read(source, tmp_path)
+        _source._read(source, tmp_path)
     monkeypatch.setenv("GNN_BENCH_TRUST_DATA", f"{'1' * 64} {digest.upper()}")
-    assert task_data._read(source, tmp_path) == ("harmless", {"other.pickle": digest})
+    assert _source._read(source, tmp_path) == ("harmless", {"other.pickle": digest})
 
 
 @pytest.mark.parametrize("name", ["cora", "citeseer"])
 def test_every_planetoid_file_is_pinned(name: str) -> None:
     source = tasks.definition(name).build.args[0]  # type: ignore[attr-defined]
-    assert isinstance(source, task_data.Source)
+    assert isinstance(source, _source.Source)
     wanted = Planetoid.raw_file_names.fget(source)  # type: ignore[attr-defined]
     assert sorted(source.files) == sorted(wanted)
     assert all(pin is not None and len(pin) == 64 for pin in source.files.values())

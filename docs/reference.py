@@ -13,7 +13,7 @@ from explainers._discovery import discover
 FOLDER = Path(__file__).parents[1] / "build" / "docs"
 PAGES = (
     "explainers",
-    "explainers.drawing.draw",
+    "explainers.drawing",
     "explainers.engines.analytic.gradients",
     "explainers.engines.batched",
     "explainers.engines.stock",

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -162,6 +163,18 @@ def test_a_reader_that_has_gone_ends_a_command_quietly(tmp_path, arguments, unbu
     assert "Traceback" not in done.stderr
     if arguments[0] in ("report", "explain"):  # what it was called for is done
         assert (folder / ("report.md" if arguments[0] == "report" else "a.svg")).stat().st_size
+
+
+def test_every_command_has_help(capsys):
+    with pytest.raises(SystemExit):
+        command_line.main(["--help"])
+    commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, flags=re.MULTILINE)
+    assert {"compare", "explain", "methods", "report", "tasks"} <= set(commands)
+    for command in commands:
+        with pytest.raises(SystemExit) as caught:
+            command_line.main([command, "--help"])
+        assert caught.value.code == 0
+        assert f"usage: gnn-explainer-bench {command}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [[], ["nope"], ["report"]])

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: what there is to measure, and reports drawn again from their cells."""
+"""``python -m benchmarks``: the commands besides the runs, which pytest starts."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from benchmarks.cli import compare, explain, listing
+from benchmarks.cli import compare, explain, listing, report
 
 # What a shell shows for a program that SIGPIPE has ended; 1 is taken, it is `compare`'s verdict.
 READER_GONE = 128 + 13
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit status (2 for input that cannot be).
+    """Runs one command; returns its exit status (2 for invalid input).
 
     If the reader of the output has gone, as ``head`` does, the command ends without a word.
     """
@@ -39,21 +38,6 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 2
 
 
-def report(options: argparse.Namespace) -> int:
-    """Draws the tables, figures and pages of a results folder again. Needs no torch."""
-    folder: Path = options.folder
-    if not (folder / "cells").is_dir():
-        raise ValueError(
-            f"{folder}: no results folder, it has no cells/; name one that a run has written"
-        )
-    import benchmarks.report
-
-    formats = benchmarks.report.FORMATS if options.format == "all" else (options.format,)
-    for path in benchmarks.report.write(folder, formats):
-        print(path)
-    return 0
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gnn-explainer-bench",
@@ -61,18 +45,8 @@ def _parser() -> argparse.ArgumentParser:
         "pytest benchmarks/ --benchmark-only",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    drawing = commands.add_parser("report", help="draw the report of a results folder again")
-    drawing.add_argument("folder", type=Path, metavar="DIR", help="the results folder of a run")
-    drawing.add_argument(
-        "--format",
-        choices=("html", "md", "latex", "all"),
-        default="all",
-        help="which pages to write (default: all)",
-    )
-    drawing.set_defaults(command=report)
-    compare.add_parser(commands)
-    explain.add_parser(commands)
-    listing.add_parsers(commands)
+    for module in (report, compare, explain, listing):
+        module.add_parser(commands)
     return parser
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from explainers._discovery import discover
 from explainers._pyg import as_algorithm, to_full
-from explainers.drawing.draw import draw
+from explainers.drawing import draw
 from explainers.engines.base import unit
 from explainers.methods import load
 from explainers.prepare import forget

@@ -16,7 +16,7 @@ def main() -> int:
     # By name and only here: the library does not depend on the harness. Some other package may be
     # called `benchmarks`, too; none has this module in it.
     try:
-        found = importlib.util.find_spec("benchmarks.store.cell")
+        found = importlib.util.find_spec("benchmarks.cli.explain")
     except ImportError:
         found = None
     if found is None:

@@ -16,13 +16,13 @@ LIMIT = "10%"
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the command and its options."""
+    """Adds the command ``compare``."""
     parser = commands.add_parser(
         "compare",
         help="compare two results folders",
         description="What became slower or worse from run A to run B. Exit status: 0 if nothing "
-        "became worse by more than the limit beyond doubt, 1 if something did, 2 for input that "
-        "cannot be.",
+        "became significantly worse by more than the limit, 1 if something did, 2 for invalid "
+        "input.",
     )
     parser.add_argument("first", type=Path, metavar="A", help="the results folder before")
     parser.add_argument("second", type=Path, metavar="B", help="the results folder after")
@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:
         "--fail-on",
         default=LIMIT,
         metavar="LIMIT",
-        help=f"how much worse a time or a metric may become (default: {LIMIT})",
+        help="how much worse a time or a metric may become (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.set_defaults(command=compare)
@@ -51,14 +51,14 @@ def parse_limit(text: str) -> float:
     """``10%`` or ``0.1`` as 0.1.
 
     Raises:
-        ValueError: It is no number of 0 or more.
+        ValueError: It is not a number, or below 0.
     """
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise ValueError(f"--fail-on {text}: is to be a share of 0 or more, such as 10% or 0.1")
+        raise ValueError(f"--fail-on {text}: must be a share of 0 or more, such as 10% or 0.1")
     return value
 
 
@@ -79,8 +79,8 @@ def _lines(found: Comparison, limit: float) -> list[str]:
         worse = [change for change in changes if change.beyond(limit)]
         compared = [change for change in changes if change.judged]
         lines.append(
-            f"{title}: {len(changes)} compared, {len(changes) - len(compared)} of them not to be "
-            f"judged, {len(worse)} worse by more than {100 * limit:g} % beyond doubt"
+            f"{title}: {len(changes)} compared, {len(changes) - len(compared)} of them not judged, "
+            f"{len(worse)} significantly worse by more than {100 * limit:g} %"
         )
         shown = sorted(changes, key=lambda change: -change.change.value)
         lines += [f"  {_line(change, limit)}" for change in shown if _notable(change, limit)]

@@ -90,16 +90,16 @@ def explain(options: argparse.Namespace) -> int:
     """Explains the node with each method, prints what matters most and draws it.
 
     Raises:
-        ValueError: An option cannot be; said before any work.
+        ValueError: An option is invalid; said before any work.
     """
     names = list(dict.fromkeys(options.method or METHODS))
     out: Path = options.out or Path("picture.png")
     if out.suffix.lower() not in FORMATS:
-        raise ValueError(f"--out {out}: the ending is to be {', '.join(FORMATS)}; rename it")
+        raise ValueError(f"--out {out}: the ending must be one of {', '.join(FORMATS)}; rename it")
     if not out.parent.is_dir():
         raise ValueError(f"--out {out}: there is no folder {out.parent}; create it first")
     if options.edges < 1:
-        raise ValueError(f"--edges {options.edges}: is to be 1 or more")
+        raise ValueError(f"--edges {options.edges}: must be at least 1")
 
     import benchmarks.tasks
     import explainers
@@ -143,9 +143,9 @@ def _subject(task: Task, node: int, explanation: Explanation) -> Iterator[str]:
     from explainers.prepare import prepare
     from explainers.prepare.outputs import to_probabilities
 
-    network = prepare(task.model, task.data)
-    yield f"{task.name}, {network.task_level} {node}: {task.description}"
-    probability = to_probabilities(explanation.prediction[None], network.config)[0]
+    prepared = prepare(task.model, task.data)
+    yield f"{task.name}, {prepared.task_level} {node}: {task.description}"
+    probability = to_probabilities(explanation.prediction[None], prepared.config)[0]
     target = int(explanation.target)
     yield (
         f"predicted class {target} with probability {float(probability[target]):.2f}, "
@@ -187,7 +187,7 @@ def _labels(task: Task) -> list[str]:
 def _tables(
     explanation: Explanation, labels: Sequence[str], features: Sequence[str] | None
 ) -> Iterator[str]:
-    """The strongest edges, nodes and, if the method tells them apart, features, side by side.
+    """The strongest edges, nodes and, if the method scores them, features, side by side.
 
     Args:
         explanation: What is shown.

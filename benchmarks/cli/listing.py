@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 
-def add_parsers(commands: Any) -> None:
+def add_parser(commands: Any) -> None:
     """Adds the commands ``tasks`` and ``methods``."""
     for name, command in (("tasks", tasks), ("methods", methods)):
         parser = commands.add_parser(name, help=f"list the {name}")

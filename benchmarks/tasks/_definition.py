@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-if TYPE_CHECKING:
-    from benchmarks.tasks._source import Source
-
-
-class Unavailable(RuntimeError):
-    """A dataset that cannot be had here; the message names it, the file wanted and its folder."""
+from benchmarks.tasks._source import Source
 
 
 def with_edges(data: Data, graphs: bool) -> Tensor:
@@ -72,7 +67,7 @@ class Dataset:
             model is to have it.
         provenance: One sentence for reports: where the data come from.
         sha256: SHA-256 of the raw content; None for that of the tensors built here.
-        ground_truth: The edges that a right explanation finds, bool [E], or None.
+        ground_truth: Which edges a correct explanation selects, bool [E]; None if unknown.
         explainable: The nodes or graphs worth explaining, bool [N or G]; None means all of them.
         feature_names: Of the F features; none if they have only numbers.
         loops: Whether the graph's self loops are edges like any other, which is for networks that
@@ -112,11 +107,11 @@ class Dataset:
         for name, (tensor, dtype, shape) in wanted.items():
             if tensor is None or tensor.dtype != dtype or tuple(tensor.shape) != shape:
                 got = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
-                raise ValueError(f"a task's {name} is to be {dtype} {list(shape)}, but is {got}")
+                raise ValueError(f"a task's {name} must be {dtype} {list(shape)}, but is {got}")
         named, features = len(self.feature_names), int(self.data.num_features)
         if named not in (0, features):
             raise ValueError(
-                f"a task's feature_names are {named}, but are to be {features} or none"
+                f"a task has {named} feature_names; there must be {features} of them, or none"
             )
 
 
@@ -129,7 +124,8 @@ class Definition:
         description: One or two sentences for listings.
         recipe: How the models are trained.
         build: Gives the dataset. Its argument is the data root that the user named, or None. It
-            may raise :class:`Unavailable`, and must not depend on the model's seed.
+            may raise :class:`~benchmarks.tasks.Unavailable`, and must not depend on the model's
+            seed.
         stand_in: Whether the data are generated to stand in for real ones.
         variants: Tasks of the same kind on other data, by a suffix: the variant ``published`` of
             ``tree-cycles`` is the task ``tree-cycles:published``.
@@ -147,7 +143,7 @@ class Definition:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A dataset and a trained model, whose predictions are to be explained.
+    """A dataset and a trained model whose predictions are explained.
 
     Attributes:
         name: The task's name, for example ``twitch-en``.
@@ -156,13 +152,13 @@ class Task:
             device asked for. If graphs are classified, also ``batch`` int64 [N], and ``y`` and the
             masks are [G]; if edges have weights, ``edge_weight`` float32 [E].
         model: The trained network, ``model(x, edge_index)`` -> log-probabilities [N, C], with the
-            data's ``edge_weight`` by keyword, or
-            ``model(x, edge_index, batch=batch)`` -> [G, C]; in eval mode, no parameter requires a
-            gradient; on the same device.
+            data's ``edge_weight`` by keyword, or ``model(x, edge_index, batch=batch)`` -> [G, C];
+            in eval mode, no parameter requires a gradient; on the same device.
         nodes: The nodes (or graphs) to explain, int64 on the CPU, in a fixed order that depends on
             the task only. Every one has at least one incoming edge (one edge): without, there is
             no edge to score.
-        ground_truth: The edges that a right explanation finds, bool [E] on the device, or None.
+        ground_truth: Which edges a correct explanation selects, bool [E] on the device; None if
+            unknown.
         accuracy: Share of those in ``test_mask`` that the model predicts right, in [0, 1].
         provenance: One sentence for reports: where the data come from.
         dataset_sha256: Of the raw files or, for generated data, of the tensors.

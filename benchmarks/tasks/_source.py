@@ -22,8 +22,6 @@ import torch
 from torch import Tensor
 from torch_geometric.data import InMemoryDataset
 
-from benchmarks.tasks._definition import Unavailable
-
 Content = TypeVar("Content")
 
 ROOT_VARIABLE = "GNN_BENCH_DATA"
@@ -34,6 +32,10 @@ TRUST_VARIABLE = "GNN_BENCH_TRUST_DATA"
 # Seconds without an answer after which a download counts as failed: behind a firewall that drops
 # packets, PyG's downloader would wait for ever.
 DOWNLOAD_TIMEOUT = 20.0
+
+
+class Unavailable(RuntimeError):
+    """A dataset that is neither here nor can be downloaded; the message says what to put where."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,7 @@ def seeded(seed: int) -> Iterator[None]:
     For code that draws from the global generators of torch, numpy and Python, such as PyG's. The
     GPUs' generators are not touched (``torch.manual_seed`` would reset them).
     """
-    # NPY002 advises against numpy's global generator, which is exactly what is to be tamed here.
+    # NPY002 advises against numpy's global generator, which is exactly what must be tamed here.
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002

@@ -44,7 +44,7 @@ def trained(data: Data, recipe: Recipe, seed: int, name: str, kind: str = "gcn")
     """
     dims = [data.num_features, *recipe.hidden, int(data.y.max()) + 1]
     key = _key(data, recipe, seed, dims, kind)
-    plain = re.sub(r"[^\w.-]", "-", name)  # a third party's name is not to lead elsewhere
+    plain = re.sub(r"[^\w.-]", "-", name)  # a third party's name must not lead elsewhere
     path = cache_dir() / "checkpoints" / f"{plain}-{kind}-{key[:16]}.pt"
     with seeded(seed):
         network = GraphGNN if "batch" in data else ConcatGNN if recipe.concatenate else GNN

@@ -30,21 +30,22 @@ from explainers.prepare import prepare
 
 _ENTRIES = ("model", "data", "nodes", "ground_truth", "feature_names")
 _WANTED = (
-    "a Definition, or a dict with 'model' and 'data' and, if you like, 'nodes', 'ground_truth' and "
-    "'feature_names'"
+    "it must be a Definition, or a dict with 'model' and 'data' and, optionally, 'nodes', "
+    "'ground_truth' and 'feature_names'"
 )
 
 
 @dataclass(frozen=True, eq=False)
-class Own:
+class UserModel:
     """A user's trained model and its data, checked.
 
     Args:
         model: In place of one that is trained here.
-        data: ``x``, ``edge_index`` and ``y``; ``test_mask`` if the accuracy is to be taken there.
+        data: ``x``, ``edge_index`` and ``y``; optionally ``test_mask``, where the accuracy is
+            measured.
         nodes: The nodes or graphs to explain, int64 [n]; None for all, of the nodes those with an
             incoming edge.
-        ground_truth: The edges that a right explanation finds, bool [E], or None.
+        ground_truth: Which edges a correct explanation selects, bool [E]; None if unknown.
         description: A sentence for listings.
         source: ``file.py:name``, without its folder.
         feature_names: Of the F features; none if they have only numbers.
@@ -61,13 +62,13 @@ class Own:
     def task(self, name: str, device: torch.device) -> Task:
         """The task; the user's objects are copied, so that every call gives the same."""
         data, model = self.data.clone(), copy.deepcopy(self.model).eval().requires_grad_(False)
-        network = prepare(model.cpu(), data.cpu())
-        right = network.output.argmax(dim=-1) == data.y
+        prepared = prepare(model.cpu(), data.cpu())
+        right = prepared.output.argmax(dim=-1) == data.y
         mask = data.get("test_mask")
         nodes = self.nodes
         if nodes is None:
             order = torch.from_numpy(np.random.RandomState(0).permutation(len(right)))
-            nodes = order[with_edges(data, network.task_level == "graph")[order]]
+            nodes = order[with_edges(data, prepared.task_level == "graph")[order]]
         tensors = {key: value for key, value in data.to_dict().items() if torch.is_tensor(value)}
         truth = {} if self.ground_truth is None else {"ground_truth": self.ground_truth}
         return Task(
@@ -88,7 +89,12 @@ class Own:
         )
 
 
-REGISTERED: dict[str, Definition | Own] = {}
+_REGISTERED: dict[str, Definition | UserModel] = {}
+
+
+def registered(name: str) -> Definition | UserModel | None:
+    """What :func:`register` has made the task ``name`` of; None for a task that is not a user's."""
+    return _REGISTERED.get(name)
 
 
 def is_own(name: str) -> bool:
@@ -117,10 +123,10 @@ def register(spec: str) -> str:
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()[:8]
     name = re.sub(r"[^a-z0-9]+", "-", attribute.lower()).strip("-") + f"-{digest}"
-    if name not in REGISTERED:
+    if name not in _REGISTERED:
         with _importable(path.parent):
             given, description = _run(spec, path, attribute, f"_own_task_{digest}")
-        REGISTERED[name] = (
+        _REGISTERED[name] = (
             given if isinstance(given, Definition) else _checked(spec, given, description)
         )
     return name
@@ -177,57 +183,64 @@ def _line(error: Exception, path: Path) -> str:
     return f", line {lines[-1]}" if lines else ""
 
 
-def _checked(spec: str, given: Any, description: str) -> Own:
+def _checked(spec: str, given: Any, description: str) -> UserModel:
+    """The user's model and data, if they are what a task needs.
+
+    Raises:
+        ValueError: They are not; says what is wrong.
+    """
     if not isinstance(given, Mapping):
-        raise ValueError(f"--task {spec}: gives a {type(given).__name__}; it is to be {_WANTED}")
+        raise ValueError(f"--task {spec}: gives a {type(given).__name__}; {_WANTED}")
     unknown = sorted(map(str, set(given) - set(_ENTRIES)))
     if unknown or "model" not in given or "data" not in given:
         raise ValueError(
-            f"--task {spec}: gives a dict with {', '.join(map(str, given)) or 'nothing'}; it is to "
-            f"be {_WANTED}"
+            f"--task {spec}: gives a dict with {', '.join(map(str, given)) or 'nothing'}; {_WANTED}"
         )
-    model, data = given["model"], given["data"]
-    nodes, truth = given.get("nodes"), given.get("ground_truth")
     for entry, kind in (("model", nn.Module), ("data", Data)):
         if not isinstance(given[entry], kind):
             raise ValueError(
-                f"--task {spec}: {entry!r} is a {type(given[entry]).__name__}; it is to be a "
+                f"--task {spec}: {entry!r} is a {type(given[entry]).__name__}; it must be a "
                 f"{kind.__module__}.{kind.__name__}"
             )
+    model, data = given["model"], given["data"]
     try:
         count = len(prepare(model.cpu(), data.cpu()).output)
     except ValueError as error:
         raise ValueError(f"--task {spec}: {error}") from error
-    wanted: list[tuple[str, Any, torch.dtype, int | None]] = [
-        ("data.y", data.get("y"), torch.int64, count),
+    nodes = None if given.get("nodes") is None else torch.as_tensor(given["nodes"])
+    truth = given.get("ground_truth")
+    _check_vector(spec, "data.y", data.get("y"), torch.int64, count)
+    for entry, value, dtype, size in (
         ("data.test_mask", data.get("test_mask"), torch.bool, count),
-        ("nodes", None if nodes is None else torch.as_tensor(nodes), torch.int64, None),
+        ("nodes", nodes, torch.int64, None),
         ("ground_truth", truth, torch.bool, int(data.num_edges)),
-    ]
-    for entry, value, dtype, size in wanted:
-        if value is None and entry != "data.y":
-            continue
-        shape = "[n]" if size is None else f"[{size}]"
-        fits = torch.is_tensor(value) and value.dtype == dtype and value.dim() == 1
-        if not fits or (size is not None and len(value) != size) or not len(value):
-            got = (
-                f"{value.dtype} {list(value.shape)}"
-                if torch.is_tensor(value)
-                else type(value).__name__
-            )
-            hint = "; without labels, give the model's predictions" if entry == "data.y" else ""
-            raise ValueError(f"--task {spec}: {entry} is to be {dtype} {shape}, got {got}{hint}")
+    ):
+        if value is not None:
+            _check_vector(spec, entry, value, dtype, size)
+    if nodes is not None and not 0 <= int(nodes.min()) <= int(nodes.max()) < count:
+        raise ValueError(
+            f"--task {spec}: nodes names {int(nodes.min())} to {int(nodes.max())}, but there are "
+            f"0 to {count - 1}"
+        )
     names = tuple(map(str, given.get("feature_names", ())))
     if len(names) not in (0, int(data.num_features)):
         raise ValueError(
             f"--task {spec}: feature_names are {len(names)}, but data.x has {data.num_features} "
             "features; name each, or none"
         )
-    chosen = None if nodes is None else torch.as_tensor(nodes)
-    if chosen is not None and not 0 <= int(chosen.min()) <= int(chosen.max()) < count:
-        raise ValueError(
-            f"--task {spec}: nodes names {int(chosen.min())} to {int(chosen.max())}, but there are "
-            f"0 to {count - 1}"
-        )
     source = f"{Path(spec.rpartition(':')[0]).name}:{spec.rpartition(':')[2]}"
-    return Own(model, data, chosen, truth, description, source, names)
+    return UserModel(model, data, nodes, truth, description, source, names)
+
+
+def _check_vector(spec: str, entry: str, value: Any, dtype: torch.dtype, size: int | None) -> None:
+    """Raises ValueError unless ``value`` is a tensor [size], not empty; None means any size."""
+    if torch.is_tensor(value):
+        fits = value.dtype == dtype and value.dim() == 1 and value.numel() > 0
+        if fits and size in (None, len(value)):
+            return
+        got = f"{value.dtype} {list(value.shape)}"
+    else:
+        got = type(value).__name__
+    shape = "[n]" if size is None else f"[{size}]"
+    hint = "; without labels, give the model's predictions" if entry == "data.y" else ""
+    raise ValueError(f"--task {spec}: {entry} must be {dtype} {shape}, got {got}{hint}")

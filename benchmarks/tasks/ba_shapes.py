@@ -1,4 +1,4 @@
-"""BA-Shapes: houses attached to a random graph; an explanation is right if it finds the house."""
+"""BA-Shapes: houses attached to a random graph; the ground truth is the edges of the houses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.tasks._motifs import attach, published
 from benchmarks.tasks._source import split
 
 # PyG's example has lr 1e-3 and weight decay 5e-3: 85 % accuracy, and not one top of a house is
-# recognised. A wrong prediction has no right explanation; with these two it is 98 %.
+# recognised. What explains a wrong prediction is unknown; with these two values it is 98 %.
 RECIPE = Recipe(
     hidden=(20, 20),
     epochs=2000,

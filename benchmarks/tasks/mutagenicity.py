@@ -1,4 +1,4 @@
-"""Mutagenicity: is a molecule a mutagen? An explanation is right if it finds NO2 or NH2."""
+"""Mutagenicity: is a molecule a mutagen? The ground truth is the bonds of NO2 and NH2 groups."""
 
 from __future__ import annotations
 

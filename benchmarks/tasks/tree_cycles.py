@@ -1,4 +1,4 @@
-"""Tree-Cycles: cycles attached to a tree; an explanation is right if it finds the cycle."""
+"""Tree-Cycles: cycles attached to a tree; the ground truth is the edges of the cycles."""
 
 from __future__ import annotations
 

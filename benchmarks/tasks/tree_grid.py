@@ -1,4 +1,4 @@
-"""Tree-Grid: grids attached to a tree; an explanation is right if it finds the grid."""
+"""Tree-Grid: grids attached to a tree; the ground truth is the edges of the grids."""
 
 from __future__ import annotations
 

@@ -1,5 +1,9 @@
-"""Explanations as pictures."""
+"""Explanations as pictures: the edges that carry a prediction, and the nodes that they join.
 
-from explainers.drawing.draw import compare, draw, shown
+matplotlib and networkx draw; they come with the extra ``draw`` and are imported when asked for.
+"""
 
-__all__ = ["compare", "draw", "shown"]
+from explainers.drawing.figure import compare, draw
+from explainers.drawing.select import Shown, shown
+
+__all__ = ["Shown", "compare", "draw", "shown"]

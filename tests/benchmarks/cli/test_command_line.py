@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import benchmarks
 import benchmarks.__main__ as command_line
 import benchmarks.tasks
-from benchmarks.tasks import _source as _data
+from benchmarks.tasks import _source
 from explainers import _script
 
 ROOT = Path(__file__).parents[3]
@@ -79,7 +80,7 @@ def test_a_task_that_needs_files_says_so(name, tmp_path, monkeypatch):
     """Without ``sources`` its data are built where there are no files and no network."""
     definition = benchmarks.tasks.definition(name)
     monkeypatch.setenv("GNN_BENCH_CACHE", str(tmp_path))
-    monkeypatch.setattr(_data, "_download", lambda source, folder: 1 / 0)
+    monkeypatch.setattr(_source, "_download", lambda source, folder: 1 / 0)
     if not definition.sources:
         definition.build(tmp_path)
     else:
@@ -162,6 +163,18 @@ def test_a_reader_that_has_gone_ends_a_command_quietly(tmp_path, arguments, unbu
     assert "Traceback" not in done.stderr
     if arguments[0] in ("report", "explain"):  # what it was called for is done
         assert (folder / ("report.md" if arguments[0] == "report" else "a.svg")).stat().st_size
+
+
+def test_every_command_has_help(capsys):
+    with pytest.raises(SystemExit):
+        command_line.main(["--help"])
+    commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, flags=re.MULTILINE)
+    assert {"compare", "explain", "methods", "report", "tasks"} <= set(commands)
+    for command in commands:
+        with pytest.raises(SystemExit) as caught:
+            command_line.main([command, "--help"])
+        assert caught.value.code == 0
+        assert f"usage: gnn-explainer-bench {command}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [[], ["nope"], ["report"]])

@@ -73,10 +73,10 @@ def test_the_seeds_reach_the_methods_and_the_model(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--out", "a.jpg"], "--out a.jpg: the ending is to be .png, .svg, .pdf; rename it"),
-        (["--out", "a"], "--out a: the ending is to be .png, .svg, .pdf; rename it"),
+        (["--out", "a.jpg"], "--out a.jpg: the ending must be one of .png, .svg, .pdf; rename it"),
+        (["--out", "a"], "--out a: the ending must be one of .png, .svg, .pdf; rename it"),
         (["--out", "no/a.png"], "--out no/a.png: there is no folder no; create it first"),
-        (["--edges", "0"], "--edges 0: is to be 1 or more"),
+        (["--edges", "0"], "--edges 0: must be at least 1"),
         (["--method", "salience"], "did you mean 'saliency'?"),
         (["--task", "karata"], "did you mean 'karate'?"),
         (["--node", "34"], "node 34 is out of range: the graph has nodes 0 to 33"),

@@ -233,9 +233,9 @@ def test_the_status_and_the_output_for_programs(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("limit", "message"),
     [
-        ("-1%", "--fail-on -1%: is to be a share of 0 or more"),
-        ("much", "--fail-on much: is to be a share of 0 or more"),
-        ("nan", "--fail-on nan: is to be a share of 0 or more"),
+        ("-1%", "--fail-on -1%: must be a share of 0 or more"),
+        ("much", "--fail-on much: must be a share of 0 or more"),
+        ("nan", "--fail-on nan: must be a share of 0 or more"),
     ],
 )
 def test_a_limit_that_is_none(limit, message, capsys):

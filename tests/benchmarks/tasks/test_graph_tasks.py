@@ -13,8 +13,7 @@ from torch_geometric.data import Batch
 from torch_geometric.datasets import BA2MotifDataset, TUDataset
 
 from benchmarks import tasks
-from benchmarks.tasks import Unavailable, mutagenicity
-from benchmarks.tasks import _source as task_data
+from benchmarks.tasks import Unavailable, _source, mutagenicity
 
 # Taken before a test changes the environment.
 REAL = Path(
@@ -156,6 +155,6 @@ def test_the_files_are_looked_for_in_the_cache_too(tmp_path: Path) -> None:
     needs("TUDataset/MUTAG")
     shutil.copytree(
         REAL / "TUDataset" / "MUTAG" / "raw",
-        task_data.cache_dir() / "datasets" / "TUDataset" / "MUTAG" / "raw",
+        _source.cache_dir() / "datasets" / "TUDataset" / "MUTAG" / "raw",
     )
     assert len(tasks.definition("mutag").build(tmp_path).data.y) == 188

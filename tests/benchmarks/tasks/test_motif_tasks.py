@@ -1,4 +1,4 @@
-"""Tasks with planted motifs: what is marked as right is the motifs, generated and published."""
+"""Tasks with planted motifs: the ground truth is the motifs, generated and published."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks import tasks
-from benchmarks.tasks import Dataset, Unavailable, infection
+from benchmarks.tasks import Dataset, Unavailable, ba_shapes, infection
 
 # Taken before a test changes the environment.
 REAL = Path(
@@ -127,3 +127,21 @@ def test_infection_is_the_distance() -> None:
         expected[u] + 1 == expected[v] <= infection.FAR for u, v in data.edge_index.t().tolist()
     ]
     assert truth.tolist() == on_paths
+
+
+def test_ba_shapes_ground_truth() -> None:
+    dataset = ba_shapes.build(None)
+    data, truth = dataset.data, dataset.ground_truth
+    assert truth is not None
+    assert dataset.explainable is not None
+    assert data.num_nodes == 300 + 80 * 5
+    assert int(truth.sum()) == 80 * 6 * 2
+    assert data.y.bincount().tolist() == [300, 160, 160, 80]
+    # Ground truth stays within a house, and each house has its twelve.
+    source, target = data.edge_index[:, truth]
+    assert torch.equal((source - 300) // 5, (target - 300) // 5)
+    assert ((source - 300) // 5).bincount().tolist() == [12] * 80
+    assert dataset.explainable.tolist() == (torch.arange(700) >= 300).tolist()
+    # Stratified: 80 % of each role, the rest is the test.
+    assert data.y[data.train_mask].bincount().tolist() == [240, 128, 128, 64]
+    assert torch.equal(data.test_mask, ~data.train_mask)

@@ -13,8 +13,16 @@ import torch
 from torch_geometric.data import Data
 
 from benchmarks import tasks
-from benchmarks.tasks import Dataset, Definition, Recipe, Task, Unavailable
-from benchmarks.tasks import _source as task_data
+from benchmarks.tasks import (
+    Dataset,
+    Definition,
+    Recipe,
+    Task,
+    Unavailable,
+    _discovery,
+    _load,
+    _source,
+)
 
 RECIPE = Recipe(hidden=(4,), epochs=3, lr=0.01, weight_decay=0.0, dropout=0.5, source="this test")
 
@@ -27,7 +35,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         raise OSError("no network in the tests")
 
     monkeypatch.setenv("GNN_BENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(task_data, "_download", no_network)
+    monkeypatch.setattr(_source, "_download", no_network)
     return tmp_path / "cache"
 
 
@@ -55,7 +63,7 @@ def add(monkeypatch: pytest.MonkeyPatch, name: str, **changes: object) -> None:
 
     point = Point()
     point.name = name  # type: ignore[attr-defined]
-    monkeypatch.setattr(tasks, "entry_points", lambda group: [point])
+    monkeypatch.setattr(_discovery, "entry_points", lambda group: [point])
 
 
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +74,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         task = definition(name)
         return dataclasses.replace(task, recipe=dataclasses.replace(task.recipe, epochs=2))
 
-    monkeypatch.setattr(tasks, "definition", shortened)
+    monkeypatch.setattr(_load, "definition", shortened)
 
 
 # ------------------------------------------------------------------------------------ discovery
@@ -132,14 +140,14 @@ def test_an_unknown_task_is_named_with_the_known_ones() -> None:
     [
         ("no_such_package:TASK", "cannot be imported from 'no_such_package:TASK'"),
         ("benchmarks.tasks.karate:NOTHING", "cannot be imported"),
-        ("benchmarks.tasks.karate:build", "is to be a Definition, but .* is a function"),
+        ("benchmarks.tasks.karate:build", "must be a Definition, but .* is a function"),
     ],
 )
 def test_a_broken_entry_point_harms_only_its_own_task(
     value: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    point = EntryPoint("broken", value, tasks.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(tasks, "entry_points", lambda group: [point])
+    point = EntryPoint("broken", value, _discovery.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(_discovery, "entry_points", lambda group: [point])
     assert tasks.definition("karate").title == "Karate club"
     with pytest.raises(ValueError, match=message):
         tasks.definition("broken")
@@ -262,7 +270,7 @@ def test_weights_stay_with_their_edges(monkeypatch: pytest.MonkeyPatch) -> None:
     assert task.accuracy == float((out.argmax(dim=1) == data.y).double().mean())
     data.edge_weight = torch.arange(6.0).flip(0)  # weighs in the training
     assert tasks.load("weighted").checkpoint_sha256 != task.checkpoint_sha256
-    with pytest.raises(ValueError, match=r"data.edge_weight is to be torch.float32 \[6\]"):
+    with pytest.raises(ValueError, match=r"data.edge_weight must be torch.float32 \[6\]"):
         Dataset(Data(**graph().to_dict(), edge_weight=torch.arange(5.0)), "made here")
 
 

@@ -14,8 +14,8 @@ from torch_geometric.data import Data
 from torch_geometric.explain import Explanation
 
 import explainers
-
-drawing = sys.modules["explainers.drawing.draw"]
+from explainers import drawing
+from explainers.drawing.panel import colour, marker
 
 mpl.use("agg")
 
@@ -85,7 +85,7 @@ def test_no_scores_at_all():
 
 @pytest.mark.parametrize("edges", [0, -1, 2.0, True])
 def test_bad_number_of_edges(small, edges):
-    with pytest.raises(ValueError, match="edges is to be a whole number, 1 or more, got"):
+    with pytest.raises(ValueError, match="edges must be a whole number and at least 1, got"):
         drawing.shown(small, edges)
 
 
@@ -145,13 +145,13 @@ def test_classes_and_labels_in_place_of_the_datas(small):
 
 
 def test_more_classes_than_colours_get_another_marker():
-    kinds = {(drawing._colour(kind), drawing._marker(kind)) for kind in range(30)}
+    kinds = {(colour(kind), marker(kind)) for kind in range(30)}
     assert len(kinds) == 30
 
 
 @pytest.mark.parametrize("classes", [torch.ones(3), torch.ones(15), torch.ones(15, 2).long()])
 def test_bad_classes(small, classes):
-    with pytest.raises(ValueError, match="classes is to be one whole number for each node"):
+    with pytest.raises(ValueError, match="classes must be one whole number for each node"):
         explainers.draw(small, ax=panel(), classes=classes)
 
 

@@ -13,7 +13,7 @@ from torch_geometric.nn import GCN
 import benchmarks.__main__ as command_line
 import benchmarks.tasks
 from benchmarks.harness.options import make_plan
-from benchmarks.tasks import _user_task as _own
+from benchmarks.tasks import _user_task
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "own-model.md").read_text()
@@ -27,8 +27,7 @@ def folder(tmp_path, monkeypatch):
     for name, content in FILES.items():
         (tmp_path / name).write_text(content)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_own, "REGISTERED", {})
-    monkeypatch.setattr(benchmarks.tasks, "REGISTERED", _own.REGISTERED)
+    monkeypatch.setattr(_user_task, "_REGISTERED", {})
     return tmp_path
 
 
@@ -202,28 +201,28 @@ def test_bad_names(spec, message):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("(model, data)", "gives a tuple; it is to be a Definition, or a dict with 'model'"),
-        ("{'model': model}", "gives a dict with model; it is to be a Definition, or a dict"),
-        ("{'model': model, 'data': data, 'node': 1}", "a dict with model, data, node; it is to be"),
-        ("{'model': 3, 'data': data}", "'model' is a int; it is to be a torch.nn"),
+        ("(model, data)", "gives a tuple; it must be a Definition, or a dict with 'model'"),
+        ("{'model': model}", "gives a dict with model; it must be a Definition, or a dict"),
+        ("{'model': model, 'data': data, 'node': 1}", "a dict with model, data, node; it must be"),
+        ("{'model': 3, 'data': data}", "'model' is a int; it must be a torch.nn"),
         (
             "{'model': model, 'data': [data]}",
-            "'data' is a list; it is to be a torch_geometric.data",
+            "'data' is a list; it must be a torch_geometric.data",
         ),
         ("{'model': torch.nn.Linear(3, 2), 'data': data}", "--task own.py:f: "),
         (
             "{'model': model, 'data': Data(x=data.x, edge_index=data.edge_index)}",
-            "data.y is to be torch.int64 [3], got NoneType; without labels, give the model's",
+            "data.y must be torch.int64 [3], got NoneType; without labels, give the model's",
         ),
         (
             "{'model': model, 'data': data, 'nodes': [3]}",
             "nodes names 3 to 3, but there are 0 to 2",
         ),
-        ("{'model': model, 'data': data, 'nodes': [0.5]}", "nodes is to be torch.int64 [n], got"),
-        ("{'model': model, 'data': data, 'nodes': []}", "nodes is to be torch.int64 [n], got"),
+        ("{'model': model, 'data': data, 'nodes': [0.5]}", "nodes must be torch.int64 [n], got"),
+        ("{'model': model, 'data': data, 'nodes': []}", "nodes must be torch.int64 [n], got"),
         (
             "{'model': model, 'data': data, 'ground_truth': torch.ones(2).bool()}",
-            "ground_truth is to be torch.bool [3], got torch.bool [2]",
+            "ground_truth must be torch.bool [3], got torch.bool [2]",
         ),
         (
             "{'model': model, 'data': data, 'feature_names': ['C']}",

@@ -15,8 +15,13 @@ import torch
 from torch_geometric.datasets import Planetoid, Twitch
 
 from benchmarks import tasks
-from benchmarks.tasks import Unavailable, _planetoid, ba_shapes, twitch_en, twitch_sim
-from benchmarks.tasks import _source as task_data
+from benchmarks.tasks import (
+    Unavailable,
+    _planetoid,
+    _source,
+    twitch_en,
+    twitch_sim,
+)
 
 Arrays = dict[str, np.ndarray]
 
@@ -72,23 +77,23 @@ def whole_files(cache: Path) -> list[str]:
 
 
 def test_the_data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert task_data.data_root(None) == Path("data")
+    assert _source.data_root(None) == Path("data")
     monkeypatch.setenv("GNN_BENCH_DATA", "/somewhere")
-    assert task_data.data_root(None) == Path("/somewhere")
-    assert task_data.data_root(str(tmp_path)) == tmp_path
+    assert _source.data_root(None) == Path("/somewhere")
+    assert _source.data_root(str(tmp_path)) == tmp_path
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="is not a folder"):
-        task_data.data_root(tmp_path / "file")
+        _source.data_root(tmp_path / "file")
 
 
 def test_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert task_data.cache_dir() == tmp_path / "cache"
+    assert _source.cache_dir() == tmp_path / "cache"
     monkeypatch.delenv("GNN_BENCH_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert task_data.cache_dir() == tmp_path / "xdg" / "gnn-explainer-bench"
+    assert _source.cache_dir() == tmp_path / "xdg" / "gnn-explainer-bench"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert task_data.cache_dir() == tmp_path / ".cache" / "gnn-explainer-bench"
+    assert _source.cache_dir() == tmp_path / ".cache" / "gnn-explainer-bench"
 
 
 @pytest.mark.parametrize("how", ["argument", "environment", "default", "cache"])
@@ -110,16 +115,16 @@ def test_the_file_is_found_and_its_folder_only_read(
     assert listing(folder) == before
     assert (task.data.num_nodes, task.data.num_edges) == (7126, 70_648)  # self loops are gone
     assert task.stand_in is False
-    assert task.dataset_sha256 == task_data.file_sha256(published / "Twitch/EN/raw/EN.npz")
+    assert task.dataset_sha256 == _source.file_sha256(published / "Twitch/EN/raw/EN.npz")
 
 
 def test_content_hashes(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
-    assert task_data.file_sha256(tmp_path / "file").startswith("ba7816bf8f01cfea414140de5dae2223")
+    assert _source.file_sha256(tmp_path / "file").startswith("ba7816bf8f01cfea414140de5dae2223")
     a, b = torch.tensor([1.0, 2.0]), torch.tensor([[1.0], [2.0]])
-    assert task_data.tensors_sha256({"a": a, "b": b}) == task_data.tensors_sha256({"b": b, "a": a})
+    assert _source.tensors_sha256({"a": a, "b": b}) == _source.tensors_sha256({"b": b, "a": a})
     different = [{"a": a}, {"a": b}, {"b": a}, {"a": a.double()}, {"a": a + 1}]
-    assert len({task_data.tensors_sha256(tensors) for tensors in different}) == 5
+    assert len({_source.tensors_sha256(tensors) for tensors in different}) == 5
 
 
 # -------------------------------------------------------------------------------------- download
@@ -165,7 +170,7 @@ def download_of(monkeypatch: pytest.MonkeyPatch, content: bytes, *, fails: bool 
     """Makes PyG's download write ``content``, then perhaps break off."""
 
     def download(self: Twitch) -> None:
-        assert socket.getdefaulttimeout() == task_data.DOWNLOAD_TIMEOUT
+        assert socket.getdefaulttimeout() == _source.DOWNLOAD_TIMEOUT
         Path(self.raw_dir, "EN.npz").write_bytes(content)
         if fails:
             raise ConnectionError("broken off")
@@ -338,74 +343,25 @@ def test_a_pickle_is_opened_if_its_hash_is_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "other.pickle").write_bytes(pickle.dumps("harmless"))
-    digest = task_data.file_sha256(tmp_path / "other.pickle")
-    source = task_data.Source(
+    digest = _source.file_sha256(tmp_path / "other.pickle")
+    source = _source.Source(
         "Cora",
         {"other.pickle": "0" * 64},
         lambda folder: pickle.loads((folder / "other.pickle").read_bytes()),
         Planetoid,
     )
     with pytest.raises(ValueError, match=f"if you know who made it, add --trust-data {digest}"):
-        task_data._read(source, tmp_path)
+        _source._read(source, tmp_path)
     monkeypatch.setenv("GNN_BENCH_TRUST_DATA", f"{'1' * 64} {digest.upper()}")
-    assert task_data._read(source, tmp_path) == ("harmless", {"other.pickle": digest})
+    assert _source._read(source, tmp_path) == ("harmless", {"other.pickle": digest})
 
 
 @pytest.mark.parametrize("name", ["cora", "citeseer"])
 def test_every_planetoid_file_is_pinned(name: str) -> None:
     source = tasks.definition(name).build.args[0]  # type: ignore[attr-defined]
-    assert isinstance(source, task_data.Source)
+    assert isinstance(source, _source.Source)
     wanted = Planetoid.raw_file_names.fget(source)  # type: ignore[attr-defined]
     assert sorted(source.files) == sorted(wanted)
     assert all(pin is not None and len(pin) == 64 for pin in source.files.values())
     assert source.folder == Path("Planetoid", source.name, "raw")
     assert tasks.definition(name).build.func is _planetoid._build  # type: ignore[attr-defined]
-
-
-# ----------------------------------------------------------------------------- generated graphs
-
-
-def test_twitch_sim_is_like_twitch_en() -> None:
-    data = twitch_sim.build(None).data
-    source, target = data.edge_index
-    assert (data.num_nodes, data.num_edges, data.num_features) == (7126, 2 * 35_324, 128)
-    assert data.is_coalesced()
-    assert data.is_undirected()
-    assert not data.has_self_loops()
-    assert int(data.y.sum()) == 3888
-    same = (data.y[source] == data.y[target]).double().mean()
-    assert float(same) == pytest.approx(19_640 / 35_324, abs=1e-4)
-
-    # Twitch EN: largest degree 720, sum of squared degrees 4,208,818 (this is what decides the
-    # size of the computation graphs), median 5, quantiles 90 % 21, 99 % 80, none isolated.
-    degree = torch.bincount(target, minlength=7126).double()
-    assert 650 <= int(degree.max()) <= 800
-    assert float((degree**2).sum()) == pytest.approx(4_208_818, rel=0.03)
-    quantiles = torch.tensor([0.5, 0.9, 0.99], dtype=torch.float64)
-    expected = torch.tensor([5.0, 21.0, 80.0], dtype=torch.float64)
-    torch.testing.assert_close(degree.quantile(quantiles), expected, rtol=0.05, atol=0.5)
-    assert int(degree.min()) == 1
-
-
-def test_twitch_sim_says_that_it_is_generated() -> None:
-    assert twitch_sim.TASK.stand_in
-    assert "generated" in twitch_sim.TASK.title
-    assert "not real data" in twitch_sim.build(None).provenance
-
-
-def test_ba_shapes_ground_truth() -> None:
-    dataset = ba_shapes.build(None)
-    data, truth = dataset.data, dataset.ground_truth
-    assert truth is not None
-    assert dataset.explainable is not None
-    assert data.num_nodes == 300 + 80 * 5
-    assert int(truth.sum()) == 80 * 6 * 2
-    assert data.y.bincount().tolist() == [300, 160, 160, 80]
-    # Ground truth stays within a house, and each house has its twelve.
-    source, target = data.edge_index[:, truth]
-    assert torch.equal((source - 300) // 5, (target - 300) // 5)
-    assert ((source - 300) // 5).bincount().tolist() == [12] * 80
-    assert dataset.explainable.tolist() == (torch.arange(700) >= 300).tolist()
-    # Stratified: 80 % of each role, the rest is the test.
-    assert data.y[data.train_mask].bincount().tolist() == [240, 128, 128, 64]
-    assert torch.equal(data.test_mask, ~data.train_mask)

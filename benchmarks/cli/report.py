@@ -1,0 +1,35 @@
+"""``python -m benchmarks report DIR``: tables, figures and pages, drawn again from the cells."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command ``report``."""
+    parser = commands.add_parser("report", help="draw the report of a results folder again")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the results folder of a run")
+    parser.add_argument(
+        "--format",
+        choices=("html", "md", "latex", "all"),
+        default="all",
+        help="which pages to write (default: %(default)s)",
+    )
+    parser.set_defaults(command=report)
+
+
+def report(options: argparse.Namespace) -> int:
+    """Draws the tables, figures and pages of a results folder again. Needs no torch."""
+    folder: Path = options.folder
+    if not (folder / "cells").is_dir():
+        raise ValueError(
+            f"{folder}: no results folder, it has no cells/; name one that a run has written"
+        )
+    import benchmarks.report
+
+    formats = benchmarks.report.FORMATS if options.format == "all" else (options.format,)
+    for path in benchmarks.report.write(folder, formats):
+        print(path)
+    return 0

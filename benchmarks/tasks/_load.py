@@ -1,0 +1,148 @@
+"""Makes a task of its declaration: the data are built, the model is trained, both are described."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from benchmarks.tasks._definition import Task, with_edges
+from benchmarks.tasks._discovery import definition
+from benchmarks.tasks._models import LAYERS
+from benchmarks.tasks._source import data_root, tensors_sha256
+from benchmarks.tasks._training import accuracy, trained
+from benchmarks.tasks._user_task import UserModel, is_own, register, registered
+
+MODELS = tuple(LAYERS)
+
+
+def resolve(name: str) -> str:
+    """The task that a user means by ``name``: one of :func:`benchmarks.tasks.available`, or a file.
+
+    A user's own task is ``path/to/file.py:function``; the file is run and checked, and its task is
+    known to this process by the name returned. See :mod:`benchmarks.tasks._user_task`.
+
+    Raises:
+        ValueError: There is no such task, file or function, or it gives no task.
+    """
+    if is_own(name):
+        return register(name)
+    if registered(name) is None:
+        definition(name)
+    return name
+
+
+def brings_model(name: str) -> bool:
+    """Whether the task ``name`` is a user's own with a trained model: there is one seed, 0."""
+    return isinstance(registered(name), UserModel)
+
+
+def load(
+    name: str,
+    root: str | os.PathLike[str] | None = None,
+    device: str | torch.device = "cpu",
+    seed: int = 0,
+    model: str = "gcn",
+) -> Task:
+    """The task ``name`` with its data and trained model.
+
+    The model is trained on the CPU at the first call (seconds to a minute) and taken from the
+    cache folder afterwards (``$GNN_BENCH_CACHE``, else ``~/.cache/gnn-explainer-bench``).
+
+    Args:
+        name: One of :func:`benchmarks.tasks.available`, or ``path/to/file.py:function``.
+        root: Folder with raw files, only read; else ``$GNN_BENCH_DATA``, else ``data``. What is
+            not there is downloaded into the cache folder.
+        device: Where the data and the model go.
+        seed: Of the model's training. The data and the order of the nodes do not depend on it.
+        model: The kind of its layers, one of :data:`benchmarks.tasks.MODELS`; nothing else depends
+            on it.
+
+    Raises:
+        Unavailable: The dataset is not here and cannot be downloaded.
+        ValueError: Unknown task or model, no such folder or device, a bad seed, or malformed raw
+            files.
+    """
+    name = resolve(name)
+    _check(seed, model)
+    place = _device(device)
+    own = registered(name)
+    if isinstance(own, UserModel):
+        return _of_user(own, name, place, seed, model)
+    task = definition(name)
+    # Looked up for the generated tasks too, so that a mistyped folder is reported at once.
+    dataset = task.build(None if root is None else data_root(root))
+    data, ground_truth = dataset.data, dataset.ground_truth
+    if not dataset.loops:
+        ground_truth = _drop_self_loops(data, ground_truth)
+    truth = {} if ground_truth is None else {"ground_truth": ground_truth}
+    network = trained(data, task.recipe, seed, name, model)
+    return Task(
+        name=name,
+        nodes=_nodes(data, dataset.explainable),
+        accuracy=accuracy(network, data),
+        provenance=dataset.provenance,
+        dataset_sha256=dataset.sha256 or tensors_sha256({**data.to_dict(), **truth}),
+        checkpoint_sha256=tensors_sha256(network.state_dict()),
+        stand_in=task.stand_in,
+        title=task.title,
+        description=task.description,
+        architecture=model,
+        feature_names=dataset.feature_names,
+        # Moved last: Data.to and Module.to change the object in place.
+        data=data.to(place),
+        model=network.to(place),
+        ground_truth=None if ground_truth is None else ground_truth.to(place),
+    )
+
+
+def _check(seed: int, model: str) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise ValueError(f"seed must be a whole number from 0 to 2^63 - 1, got {seed!r}")
+    if model not in MODELS:
+        raise ValueError(f"unknown model {model!r}; available: {', '.join(MODELS)}")
+
+
+def _device(device: str | torch.device) -> torch.device:
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"unknown device {device!r}; try 'cpu' or 'cuda'") from error
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {str(device)!r}: torch finds no such GPU here; try 'cpu'")
+    return place
+
+
+def _of_user(own: UserModel, name: str, device: torch.device, seed: int, model: str) -> Task:
+    """The task of a user's own trained model, which no seed and no kind of layers can change."""
+    if seed:
+        raise ValueError(f"model seed {seed}: the task {name} brings one trained model; use 0")
+    if model != "gcn":
+        raise ValueError(f"model {model!r}: the task {name} brings its own; leave it out")
+    return own.task(name, device)
+
+
+def _drop_self_loops(data: Data, ground_truth: Tensor | None) -> Tensor | None:
+    """Takes the self loops out of ``data``, in place; returns the ground truth of the other edges.
+
+    If every node has exactly one self loop, GCNConv re-orders the edges and PyG's masks land on the
+    wrong ones. GCNConv adds its own loops, so the predictions stay as they are.
+    """
+    proper = data.edge_index[0] != data.edge_index[1]
+    data.edge_index = data.edge_index[:, proper].contiguous()
+    if "edge_weight" in data:
+        data.edge_weight = data.edge_weight[proper]
+    return None if ground_truth is None else ground_truth[proper]
+
+
+def _nodes(data: Data, explainable: Tensor | None) -> Tensor:
+    """The nodes or graphs to explain, int64 [n]: those with edges, in a random but fixed order."""
+    chosen = with_edges(data, "batch" in data)
+    if explainable is not None:
+        chosen &= explainable
+    # RandomState, because its stream is frozen: the same order with every version of numpy.
+    order = torch.from_numpy(np.random.RandomState(0).permutation(data.y.numel()))
+    return order[chosen[order]]

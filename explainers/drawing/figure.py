@@ -1,0 +1,209 @@
+"""Figures of explanations: one of them, or several side by side."""
+
+from __future__ import annotations
+
+import importlib
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.explain import Explanation
+
+from explainers.drawing import layout
+from explainers.drawing.panel import captions, legend_handles, panel
+from explainers.drawing.select import explained_node, node_ids, shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = 3  # of pictures side by side, before the next row
+
+
+def draw(
+    explanation: Explanation,
+    data: Data | None = None,
+    ax: Axes | None = None,
+    *,
+    edges: int = 20,
+    classes: Tensor | Sequence[int] | None = None,
+    labels: Sequence[str] | None = None,
+    title: str = "",
+    note: str = "",
+    legend: bool = True,
+) -> Axes:
+    """Draws an explanation: its strongest edges, and the nodes that they join.
+
+    An edge is the wider and darker, a node the fuller in colour, the larger its absolute score is
+    (a node's: summed over its features), relative to the largest in the explanation. Solid black
+    edges speak for the explained class, dashed ones against it. The explained node has a thick rim
+    and is in the middle; the rings around it are the hops to it.
+
+    Args:
+        explanation: Of a method of this library.
+        data: The graph; its ``y`` colours the nodes, if it has a class for each.
+        ax: Where to draw; None for a new figure of pyplot.
+        edges: How many edges to draw at most. The text below says what is left out.
+        classes: A class for each node of the graph, [N], in place of ``data.y``; for example the
+            model's predictions.
+        labels: A text for each node of the graph, [N]; None for its number.
+        title: Above the picture, for example the method's name.
+        note: A further line below it, for example the fidelity of the drawn edges.
+        legend: Whether to explain the colours and lines below the picture.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ImportError: The extra ``draw`` is not installed.
+        ValueError: ``edges``, ``classes`` or ``labels`` are invalid, or scores are NaN.
+    """
+    matplotlib, networkx = _libraries()
+    part = shown(explanation, edges)
+    colours = _classes(explanation, data, classes)
+    texts = _labels(explanation, labels)
+    positions = layout.place(networkx, [explanation], [part])
+    figure: Figure | None = None
+    if ax is None:
+        width, height = layout.size(positions)
+        pyplot = importlib.import_module("matplotlib.pyplot")
+        figure, ax = pyplot.subplots(figsize=(width, height + 1.3), layout="constrained")
+    assert ax is not None
+    panel(matplotlib, ax, explanation, part, positions, colours, texts)
+    lines = captions(ax, title, str(part), note)
+    if legend:
+        handles = legend_handles(matplotlib, [(explanation, part)], colours)
+        style = {"handles": handles, "ncols": min(2, len(handles)), "frameon": False, "fontsize": 8}
+        if figure is not None:
+            figure.legend(loc="outside lower center", **style)
+        else:  # below the lines, whatever else is in the figure
+            below = {"bbox_to_anchor": (0.5, 0.0), "borderaxespad": 1.0 + 1.3 * lines}
+            ax.legend(loc="upper center", **below, **style).set_in_layout(False)
+    return ax
+
+
+def compare(
+    explanations: Mapping[str, Explanation],
+    data: Data | None = None,
+    *,
+    edges: int = 20,
+    classes: Tensor | Sequence[int] | None = None,
+    labels: Sequence[str] | None = None,
+    notes: Mapping[str, str] | None = None,
+    title: str = "",
+) -> Figure:
+    """Draws several explanations of one node side by side; a node has the same place in all.
+
+    Args:
+        explanations: By name, for example the method's; all of the same node.
+        data: See :func:`draw`, as for ``edges``, ``classes`` and ``labels``.
+        edges: How many edges of each.
+        classes: A class for each node.
+        labels: A text for each node.
+        notes: A further line for some of them, by name.
+        title: Above all of them.
+
+    Returns:
+        A figure that pyplot does not know of.
+
+    Raises:
+        ImportError: The extra ``draw`` is not installed.
+        ValueError: As :func:`draw`; or no explanation, or of different nodes.
+    """
+    matplotlib, networkx = _libraries()
+    _check_same(explanations)
+    found = list(explanations.values())
+    parts = [shown(explanation, edges) for explanation in found]
+    colours = _classes(found[0], data, classes)
+    texts = _labels(found[0], labels)
+    positions = layout.place(networkx, found, parts)
+    width, height = layout.size(positions)
+    columns = min(len(found), COLUMNS)
+    rows = -(-len(found) // columns)
+    fit = int(11.5 * width * columns)  # letters of the title in a line
+    lines = [part for line in title.splitlines() for part in textwrap.wrap(line, fit)]
+    height = rows * (height + 0.75) + 0.35 + 0.2 * len(lines)
+    figure: Figure = matplotlib.figure.Figure((width * columns, height), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    for ax in panels[len(found) :]:
+        ax.set_visible(False)
+    for ax, (name, explanation), part in zip(panels, explanations.items(), parts, strict=False):
+        panel(matplotlib, ax, explanation, part, positions, colours, texts)
+        captions(ax, name, str(part), (notes or {}).get(name, ""))
+    if title:
+        figure.suptitle("\n".join(lines), fontsize=11)
+    handles = legend_handles(matplotlib, zip(found, parts, strict=True), colours)
+    ncols = min(len(handles), max(2, int(width * columns / 1.6)))
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=ncols, frameon=False, fontsize=8
+    )
+    return figure
+
+
+def _libraries() -> tuple[Any, Any]:
+    """The packages matplotlib and networkx, with the submodules that pictures need."""
+    try:
+        for name in ("figure", "lines", "patches", "patheffects"):
+            importlib.import_module(f"matplotlib.{name}")
+        importlib.import_module("scipy.optimize")  # networkx places whole graphs with it
+        return importlib.import_module("matplotlib"), importlib.import_module("networkx")
+    except ImportError as error:
+        raise ImportError(
+            f"pictures need matplotlib, networkx and scipy ({error}); install them with the extra "
+            "`draw`: python -m pip install 'gnn-explainer-bench[draw]'"
+        ) from error
+
+
+def _check_same(explanations: Mapping[str, Explanation]) -> None:
+    if not explanations:
+        raise ValueError("there is no explanation to draw; give at least one")
+    (first, one), *others = explanations.items()
+    for name, other in others:
+        if (
+            explained_node(one) != explained_node(other)
+            or not torch.equal(node_ids(one), node_ids(other))
+            or not torch.equal(one.edge_index, other.edge_index)
+        ):
+            raise ValueError(
+                f"{first!r} and {name!r} do not explain the same node of the same graph; compare "
+                "explanations of one node"
+            )
+
+
+def _classes(
+    explanation: Explanation, data: Data | None, classes: Tensor | Sequence[int] | None
+) -> list[int] | None:
+    """The class of each of the explanation's nodes, or None if there are none."""
+    ids = node_ids(explanation)
+    needed = int(ids.max()) + 1 if ids.numel() else 0
+    if classes is None:
+        y = None if data is None else data.get("y")
+        if (
+            data is None
+            or explained_node(explanation) is None  # `y` is of the graphs
+            or not isinstance(y, Tensor)
+            or y.shape != (data.num_nodes,)
+            or y.is_floating_point()
+        ):
+            return None
+        classes = y
+    values = torch.as_tensor(classes)
+    if values.dim() != 1 or len(values) < needed or values.is_floating_point():
+        raise ValueError(
+            f"classes must be one whole number for each node of the graph, [N], got "
+            f"{values.dtype} {list(values.shape)}"
+        )
+    return [int(value) for value in values.cpu()[ids]]
+
+
+def _labels(explanation: Explanation, labels: Sequence[str] | None) -> list[str]:
+    """The text at each of the explanation's nodes."""
+    ids = node_ids(explanation).tolist()
+    if labels is None:
+        return [str(node) for node in ids]
+    if len(labels) <= max(ids, default=-1):
+        raise ValueError(f"{len(labels)} labels, but the graph has a node {max(ids)}; one each")
+    return [str(labels[node]) for node in ids]

@@ -1,0 +1,129 @@
+"""Where a picture has its nodes: rings around the explained node, or springs for a whole graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from torch_geometric.explain import Explanation
+
+from explainers.drawing.select import Shown, explained_node, strengths
+
+# Inches: between neighbours on a ring, between rings at least, of a panel at least and at most.
+NEIGHBOURS, RING, SMALLEST, LARGEST = 0.36, 1.05, 3.3, 5.0
+MARGIN = 0.4  # around the outermost nodes, inches
+
+Positions = dict[int, tuple[float, float]]
+
+
+def place(networkx: Any, explanations: Sequence[Explanation], parts: Sequence[Shown]) -> Positions:
+    """Where every drawn node is, in inches.
+
+    Args:
+        networkx: The package.
+        explanations: All of the same node or graph.
+        parts: What is drawn of each.
+    """
+    edges = explanations[0].edge_index.t().tolist()
+    index = explained_node(explanations[0])
+    if index is None:
+        return _springs(networkx, edges, parts[0].nodes)
+    strength: dict[tuple[int, int], float] = {}
+    for explanation in explanations:
+        for (u, v), score in zip(edges, strengths(explanation.edge_mask), strict=True):
+            strength[u, v] = strength.get((u, v), 0.0) + score
+    return _rings(networkx, strength, index, {node for part in parts for node in part.nodes})
+
+
+def limits(positions: Positions) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The panel's horizontal and vertical range in inches."""
+    across, up = zip(*positions.values(), strict=True)
+    wider = max(MARGIN, (SMALLEST - (max(across) - min(across))) / 2)
+    return (min(across) - wider, max(across) + wider), (min(up) - MARGIN, max(up) + MARGIN)
+
+
+def size(positions: Positions) -> tuple[float, float]:
+    """The panel's width and height in inches."""
+    (left, right), (bottom, top) = limits(positions)
+    return right - left, top - bottom
+
+
+def _springs(networkx: Any, edges: Iterable[Sequence[int]], nodes: Sequence[int]) -> Positions:
+    """A whole graph: nodes as far from each other as there are hops between them."""
+    graph = networkx.Graph(list(edges))
+    graph.add_nodes_from(nodes)
+    found = dict(networkx.all_pairs_shortest_path_length(graph))
+    apart = 1 + max(max(row.values()) for row in found.values())  # components, beside each other
+    hops = {u: {v: found[u].get(v, apart) for v in graph} for u in graph}
+    ordered = sorted(graph)
+    start = networkx.circular_layout(ordered)
+    places = networkx.kamada_kawai_layout(graph, dist=hops, pos=start, scale=1.0)
+    unit = 0.5 * max(SMALLEST, min(LARGEST, 1.1 * math.sqrt(len(ordered))))
+    return {node: (unit * float(places[node][0]), unit * float(places[node][1])) for node in nodes}
+
+
+def _rings(
+    networkx: Any, strength: Mapping[tuple[int, int], float], index: int, drawn: set[int]
+) -> Positions:
+    """The explained node in the middle, each other node on the ring of its hops to it.
+
+    A tree: a node hangs at the nearer node to which its strongest edge leads, and takes a share of
+    that one's angle. Nodes that are needed for the tree but not drawn take no room.
+    """
+    graph = networkx.DiGraph((v, u) for u, v in sorted(strength))
+    graph.add_nodes_from(sorted(drawn))
+    hops = networkx.single_source_shortest_path_length(graph, index)
+    beyond = 1 + max(hops.values())  # cannot reach the explained node; not in a computation graph
+    children = _tree(strength, hops, index, drawn)
+
+    def room(node: int) -> float:
+        own = 1 / hops.get(node, beyond) if node in drawn and node != index else 0.0
+        return max(own, sum(room(child) for child in children.get(node, [])))
+
+    def put(node: int, middle: float, angle: float) -> None:
+        """Puts the node at the angle ``middle``, and its children into ``angle`` around that."""
+        hop = hops.get(node, beyond)
+        positions[node] = (hop * math.cos(middle), hop * math.sin(middle))
+        below = children.get(node, [])
+        if not below:
+            return
+        share = angle / sum(map(room, below))
+        # Clockwise; the strongest child of the explained node is at the top.
+        edge = middle + (share * room(below[0]) if node == index else angle) / 2
+        for child in below:
+            width = share * room(child)
+            put(child, edge - width / 2, min(width, math.pi))
+            edge -= width
+
+    positions: Positions = {}
+    put(index, math.pi / 2, 2 * math.pi)
+    reach = max(math.hypot(x, y) for x, y in positions.values()) or 1.0
+    unit = max(RING, NEIGHBOURS * room(index) / (2 * math.pi))
+    unit = min(unit, (LARGEST - 2 * MARGIN) / 2 / reach)
+    return {node: (unit * x, unit * y) for node, (x, y) in positions.items() if node in drawn}
+
+
+def _tree(
+    strength: Mapping[tuple[int, int], float],
+    hops: Mapping[int, int],
+    index: int,
+    drawn: set[int],
+) -> dict[int, list[int]]:
+    """The children of each node on the way from a drawn node to ``index``, the strongest first."""
+    parent: dict[int, int] = {}
+    for u, v in sorted(strength, key=lambda edge: (-strength[edge], edge)):
+        if u in hops and hops.get(v) == hops[u] - 1:
+            parent.setdefault(u, v)
+    children: dict[int, list[int]] = {}
+    pending, placed = sorted(drawn - {index}), {index}
+    while pending:
+        node = pending.pop()
+        if node not in placed:
+            placed.add(node)
+            up = parent.get(node, index)
+            children.setdefault(up, []).append(node)
+            pending.append(up)
+    for up, below in children.items():
+        below.sort(key=lambda node: (-strength.get((node, up), 0.0), node))
+    return children

@@ -216,7 +216,7 @@ class Batched(Engine):
         copies: int = 1,
         most: int | None = None,
     ) -> Iterator[BatchedProblem]:
-        """Problems of as many nodes as fit into the budget ``copies`` times, and at most ``most``."""
+        """Problems of as many nodes as fit into the budget ``copies`` times."""
         costs = prepared.bytes_per_unit[nodes.cpu()] * copies
         for group in groups(costs, memory_budget, most):
             graphs = prepared.cut(nodes[group])

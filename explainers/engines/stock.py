@@ -208,7 +208,7 @@ def without_loops(prepared: PreparedModel, graph: HomeGraph) -> Iterator[ModelCo
 
 
 def run_on_all(prepared: PreparedModel, algorithm: ExplainerAlgorithm) -> Explanation:
-    """What one of PyG's explainers gives for no unit in particular, over the whole graph or batch."""
+    """What one of PyG's explainers gives over the whole graph or batch, for no unit of it."""
     graph = HomeGraph.of_all(prepared)
     with without_loops(prepared, graph) as copy:
         target = prepared.output.argmax(dim=-1)

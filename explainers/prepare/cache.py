@@ -100,7 +100,7 @@ def _state(tensor: Tensor) -> tuple[Any, ...]:
 
 
 def _content(tensor: Tensor, features: bool) -> Tensor | None:
-    """What to compare with later; not the features, which are compared row by row as they are read."""
+    """What to compare with later; features are compared row by row as they are read."""
     if features or tensor.numel() > COMPARED or tensor.layout != torch.strided:
         return None
     return tensor.detach().clone()

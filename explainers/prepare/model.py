@@ -231,7 +231,7 @@ class PreparedModel:
             self._free.append(mine)
 
     def differs(self, output: Tensor, units: Tensor) -> str:
-        """By how much ``output`` [R, C] is not the model's own for ``units`` [R]; ``""`` if it is."""
+        """By how much ``output`` [R, C] is not the model's own for ``units`` [R], or ``""``."""
         expected = self.output.index_select(0, units)
         if alike(output, expected, self.typical):
             return ""

@@ -14,8 +14,10 @@ import explainers
 import explainers.metrics
 from benchmarks.harness.guards import check
 from benchmarks.harness.measure import peak_memory, timer
-from benchmarks.harness.options import Plan, parametrize, plan_of
+from benchmarks.harness.options import Plan
+from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
+from benchmarks.harness.variants import parametrize
 from benchmarks.tasks import Task
 
 # Nodes that are explained one by one, each by every engine.
@@ -66,7 +68,7 @@ def variants(plan: Plan) -> list[dict[str, Any]]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One node a repeat; within it the engines take turns."""
     plan = plan_of(metafunc.config)
-    parametrize(metafunc, repeats=REPEATS[plan.profile], variants=variants(plan))
+    parametrize(metafunc, plan, repeats=REPEATS[plan.profile], variants=variants(plan))
 
 
 @pytest.fixture(scope="module")

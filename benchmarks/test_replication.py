@@ -15,8 +15,10 @@ from torch_geometric.explain import Explanation
 import explainers
 import explainers.metrics
 from benchmarks.harness.guards import check
-from benchmarks.harness.options import Plan, parametrize, plan_of
+from benchmarks.harness.options import Plan
+from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
+from benchmarks.harness.variants import parametrize
 from benchmarks.replication import protocols as published
 from benchmarks.report.sections import replication as calibration
 from benchmarks.report.sections.replication import BENCHMARK, MOTIF, PUBLISHED, TEN
@@ -72,7 +74,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     plan = plan_of(metafunc.config)
     named = any(Path(arg.partition("::")[0]).name == Path(__file__).name for arg in _args(metafunc))
     wanted = named or plan.profile == "full"
-    parametrize(metafunc, variants=variants(plan.methods) if wanted else ())
+    parametrize(metafunc, plan, variants=variants(plan.methods) if wanted else ())
 
 
 def _args(metafunc: pytest.Metafunc) -> Sequence[str]:

@@ -117,6 +117,11 @@ def machine(device: str) -> dict[str, Any]:
     }
 
 
+def torch_and_gpu() -> dict[str, Any]:
+    """What pytest-benchmark does not say of the machine by itself."""
+    return {"torch": versions().get("torch"), "torch_threads": cpu()["threads"], "gpu": gpu()}
+
+
 def determinism() -> dict[str, Any]:
     """Torch's settings that decide whether and how exactly a number comes out again.
 

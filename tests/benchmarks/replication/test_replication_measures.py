@@ -1,4 +1,4 @@
-"""What the calibration measures, and when it does."""
+"""What the replication of published results measures, and when it does."""
 
 from types import SimpleNamespace
 
@@ -139,7 +139,7 @@ def test_all_edges_are_pooled_beyond_the_receptive_fields(karate, monkeypatch):
             for _ in nodes
         ]
 
-    monkeypatch.setattr(measures.published, "learned_masks", numbered)
+    monkeypatch.setattr(measures.protocols, "learned_masks", numbered)
     truth = torch.tensor([True, False, False, False, True, False])
     task = SimpleNamespace(
         name="tree-cycles:replication", model=None, data=None, ground_truth=truth
@@ -163,7 +163,7 @@ def test_explained_nodes(karate):
     [
         ("quick", ["benchmarks/"], 0),
         ("full", ["benchmarks/"], len(variants(["saliency"]))),
-        ("quick", ["benchmarks/test_calibration.py::test_calibration"], 2),
+        ("quick", ["benchmarks/test_replication.py::test_replication"], 2),
     ],
 )
 def test_it_runs_in_the_full_profile_or_where_it_is_named(profile, args, count):

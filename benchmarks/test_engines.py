@@ -89,7 +89,7 @@ def test_engines(
     benchmark: Any,
 ) -> None:
     """Seconds for one node or for many, and the largest relative difference to stock."""
-    task = load_task(task_name, 0, architecture)
+    task = load_task(task_name, 0, architecture)  # speed does not hang on the training: one model
     name, engine, bulk = variant["method"], variant["engine"], variant["options"].get("bulk")
     costly = name != CURVE and explainers.load(name).costly
     if (bulk or costly) and repeat >= FEW_REPEATS:
@@ -103,7 +103,6 @@ def test_engines(
     if not method.supports(task.model, task.data):
         what = "metrics do" if name == CURVE else f"{name} does"
         pytest.skip(f"{what} not support the model with engine {engine}")
-    # An engine's speed does not hang on the training: one model.
     config = run.config(task, 0, method) | {"method": name, "engine": engine}
     config["options"] = config["options"] | variant["options"]
     explain = _curve(task, engine, nodes) if name == CURVE else _last(method, task, nodes)

@@ -36,8 +36,6 @@ RUN = pytest.StashKey[Run]()
 PROGRESS = pytest.StashKey[Progress]()
 REPORT = pytest.StashKey[str]()  # the message of the report that failed; empty if it did not
 
-# ---- before the tests
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declares the options of :class:`benchmarks.harness.options.Plan`."""

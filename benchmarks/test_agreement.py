@@ -14,8 +14,10 @@ from torch_geometric.explain import Explanation
 import explainers
 from benchmarks.harness.guards import check
 from benchmarks.harness.measure import attempt
-from benchmarks.harness.options import Plan, parametrize, plan_of
+from benchmarks.harness.options import Plan
+from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
+from benchmarks.harness.variants import parametrize
 from benchmarks.measures.agreement import Floats, agreement, edge_scores, max_sensitivity
 from benchmarks.store.cell import Cell
 from benchmarks.tasks import Task
@@ -36,7 +38,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen: list[dict[str, Any]] = [
         {"method": name, "engine": None, "options": {}} for name in names
     ]
-    parametrize(metafunc, models=1 if stability else None, variants=chosen)
+    parametrize(metafunc, plan, models=1 if stability else None, variants=chosen)
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,10 @@ import torch
 
 import explainers
 from benchmarks.harness.guards import check
-from benchmarks.harness.options import Plan, parametrize, plan_of
+from benchmarks.harness.options import Plan
+from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
+from benchmarks.harness.variants import parametrize
 from benchmarks.measures.agreement import Floats, edge_scores, relative_error
 from benchmarks.measures.equivalent_networks import REWRITES, is_gcn
 from benchmarks.tasks import Task
@@ -44,7 +46,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             for steps in STEPS
             if name in plan.methods
         ]
-    parametrize(metafunc, models=1, variants=variants)
+    parametrize(metafunc, plan, models=1, variants=variants)
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,12 @@ import explainers
 import explainers.metrics
 from benchmarks.harness.guards import check
 from benchmarks.harness.measure import peak_memory, timer
-from benchmarks.harness.options import Plan, parametrize, plan_of
+from benchmarks.harness.options import Plan
+from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
+from benchmarks.harness.variants import parametrize
 from benchmarks.tasks import Task
+from explainers.methods import Method
 
 # Nodes that are explained one by one, each by every engine.
 REPEATS = {"quick": 2, "full": 30}
@@ -37,8 +40,6 @@ BATCHES = {("integrated_gradients", "batched"): {"internal_batch_size": 25}}
 CURVE = "fidelity_curve"
 BUDGETS = tuple(f"f={share}%" for share in range(10, 101, 10))
 BULK_CURVES = 100
-
-Explain = Callable[[Sequence[int]], object]
 
 
 def variants(plan: Plan) -> list[dict[str, Any]]:
@@ -66,7 +67,7 @@ def variants(plan: Plan) -> list[dict[str, Any]]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One node a repeat; within it the engines take turns."""
     plan = plan_of(metafunc.config)
-    parametrize(metafunc, repeats=REPEATS[plan.profile], variants=variants(plan))
+    parametrize(metafunc, plan, repeats=REPEATS[plan.profile], variants=variants(plan))
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_engines(
     benchmark: Any,
 ) -> None:
     """Seconds for one node or for many, and the largest relative difference to stock."""
-    task = load_task(task_name, 0, architecture)  # an engine's speed does not hang on the training
+    task = load_task(task_name, 0, architecture)  # speed does not hang on the training: one model
     name, engine, bulk = variant["method"], variant["engine"], variant["options"].get("bulk")
     costly = name != CURVE and explainers.load(name).costly
     if (bulk or costly) and repeat >= FEW_REPEATS:
@@ -97,26 +98,14 @@ def test_engines(
     node = int(task.nodes[repeat % len(task.nodes)])
     count = len(task.nodes) if bulk == "all" else min(bulk or 1, len(task.nodes))
     nodes = task.nodes[:count].tolist() if bulk else [node]
-    if name == CURVE:
-        if not explainers.load("saliency", engine=engine).supports(task.model, task.data):
-            pytest.skip(f"metrics do not support the model with engine {engine}")
-        config = {**_config(run, task, explainers.load("saliency")), "method": CURVE}
-        explain, result = _curve(task, engine, nodes), None
-    else:
-        method = explainers.load(name, engine=engine, **variant.get("given", {}))
-        if not method.supports(task.model, task.data):
-            pytest.skip(f"{name} does not support the model with engine {engine}")
-        config = _config(run, task, method)
-
-        def explain() -> tuple[Explanation | None, int, int]:
-            """The last explanation, nodes and edges in all of them; kept one at a time."""
-            last, rows, edges = None, 0, 0
-            for last in method.stream(task.model, task.data, nodes):
-                rows += len(last.n_id)
-                edges += len(last.e_id)
-            return last, rows, edges
-
-    config |= {"engine": engine, "options": config["options"] | variant["options"]}
+    subject = "saliency" if name == CURVE else name
+    method = explainers.load(subject, engine=engine, **variant.get("given", {}))
+    if not method.supports(task.model, task.data):
+        what = "metrics do" if name == CURVE else f"{name} does"
+        pytest.skip(f"{what} not support the model with engine {engine}")
+    config = run.config(task, 0, method) | {"method": name, "engine": engine}
+    config["options"] = config["options"] | variant["options"]
+    explain = _curve(task, engine, nodes) if name == CURVE else _last(method, task, nodes)
     rounds = 1 if engine == "stock" or bulk else 3
     part = {"repeat": repeat}
     with run.cell("engines", config, task=task, nodes=[node], part=part, count=count) as cell:
@@ -190,8 +179,18 @@ def difference(one: Explanation, other: Explanation) -> float:
     return max(found)
 
 
-def _config(run: Run, task: Task, method: explainers.methods.Method) -> dict[str, Any]:
-    return run.config(task, 0, method)
+def _last(method: Method, task: Task, nodes: Sequence[int]) -> Callable[[], Any]:
+    """Explains the nodes, one explanation kept at a time."""
+
+    def explain() -> tuple[Explanation | None, int, int]:
+        """The last explanation, nodes and edges in all of them."""
+        last, rows, edges = None, 0, 0
+        for last in method.stream(task.model, task.data, nodes):
+            rows += len(last.n_id)
+            edges += len(last.e_id)
+        return last, rows, edges
+
+    return explain
 
 
 def _curve(task: Task, engine: str, nodes: Sequence[int]) -> Callable[[], Any]:

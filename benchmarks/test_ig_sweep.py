@@ -14,8 +14,10 @@ from torch_geometric.explain import Explanation
 import explainers
 from benchmarks.harness.guards import check
 from benchmarks.harness.measure import peak_memory
-from benchmarks.harness.options import Plan, parametrize, plan_of
+from benchmarks.harness.options import Plan
+from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
+from benchmarks.harness.variants import parametrize
 from benchmarks.tasks import Task
 
 METHOD = "integrated_gradients"
@@ -44,7 +46,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One node a repeat; within it the pairs take turns."""
     plan = plan_of(metafunc.config)
     chosen = variants(plan.profile) if METHOD in plan.methods else []
-    parametrize(metafunc, repeats=plan.repeats, variants=chosen)
+    parametrize(metafunc, plan, repeats=plan.repeats, variants=chosen)
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,10 @@ import pytest
 import explainers
 import explainers.metrics
 from benchmarks.harness.guards import check
-from benchmarks.harness.options import Plan, parametrize, plan_of
+from benchmarks.harness.options import Plan
+from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
+from benchmarks.harness.variants import parametrize
 from benchmarks.tasks import Task
 
 # A published run has millions of values. At the level of the tables cells keep them all, at the
@@ -27,7 +29,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen: list[dict[str, Any]] = [
         {"method": name, "engine": None, "options": {}} for name in plan.methods
     ]
-    parametrize(metafunc, variants=chosen)
+    parametrize(metafunc, plan, variants=chosen)
 
 
 def test_quality(

@@ -10,8 +10,10 @@ import pytest
 import explainers
 from benchmarks.harness.guards import check
 from benchmarks.harness.measure import peak_memory, timer
-from benchmarks.harness.options import Plan, parametrize, plan_of
+from benchmarks.harness.options import Plan
+from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
+from benchmarks.harness.variants import parametrize
 from benchmarks.tasks import Task
 
 # With one node at a time: one variant of its computation graph a pass (all that PyG's recipe can),
@@ -41,7 +43,7 @@ def variants(plan: Plan) -> list[dict[str, Any]]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One node a repeat; within it the variants take turns."""
     plan = plan_of(metafunc.config)
-    parametrize(metafunc, repeats=plan.repeats, variants=variants(plan))
+    parametrize(metafunc, plan, repeats=plan.repeats, variants=variants(plan))
 
 
 def test_runtime(

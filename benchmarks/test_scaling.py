@@ -15,8 +15,10 @@ from torch_geometric.data import Data
 import explainers
 from benchmarks.harness.guards import check
 from benchmarks.harness.measure import peak_memory
-from benchmarks.harness.options import Plan, parametrize, plan_of
+from benchmarks.harness.options import Plan
+from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
+from benchmarks.harness.variants import parametrize
 from benchmarks.tasks import Task
 from benchmarks.tasks._models import GNN
 
@@ -82,7 +84,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every repeat explains a node of its own."""
     plan = plan_of(metafunc.config)
     chosen = variants(plan.profile, plan.methods)
-    parametrize(metafunc, repeats=REPEATS[plan.profile], variants=chosen)
+    parametrize(metafunc, plan, repeats=REPEATS[plan.profile], variants=chosen)
 
 
 @pytest.fixture(scope="module")

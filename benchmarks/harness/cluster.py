@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.harness import supervisor
-from benchmarks.harness.options import PLAN
+from benchmarks.harness.options import Plan, declared
 from benchmarks.store.cell import move_aside, write_atomically
 
 if TYPE_CHECKING:
@@ -99,11 +99,16 @@ def units(items: Iterable[pytest.Item], workers: int) -> list[Unit]:
     return [*found, *timed.values()]
 
 
-def run(session: pytest.Session, run: Run) -> None:
-    """Runs the session's tests on the cluster; the session's failures are the units'."""
+def run(session: pytest.Session, run: Run, plan: Plan) -> None:
+    """Runs the session's tests on the cluster; the session's failures are the units'.
+
+    Args:
+        session: Of the driver, with its tests collected.
+        run: Takes in the cells.
+        plan: The run's, with its tasks chosen.
+    """
     import ray
 
-    plan = run.plan
     own = not ray.is_initialized()
     if own:
         ray.init(
@@ -121,7 +126,7 @@ def run(session: pytest.Session, run: Run) -> None:
         workers = min(plan.workers or total, total)
         everything = units(session.items, workers)
         known = ray.put(_cells(run.cells))
-        arguments = _arguments(session.config, run)
+        arguments = worker_arguments(session.config, plan)
         for timed in (False, True):
             waiting = [unit for unit in everything if unit.timed == timed]
             _deal_out(session, run, waiting, workers, gpus, (arguments, known))
@@ -226,22 +231,27 @@ def _cells(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.json"))}
 
 
-def _arguments(config: pytest.Config, run: Run) -> list[str]:
-    """The command line's options for a worker; of an option given twice the last counts."""
+def worker_arguments(config: pytest.Config, plan: Plan) -> list[str]:
+    """What a worker's pytest is called with, beside the tests and the results folder.
+
+    Of this package's options what the command line says, else what the plan says: a worker's own
+    defaults may be others. Of pytest's and other plugins' options what was typed.
+    """
+    options = declared()
+    has_value = {option.flag: bool(option.metavar) for option in options.values()}
     kept: list[str] = []
-    given = iter(map(str, config.invocation_params.args))
-    for argument in given:
-        name, equals, _ = argument.partition("=")
-        if name in ("--executor", "--address", "--workers"):
-            if not equals:
-                next(given, None)
-        elif argument not in config.args:
-            kept.append(argument)
-    if not config.getoption("task"):
-        # What a worker finds unavailable is not to change the choice.
-        kept += [f"--task={name}" for name in config.stash[PLAN].tasks]
-    if run.plan.data_root is not None:
-        kept.append(f"--data-root={run.plan.data_root.resolve()}")
+    typed = iter(map(str, config.invocation_params.args))
+    for word in typed:
+        flag, equals, _ = word.partition("=")
+        if flag in has_value:
+            if has_value[flag] and not equals:
+                next(typed, None)
+        elif word not in config.args:
+            kept.append(word)
+    for name, option in options.items():
+        if option.for_workers:
+            # As given, if it was: others know a user's own task by its file only.
+            kept += option.words(config.getoption(option.flag) or getattr(plan, name))
     return [*kept, "--resume", "--rootdir=."]
 
 

@@ -35,7 +35,7 @@ ENTRY_POINT_GROUPS = ("gnn_explainer_bench.methods", "gnn_explainer_bench.metric
 # that results differ in their last digits (torch.use_deterministic_algorithms lists them; for CSR
 # products: cuSPARSE). On a CPU the same seed gives the same numbers, bit for bit.
 NOT_DETERMINISTIC_ON_CUDA = (
-    "index_add_ (sums over fields; backward of index_select)",
+    "index_add_ (sums over computation graphs; backward of index_select)",
     "scatter_add_ (PyG's aggregation; backward of gather)",
     "index_put_ with accumulate (backward of indexing)",
     "cumsum (sums over the steps of a path)",
@@ -115,6 +115,11 @@ def machine(device: str) -> dict[str, Any]:
         "threads": described["threads"],
         "gpu": graphics["name"] if graphics else None,
     }
+
+
+def torch_and_gpu() -> dict[str, Any]:
+    """What pytest-benchmark does not say of the machine by itself."""
+    return {"torch": versions().get("torch"), "torch_threads": cpu()["threads"], "gpu": gpu()}
 
 
 def determinism() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What every explanation has to be, and what no method may leave behind."""
+"""What holds for every explanation, and what no method may leave behind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Invalid(ValueError):
-    """An explanation that is none, or a model that was changed; the message says how."""
+    """An explanation that cannot be one, or a model that was changed; the message says how."""
 
 
 def check(explanations: Iterable[Explanation], nodes: int | None = None) -> None:
@@ -31,7 +31,7 @@ def check(explanations: Iterable[Explanation], nodes: int | None = None) -> None
         nodes: For how many nodes; None if it does not matter.
 
     Raises:
-        Invalid: One of them is not as it has to be.
+        Invalid: One of them is not as it must be; the message says how.
     """
     found = list(explanations)
     if nodes is not None and len(found) != nodes:
@@ -45,7 +45,7 @@ def check(explanations: Iterable[Explanation], nodes: int | None = None) -> None
         for name in masks:
             mask, rows = explanation[name], len(explanation[_ROWS[name]])
             if not isinstance(mask, Tensor) or not mask.is_floating_point():
-                raise Invalid(f"{name} is no tensor of real numbers")
+                raise Invalid(f"{name} is not a tensor of real numbers")
             if mask.dim() != _DIMENSIONS[name] or len(mask) != rows:
                 wanted = f"[{rows}]" if name == "edge_mask" else f"[{rows}, F]"
                 raise Invalid(f"{name} is {list(mask.shape)} instead of {wanted}")

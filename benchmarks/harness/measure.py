@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import torch
 
-# Waits for the accelerator, then reads the wall clock, in seconds. `conftest.py` gives this one to
+# Waits for the accelerator, then reads the wall clock, in seconds. The plugin gives this one to
 # pytest-benchmark.
 from torch.utils.benchmark.utils.timer import timer
 

@@ -1,22 +1,24 @@
-"""What a run was asked for: the options of the command line, checked, and the order of its work."""
+"""What a run was asked for: the options of the command line, each declared once, and checked.
+
+A field of :class:`Plan` is annotated with its :class:`Option`: the parser of the command line, the
+checks before any work, and what the workers of a cluster are called with all follow from it.
+"""
 
 from __future__ import annotations
 
-import importlib.util
+import dataclasses
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
-import pytest
+from benchmarks.harness import option
+from benchmarks.harness.option import DEVICES, EXECUTORS, Option
 
 if TYPE_CHECKING:
     from benchmarks.tasks import Task
 
-DEVICES = ("cpu", "cuda")
-EXECUTORS = ("local", "ray")
 # The variable with which tox's environments choose; `--device` has the last word.
 DEVICE_VARIABLE = "GNN_BENCH_DEVICE"
 
@@ -48,42 +50,206 @@ PREFERRED, STAND_IN = "twitch-en", "twitch-sim"
 ALWAYS = ("ba-shapes",)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A run's options, all of them valid.
+# ----------------------------------------------------------------------------------- the defaults
 
-    Attributes:
-        profile: ``quick`` or ``full``.
-        tasks: The tasks asked for. Empty means the default choice, which ``Run.choose_tasks``
-            makes before the tests are collected.
-        methods: The methods asked for, or all.
-        device: ``cpu`` or ``cuda``.
-        nodes: Nodes to explain of each task.
-        seeds: Models of each task; their seeds are 0 to ``seeds - 1``.
-        repeats: Turns of every configuration in a timing.
-        data_root: Folder with raw files, or None for the usual places.
-        results: The results folder asked for, or None for a new one.
-        resume: Whether cells that are in the results folder already are kept.
-        executor: ``local`` or ``ray``.
-        address: Of the Ray cluster; None for one on this machine.
-        workers: How many tests the cluster may be at, or None for as many as it has CPUs or GPUs.
-        models: The kinds of models asked for; a task that brings its model has no other.
+
+def _of_profile(name: str) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda before: getattr(PROFILES[before["profile"]], name)
+
+
+def _all_methods(_: Mapping[str, Any]) -> list[str]:
+    import explainers
+
+    return explainers.available()
+
+
+def _device(_: Mapping[str, Any]) -> str:
+    return os.environ.get(DEVICE_VARIABLE) or "cpu"
+
+
+# --------------------------------------------------------------------------------------- the plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run's options, all of them valid; in the order of ``--help``, which says what they are.
+
+    ``tasks`` are empty for the default choice, which ``Run.choose_tasks`` makes before the tests
+    are collected. A task that brings its model has no other, whatever ``models`` says. ``results``
+    are None for a new folder, ``address`` for a Ray cluster on this machine, ``workers`` for as
+    many as that has CPUs or GPUs, ``data_root`` for the usual places.
     """
 
-    profile: str
-    tasks: tuple[str, ...]
-    methods: tuple[str, ...]
-    device: str
-    nodes: int
-    seeds: int
-    repeats: int
-    data_root: Path | None = None
-    results: Path | None = None
-    resume: bool = False
-    executor: str = "local"
-    address: str | None = None
-    workers: int | None = None
-    models: tuple[str, ...] = ("gcn",)
+    tasks: Annotated[
+        tuple[str, ...],
+        Option(
+            "--task",
+            "explain this task, or your own: path/to/file.py:function; repeatable (default: "
+            "twitch-en or its stand-in, and ba-shapes)",
+            "NAME",
+            repeatable=True,
+            check=option.known_task,
+            check_last=True,
+        ),
+    ]
+    methods: Annotated[
+        tuple[str, ...],
+        Option(
+            "--method",
+            "measure this method; repeatable (default: all)",
+            "NAME",
+            repeatable=True,
+            default=_all_methods,
+            check=option.known_method,
+            check_last=True,
+        ),
+    ]
+    models: Annotated[
+        tuple[str, ...],
+        Option(
+            "--model",
+            "explain models of this kind: gcn, sage, gin or gat; repeatable (default: gcn)",
+            "NAME",
+            repeatable=True,
+            default=("gcn",),
+            check=option.known_model,
+            check_last=True,
+        ),
+    ]
+    device: Annotated[
+        str,
+        Option(
+            "--device",
+            f"where the models run (default: ${DEVICE_VARIABLE}, else cpu)",
+            "|".join(DEVICES),
+            default=_device,
+            check=option.working_device,
+            check_last=True,
+        ),
+    ]
+    profile: Annotated[
+        str,
+        Option(
+            "--profile",
+            "how much is measured (default: quick)",
+            "|".join(PROFILES),
+            default="quick",
+            check=option.one_of(PROFILES),
+        ),
+    ]
+    nodes: Annotated[
+        int,
+        Option(
+            "--nodes",
+            "explain N nodes of each task",
+            "N",
+            type=int,
+            default=_of_profile("nodes"),
+            check=option.at_least_one,
+        ),
+    ]
+    seeds: Annotated[
+        int,
+        Option(
+            "--seeds",
+            "train N models for each task, with the seeds 0 to N - 1",
+            "N",
+            type=int,
+            default=_of_profile("seeds"),
+            check=option.at_least_one,
+        ),
+    ]
+    results: Annotated[
+        Path | None,
+        Option(
+            "--results",
+            "results folder (default: results/local/<time>-<commit>)",
+            "DIR",
+            type=Path,
+            check=option.folder_of_results,
+            for_workers=False,
+        ),
+    ]
+    resume: Annotated[
+        bool,
+        Option(
+            "--resume",
+            "keep the finished cells of --results DIR",
+            default=False,
+            check=option.resumable,
+            for_workers=False,
+        ),
+    ]
+    executor: Annotated[
+        str,
+        Option(
+            "--executor",
+            "run in this process, or on the workers of a Ray cluster (default: local)",
+            "|".join(EXECUTORS),
+            default="local",
+            check=option.installed_executor,
+            for_workers=False,
+        ),
+    ]
+    address: Annotated[
+        str | None,
+        Option(
+            "--address",
+            "the Ray cluster (default: one on this machine)",
+            "HOST:PORT",
+            check=option.for_ray,
+            for_workers=False,
+        ),
+    ]
+    workers: Annotated[
+        int | None,
+        Option(
+            "--workers",
+            "work on N things at once on the Ray cluster (default: its CPUs or GPUs)",
+            "N",
+            type=int,
+            check=option.workers,
+            for_workers=False,
+        ),
+    ]
+    cell_timeout: Annotated[
+        float,
+        Option(
+            "--cell-timeout",
+            "what takes longer at one cell is killed and recorded as timeout; 0 is no limit "
+            "(default: "
+            f"{' or '.join(f'{one.timeout:g}' for one in PROFILES.values())}, by profile)",
+            "SECONDS",
+            type=float,
+            default=_of_profile("timeout"),
+            check=option.seconds,
+        ),
+    ]
+    trust_data: Annotated[
+        tuple[str, ...],
+        Option(
+            "--trust-data",
+            "open this pickle of a dataset, although it is not the original; repeatable",
+            "SHA256",
+            repeatable=True,
+            check=option.sha256,
+        ),
+    ]
+    data_root: Annotated[
+        Path | None,
+        Option(
+            "--data-root",
+            "folder with raw files, only read (default: $GNN_BENCH_DATA, else data)",
+            "DIR",
+            type=Path,
+            check=option.folder_of_data,
+        ),
+    ]
+
+    @property
+    def repeats(self) -> int:
+        """Turns of every configuration in a timing."""
+        return PROFILES[self.profile].repeats
 
     def pick(self, task: Task) -> list[int]:
         """The nodes of ``task`` to explain: the first ``nodes`` of its fixed order, or all."""
@@ -115,201 +281,50 @@ class Plan:
         return tuple(name for name in self.methods if not explainers.load(name).needs_fit)
 
 
-PLAN = pytest.StashKey[Plan]()
+def declared() -> dict[str, Option]:
+    """The options, by the names of the plan's fields."""
+    hints = get_type_hints(Plan, include_extras=True)
+    return {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(Plan)}
 
 
-def make_plan(
-    *,
-    profile: str = "quick",
-    tasks: Sequence[str] = (),
-    methods: Sequence[str] = (),
-    models: Sequence[str] = (),
-    device: str | None = None,
-    nodes: int | None = None,
-    seeds: int | None = None,
-    cell_timeout: float | None = None,
-    trust_data: Sequence[str] = (),
-    data_root: Path | None = None,
-    results: Path | None = None,
-    resume: bool = False,
-    executor: str = "local",
-    address: str | None = None,
-    workers: int | None = None,
-) -> Plan:
+def make_plan(**given: Any) -> Plan:
     """Checks the options before any work, the cheap ones first.
+
+    Args:
+        **given: Options by the names of the plan's fields; of those that are left out, or None, or
+            empty, the defaults hold.
 
     Raises:
         ValueError: One of them cannot be; the message is one line with the option, its value and
             what to do.
+        TypeError: There is no option of that name.
     """
-    if profile not in PROFILES:
-        raise ValueError(f"--profile {profile}: unknown; use {' or '.join(PROFILES)}")
-    for option, number in (("--nodes", nodes), ("--seeds", seeds), ("--workers", workers)):
-        if number is not None and number < 1:
-            raise ValueError(f"{option} {number}: is to be 1 or more")
-    if cell_timeout is not None and not cell_timeout >= 0:
-        raise ValueError(f"--cell-timeout {cell_timeout:g}: is to be 0 (no limit) or more seconds")
-    for sha256 in trust_data:
-        if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
-            raise ValueError(
-                f"--trust-data {sha256}: is to be a file's SHA-256, 64 hexadecimal digits"
-            )
-    if data_root is not None and not data_root.is_dir():
-        raise ValueError(
-            f"--data-root {data_root}: there is no such folder; create it and put the raw files "
-            "there, or leave the option out"
-        )
-    _check_results(results, resume)
-    _check_executor(executor, address, workers)
+    options = declared()
+    if strange := given.keys() - options.keys():
+        raise TypeError(f"a plan has no {', '.join(sorted(strange))}")
+    values: dict[str, Any] = {}
+    # The profile comes before all others: their defaults hang on it.
+    for name in sorted(options, key=lambda one: (one != "profile", options[one].check_last)):
+        values[name] = options[name].value(given.get(name), given, values)
+    values["tasks"] = _resolved(values["tasks"], given.get("models"), values["seeds"])
+    return Plan(**values)
 
+
+def _resolved(tasks: Iterable[str], models: Iterable[str] | None, seeds: int) -> tuple[str, ...]:
+    """The names of the tasks; runs the user's own files, whose models are not ours to choose."""
     import benchmarks.tasks
-    import explainers
 
-    known = benchmarks.tasks.available()
-    _check_names("--task", [name for name in tasks if not benchmarks.tasks.is_own(name)], known)
-    _check_names("--model", models, benchmarks.tasks.MODELS)
-    known = explainers.available()
-    _check_names("--method", methods, known)
-    methods = methods or known
-    device = device or os.environ.get(DEVICE_VARIABLE) or "cpu"
-    _check_device(device)
-    defaults = PROFILES[profile]
-    seeds = seeds or defaults.seeds
-    chosen = {benchmarks.tasks.resolve(name): name for name in tasks}  # runs the user's own files
+    chosen = {benchmarks.tasks.resolve(name): name for name in tasks}
     for name, given in chosen.items():
-        if seeds > 1 and benchmarks.tasks.brings_model(name):
+        if not benchmarks.tasks.brings_model(name):
+            continue
+        if seeds > 1:
             raise ValueError(
                 f"--task {given}: brings one trained model, but {seeds} were asked for; add "
                 "--seeds 1, or let it give a Definition, whose models are trained here"
             )
-        if models and benchmarks.tasks.brings_model(name):
+        for model in models or ():
             raise ValueError(
-                f"--model {models[0]}: --task {given} brings a trained model; leave --model out"
+                f"--model {model}: --task {given} brings a trained model; leave --model out"
             )
-    return Plan(
-        profile=profile,
-        tasks=tuple(chosen),
-        methods=tuple(dict.fromkeys(methods)),
-        device=device,
-        nodes=nodes or defaults.nodes,
-        seeds=seeds,
-        repeats=defaults.repeats,
-        data_root=data_root,
-        results=results,
-        resume=resume,
-        executor=executor,
-        address=address,
-        workers=workers,
-        models=tuple(dict.fromkeys(models)) or ("gcn",),
-    )
-
-
-def plan_of(config: pytest.Config) -> Plan:
-    """The plan of this pytest session; outside of ``--benchmark-only`` a default one.
-
-    While the tests are collected, its tasks are chosen already.
-    """
-    plan = config.stash.get(PLAN, None)
-    if plan is None:  # collected, but not to be run
-        config.stash[PLAN] = plan = make_plan(tasks=(PREFERRED, *ALWAYS))
-    return plan
-
-
-def parametrize(
-    metafunc: pytest.Metafunc,
-    *,
-    models: int | None = None,
-    repeats: int = 1,
-    variants: Sequence[Mapping[str, Any]] = (),
-) -> None:
-    """Gives a test its parameters in the order that interleaves the methods.
-
-    From slowest to fastest: ``task_name``, ``architecture``, ``model_seed``, ``repeat``,
-    ``variant``, each if the test or one of its fixtures has an argument of that name. Runs of one
-    method in a row would drift with the machine; so the method (the variant) varies fastest, within
-    (task, model, repeat). pytest keeps this order as long as none of the arguments has a wider
-    scope.
-
-    To be called from a test module's ``pytest_generate_tests(metafunc)``, once.
-
-    Args:
-        metafunc: As pytest gives it.
-        models: How many of a task's models are explained at most; None for all.
-        repeats: Turns that each variant gets.
-        variants: Plain dicts with ``method``, ``engine`` and ``options``.
-    """
-    plan = plan_of(metafunc.config)
-    axes: dict[str, Sequence[Any]] = {
-        "task_name": plan.tasks,
-        "architecture": plan.models,
-        "model_seed": range(plan.seeds)[:models],
-        "repeat": range(repeats),
-        "variant": variants,
-    }
-    for name, values in axes.items():
-        if name in metafunc.fixturenames:
-            ids = [variant_id(value) if name == "variant" else f"{value}" for value in values]
-            metafunc.parametrize(name, list(values), ids=ids)
-
-
-def variant_id(variant: Mapping[str, Any]) -> str:
-    """``method-engine-option=value-...``, for test names."""
-    options = (f"{name}={value}" for name, value in sorted(variant.get("options", {}).items()))
-    return "-".join(filter(None, (variant["method"], variant.get("engine"), *options)))
-
-
-def _check_results(results: Path | None, resume: bool) -> None:
-    if resume and results is None:
-        raise ValueError("--resume: needs --results DIR, the folder of the run to go on with")
-    if results is None:
-        return
-    if results.exists() and not results.is_dir():
-        raise ValueError(f"--results {results}: is a file; name a folder")
-    if resume and not results.is_dir():
-        raise ValueError(
-            f"--results {results}: nothing to resume there; check the path, or leave --resume out"
-        )
-    if not resume and results.is_dir() and any(results.iterdir()):
-        raise ValueError(
-            f"--results {results}: the folder is not empty; add --resume to go on with its run, or "
-            "name another folder"
-        )
-
-
-def _check_executor(executor: str, address: str | None, workers: int | None) -> None:
-    if executor not in EXECUTORS:
-        raise ValueError(f"--executor {executor}: unknown; use {' or '.join(EXECUTORS)}")
-    for option, value in (("--address", address), ("--workers", workers)):
-        if value is not None and executor != "ray":
-            raise ValueError(f"{option} {value}: is for --executor ray only; add it")
-    if executor == "ray" and importlib.util.find_spec("ray") is None:
-        raise ValueError(
-            "--executor ray: Ray is not installed; install the extra: pip install -e '.[bench,ray]'"
-        )
-
-
-def _check_names(option: str, names: Sequence[str], known: Sequence[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise ValueError(f"{option} {name}: unknown; available: {', '.join(known)}")
-
-
-def _check_device(device: str) -> None:
-    if device not in DEVICES:
-        raise ValueError(f"--device {device}: unknown; use {' or '.join(DEVICES)}")
-    if device != "cuda":
-        return
-    import torch
-
-    if not torch.cuda.is_available():
-        raise ValueError(
-            "--device cuda: torch finds no working CUDA device; use --device cpu, or check the "
-            "driver, CUDA_VISIBLE_DEVICES and that this torch is a CUDA build"
-        )
-    try:
-        torch.ones(1, device="cuda").add_(1).cpu()
-    except RuntimeError as error:
-        line = " ".join(str(error).split())
-        raise ValueError(
-            f"--device cuda: the GPU does not work ({line}); use --device cpu"
-        ) from error
+    return tuple(chosen)

@@ -1,5 +1,6 @@
 """``--executor ray``: the same quality as in one process, also if a worker dies; timed alone."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from benchmarks.harness import cluster
+from benchmarks.harness.options import make_plan
 from benchmarks.store.cell import load_all, spread
 
 ROOT = Path(__file__).parents[3]
@@ -135,7 +137,7 @@ def test_what_is_timed_is_alone_on_its_node(third_party, tmp_path):
     [
         (["--executor", "mpi"], "--executor mpi: unknown; use local or ray"),
         (["--workers", "2"], "--workers 2: is for --executor ray only; add it"),
-        (["--executor", "ray", "--workers", "0"], "--workers 0: is to be 1 or more"),
+        (["--executor", "ray", "--workers", "0"], "--workers 0: must be at least 1"),
     ],
 )
 def test_bad_options(tmp_path, arguments, message):
@@ -147,8 +149,6 @@ def test_bad_options(tmp_path, arguments, message):
 
 
 def test_without_ray(monkeypatch):
-    from benchmarks.harness import options as plan
-
-    monkeypatch.setattr(plan.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"Ray is not installed; install the extra: pip install"):
-        plan.make_plan(executor="ray")
+        make_plan(executor="ray")

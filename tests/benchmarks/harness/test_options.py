@@ -4,22 +4,22 @@ import pytest
 import torch
 
 import benchmarks.tasks
-from benchmarks.harness import options as plan
-from benchmarks.harness.options import make_plan, variant_id
+from benchmarks.harness.options import DEVICE_VARIABLE, PROFILES, make_plan
+from benchmarks.harness.variants import variant_id
 
 
 @pytest.fixture(autouse=True)
 def names(monkeypatch):
     import explainers
 
-    monkeypatch.delenv(plan.DEVICE_VARIABLE, raising=False)
+    monkeypatch.delenv(DEVICE_VARIABLE, raising=False)
     monkeypatch.setattr(benchmarks.tasks, "available", lambda: ["ba-shapes", "karate"])
     monkeypatch.setattr(explainers, "available", lambda: ["random", "saliency"], raising=False)
 
 
 def test_defaults():
     made = make_plan()
-    profile = plan.PROFILES["quick"]
+    profile = PROFILES["quick"]
     assert (made.nodes, made.seeds, made.repeats) == (
         profile.nodes,
         profile.seeds,
@@ -37,14 +37,14 @@ def test_options_have_the_last_word():
     assert (made.tasks, made.methods) == (("karate",), ("random",))
     assert made.models == ("gcn",)
     assert make_plan(models=["gat", "gcn", "gat"]).models == ("gat", "gcn")
-    assert (made.nodes, made.seeds, made.repeats) == (2, 1, plan.PROFILES["full"].repeats)
+    assert (made.nodes, made.seeds, made.repeats) == (2, 1, PROFILES["full"].repeats)
 
 
 @pytest.mark.parametrize("name", ["lime", "pg_explainer", "saliency"])
 def test_a_quick_run_has_no_time_for_costly_methods_on_the_whole_graph(name):
-    engines = plan.Plan("full", (), (name,), "cpu", nodes=1, seeds=1, repeats=1).engines(name)
+    engines = make_plan(profile="full").engines(name)
     assert engines[0] == "stock"
-    quick = plan.Plan("quick", (), (name,), "cpu", nodes=1, seeds=1, repeats=1).engines(name)
+    quick = make_plan(profile="quick").engines(name)
     assert quick == (engines if name == "saliency" else engines[1:])
 
 
@@ -56,8 +56,8 @@ def test_a_quick_run_has_no_time_for_costly_methods_on_the_whole_graph(name):
         ({"methods": ["nope"]}, "--method nope: unknown; available: random, saliency"),
         ({"models": ["gnn"]}, "--model gnn: unknown; available: gcn, sage, gin, gat"),
         ({"device": "tpu"}, "--device tpu: unknown; use cpu or cuda"),
-        ({"nodes": 0}, "--nodes 0: is to be 1 or more"),
-        ({"seeds": -1}, "--seeds -1: is to be 1 or more"),
+        ({"nodes": 0}, "--nodes 0: must be at least 1"),
+        ({"seeds": -1}, "--seeds -1: must be at least 1"),
         ({"resume": True}, "--resume: needs --results DIR"),
     ],
 )
@@ -72,7 +72,7 @@ def test_cuda_without_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="--device cuda: torch finds no working CUDA device; use"):
         make_plan(device="cuda")
-    monkeypatch.setenv(plan.DEVICE_VARIABLE, "cuda")
+    monkeypatch.setenv(DEVICE_VARIABLE, "cuda")
     with pytest.raises(ValueError, match="--device cuda"):
         make_plan()
     assert make_plan(device="cpu").device == "cpu"

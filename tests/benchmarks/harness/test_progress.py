@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.harness import progress
+from benchmarks.harness import plugin
 from benchmarks.harness.progress import Progress
 
 ROOT = Path(__file__).parents[3]
@@ -28,25 +28,16 @@ class Reporter:
         self.lines.append(line)
 
 
-def session(tests):
-    return SimpleNamespace(items=range(tests))
-
-
-def outcome(skipped=False):
-    return SimpleNamespace(skipped=skipped)
-
-
 def test_a_line_in_a_log_every_thirty_seconds():
     now = [0.0]
     reporter = Reporter()
-    told = Progress(reporter, bar=False, clock=lambda: now[0])
+    told = Progress(reporter, with_bar=False, clock=lambda: now[0])
     now[0] = 100.0  # loading the data is no part of the cells
-    told.pytest_collection_finish(session(10))
+    told.begin(10)
     for number in range(10):
-        told.pytest_runtest_logstart(f"benchmarks/test_runtime.py::test_runtime[karate-{number}]")
+        told.cell_begins(f"runtime[karate-{number}]")
         now[0] += 20
-        told.pytest_runtest_logreport(outcome())
-        told.pytest_runtest_logfinish()
+        told.cell_ends()
     assert reporter.lines[0] == (
         "2 of 10 cells, 0:40 so far, about 2:40 to go; now runtime[karate-2]"
     )
@@ -55,31 +46,37 @@ def test_a_line_in_a_log_every_thirty_seconds():
 
 def test_cells_of_an_earlier_run_do_not_count_as_fast():
     now = [0.0]
-    told = Progress(Reporter(), bar=False, clock=lambda: now[0])
-    told.pytest_collection_finish(session(10))
+    told = Progress(Reporter(), with_bar=False, clock=lambda: now[0])
+    told.begin(10)
     for number in range(6):
         resumed = number < 5
         now[0] += 0.0 if resumed else 4000.0
-        told.pytest_runtest_logreport(outcome(skipped=resumed))
-        told.pytest_runtest_logfinish()
+        told.skipped += resumed
+        told.cell_ends()
     assert str(told) == "6 of 10 cells, 1:06:40 so far, about 4:26:40 to go"
 
 
 def test_no_estimate_without_a_measurement():
-    told = Progress(Reporter(), bar=False, clock=lambda: 0.0)
-    told.pytest_collection_finish(session(3))
+    told = Progress(Reporter(), with_bar=False, clock=lambda: 0.0)
+    told.begin(3)
     assert str(told) == "0 of 3 cells, 0:00 so far"
 
 
 @pytest.mark.parametrize(("verbosity", "installed"), [(-1, False), (0, True), (1, True)])
 def test_quiet_is_quiet(verbosity, installed):
-    registered = []
-    manager = SimpleNamespace(
-        getplugin=lambda name: Reporter(), register=lambda plugin, name: registered.append(plugin)
+    manager = SimpleNamespace(getplugin=lambda name: Reporter())
+    stash = pytest.Stash()
+    stash[plugin.RUN] = None
+    plugin.pytest_sessionstart(
+        SimpleNamespace(
+            config=SimpleNamespace(
+                pluginmanager=manager, get_verbosity=lambda: verbosity, stash=stash
+            )
+        )
     )
-    progress.install(SimpleNamespace(pluginmanager=manager, get_verbosity=lambda: verbosity))
-    assert bool(registered) == installed
-    assert all(plugin.bar is None for plugin in registered)  # no terminal here
+    assert (plugin.PROGRESS in stash) == installed
+    if installed:
+        assert not stash[plugin.PROGRESS].with_bar  # no terminal here
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs pseudo-terminals")

@@ -12,12 +12,13 @@ from torch_geometric.nn import GCNConv
 import benchmarks.tasks
 import explainers
 from benchmarks.harness import environment
-from benchmarks.harness.options import Plan
+from benchmarks.harness.errors import CannotWrite, OutOfMemory, Resumed
+from benchmarks.harness.options import make_plan
 from benchmarks.harness.run import Run, default_folder
 from benchmarks.store.cell import load_all
 from explainers.engines.batched import BatchedProblem
 
-PLAN = Plan("quick", (), ("random",), "cpu", nodes=2, seeds=1, repeats=1)
+PLAN = make_plan(methods=["random"], device="cpu", nodes=2)
 
 
 def make_task(name, model="gcn"):
@@ -114,7 +115,7 @@ def test_an_error_is_recorded_and_goes_on(run):
 
 
 def test_running_out_of_memory_is_a_result(run):
-    with pytest.raises(pytest.xfail.Exception, match="recorded as oom"):
+    with pytest.raises(OutOfMemory, match="recorded as oom"):
         fill(run, error=MemoryError("too much"))
     (cell,) = stored(run)
     assert (cell.status, cell.message) == ("oom", "MemoryError: too much")
@@ -147,7 +148,7 @@ def test_a_batch_that_was_split_is_told(run, monkeypatch):
     cell(2, most=4)
     with (
         pytest.warns(UserWarning, match="in smaller parts"),
-        pytest.raises(pytest.xfail.Exception, match="recorded as oom"),
+        pytest.raises(OutOfMemory, match="recorded as oom"),
     ):
         cell(3, most=0)
     found = {cell.inputs["part"]["repeat"]: (cell.status, cell.splits) for cell in stored(run)}
@@ -163,15 +164,29 @@ def test_an_interrupt_writes_nothing(run, error):
     assert stored(run) == []
 
 
+def test_a_folder_that_cannot_be_written_ends_the_run(run):
+    run.cells.write_text("a file where the folder is wanted")
+    with pytest.raises(CannotWrite, match=r"--results .*results: cannot be written \(.*--resume"):
+        fill(run)
+
+
+def test_what_died_before_its_cell_has_the_name_that_is_stored(run):
+    names = [
+        run.stand_in(f"benchmarks/test_x.py::test_{name}[karate-0]", {}).benchmark
+        for name in ("quality", "replication")
+    ]
+    assert names == ["quality", "calibration"]
+
+
 def test_resume_skips_what_is_done_and_repeats_what_failed(run):
     fill(run, "random")
     with pytest.raises(ValueError):
         fill(run, "saliency", error=ValueError("x"))
-    with pytest.raises(pytest.xfail.Exception):
+    with pytest.raises(OutOfMemory):
         fill(run, "lime", error=MemoryError())
     resumed = again(run)
     for method in ("random", "lime"):
-        with pytest.raises(pytest.skip.Exception, match="resumed"):
+        with pytest.raises(Resumed, match="resumed"):
             fill(resumed, method)
     assert fill(resumed, "saliency").status == "ok"
     assert len(stored(run)) == 3
@@ -213,7 +228,7 @@ def test_parts_of_one_configuration_stand_side_by_side(run):
     for repeat in range(2):
         fill(run, part={"repeat": repeat})
     assert len(stored(run)) == 2
-    with pytest.raises(pytest.skip.Exception):
+    with pytest.raises(Resumed):
         fill(again(run), part={"repeat": 1})
 
 

@@ -1,4 +1,4 @@
-"""What the calibration measures, and when it does."""
+"""What the replication of published results measures, and when it does."""
 
 from types import SimpleNamespace
 
@@ -12,7 +12,8 @@ from torch_geometric.nn import GCNConv
 import explainers
 from benchmarks import tasks
 from benchmarks import test_replication as measures
-from benchmarks.harness.options import PLAN, make_plan
+from benchmarks.harness.options import make_plan
+from benchmarks.harness.plugin import PLAN
 from benchmarks.report.sections.replication import GRAPHFRAMEX, MOTIF, OURS, PUBLISHED, TEN, TEST
 from benchmarks.tasks._models import GNN
 from benchmarks.test_replication import (
@@ -138,7 +139,7 @@ def test_all_edges_are_pooled_beyond_the_receptive_fields(karate, monkeypatch):
             for _ in nodes
         ]
 
-    monkeypatch.setattr(measures.published, "learned_masks", numbered)
+    monkeypatch.setattr(measures.protocols, "learned_masks", numbered)
     truth = torch.tensor([True, False, False, False, True, False])
     task = SimpleNamespace(
         name="tree-cycles:replication", model=None, data=None, ground_truth=truth
@@ -162,7 +163,7 @@ def test_explained_nodes(karate):
     [
         ("quick", ["benchmarks/"], 0),
         ("full", ["benchmarks/"], len(variants(["saliency"]))),
-        ("quick", ["benchmarks/test_calibration.py::test_calibration"], 2),
+        ("quick", ["benchmarks/test_replication.py::test_replication"], 2),
     ],
 )
 def test_it_runs_in_the_full_profile_or_where_it_is_named(profile, args, count):

@@ -1,9 +1,16 @@
 """The benchmarks' pytest options, from the command line to the results folder."""
 
+import dataclasses
 import json
+import os
+import re
+import subprocess
 import sys
+from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Annotated
 
 import pytest
 import torch  # pytester forgets what is imported within, and torch cannot be imported twice
@@ -13,19 +20,25 @@ from torch_geometric.nn import GCNConv
 import benchmarks
 import benchmarks.tasks
 import explainers
+from benchmarks.harness import options
+from benchmarks.harness.cluster import worker_arguments
 from benchmarks.harness.lock import locked
 from benchmarks.harness.measure import timer as clock
+from benchmarks.harness.option import Option, one_of
+
+ROOT = Path(__file__).parents[3]
 
 MODULE = """
-from benchmarks.harness.options import parametrize, plan_of
+from benchmarks.harness.plugin import plan_of
+from benchmarks.harness.variants import parametrize
 
 seen = []
 
 
 def pytest_generate_tests(metafunc):
-    methods = [{"method": name, "engine": "stock", "options": {}}
-               for name in plan_of(metafunc.config).methods]
-    parametrize(metafunc, repeats=2, variants=methods)
+    plan = plan_of(metafunc.config)
+    methods = [{"method": name, "engine": "stock", "options": {}} for name in plan.methods]
+    parametrize(metafunc, plan, repeats=2, variants=methods)
 
 
 def test_quality(run, plan, device, task, model_seed, variant, repeat, benchmark):
@@ -91,8 +104,8 @@ def bench(pytester, monkeypatch, drawn):
 
     def call(*arguments, only=True):
         options = ["--benchmark-only"] if only else []
-        # -p: a conftest of its own, since this one is not in pytester's folder.
-        plugins = ["-p", "no:cacheprovider", "-p", "benchmarks.conftest"]
+        # -p: the benchmarks' conftest, which loads it, is not in pytester's folder.
+        plugins = ["-p", "no:cacheprovider", "-p", "benchmarks.harness.plugin"]
         return pytester.runpytest_inprocess(*plugins, *options, *arguments)
 
     return call
@@ -223,13 +236,16 @@ def test_a_report_that_fails_leaves_the_cells(bench, pytester, drawn):
         (["--task", "nope"], "--task nope: unknown; available: *ba-shapes*"),
         (["--method", "nope"], "--method nope: unknown; available: random, saliency"),
         (["--device", "tpu"], "--device tpu: unknown; use cpu or cuda"),
-        (["--nodes", "0"], "--nodes 0: is to be 1 or more"),
+        (["--nodes", "0"], "--nodes 0: must be at least 1"),
         (["--nodes", "two"], "*--nodes*invalid int value: 'two'"),
         (["--profile", "slow"], "--profile slow: unknown; use quick or full"),
         (["--data-root", "nowhere"], "--data-root nowhere: there is no such folder*"),
-        (["--cell-timeout", "-1"], "--cell-timeout -1: is to be 0 (no limit) or more seconds"),
-        (["--cell-timeout", "nan"], "--cell-timeout nan: is to be 0 (no limit) or more seconds"),
-        (["--trust-data", "abc"], "--trust-data abc: is to be a file's SHA-256, 64 hexadecimal*"),
+        (["--cell-timeout", "-1"], "--cell-timeout -1: must be at least 0 seconds; 0 is no limit"),
+        (
+            ["--cell-timeout", "nan"],
+            "--cell-timeout nan: must be at least 0 seconds; 0 is no limit",
+        ),
+        (["--trust-data", "abc"], "--trust-data abc: must be a file's SHA-256, 64 hexadecimal*"),
         (["--resume"], "--resume: needs --results DIR*"),
     ],
 )
@@ -268,3 +284,84 @@ def test_help_names_the_options(bench):
     result = bench("--help", only=False)
     for option in ("--task=NAME", "--results=DIR", "--resume", "--data-root=DIR"):
         result.stdout.fnmatch_lines([f"*{option}*"])
+
+
+def test_an_option_is_declared_in_one_place(bench, pytester, monkeypatch):
+    """A field of the plan is in the help, checked, in the plan, and in a worker's command."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Coloured(options.Plan):
+        colour: Annotated[
+            str,
+            Option("--colour", "paint it", "NAME", default="blue", check=one_of(["red", "blue"])),
+        ]
+        secret: Annotated[bool, Option("--secret", "tell nobody", for_workers=False)]
+
+    monkeypatch.setattr(options, "Plan", Coloured)
+    bench("--help", only=False).stdout.fnmatch_lines(["*--colour=NAME*paint it*", "*--secret *"])
+    wrong = bench("--colour", "green")
+    assert wrong.ret == 4
+    wrong.stderr.fnmatch_lines(["*--colour green: unknown; use red or blue"])
+
+    typed = ["--colour", "red", "--secret", "-q", "--nodes=3", "--benchmark-only", "test_module.py"]
+    config = pytester.parseconfig("-p", "benchmarks.harness.plugin", *typed)
+    plan = options.make_plan(colour="red", secret=True, nodes=3, device="cpu")
+    assert (plan.colour, plan.secret, plan.nodes) == ("red", True, 3)
+    words = worker_arguments(config, plan)
+    assert [word for word in words if "colour" in word] == ["--colour=red"]
+    assert not [word for word in words if "secret" in word]
+    assert options.make_plan().colour == "blue"
+    assert "--colour=blue" in worker_arguments(
+        pytester.parseconfig("-p", "benchmarks.harness.plugin"), options.make_plan()
+    )
+
+
+def test_a_worker_is_told_what_was_asked_for(pytester):
+    """... and what the defaults are here; not where the driver's results go."""
+    (pytester.path / "data").mkdir()
+    typed = ["--task", "own.py:mine", "--results", "out", "--resume", "--executor=ray"]
+    typed += ["--workers", "2", "--data-root", "data", "-k", "quality", "--cell-timeout=5", "x.py"]
+    config = pytester.parseconfig("-p", "benchmarks.harness.plugin", *typed)
+    plan = options.make_plan(methods=["random"], device="cpu", data_root=Path("data"), seeds=2)
+    words = worker_arguments(config, dataclasses.replace(plan, tasks=("mine-0123",)))
+    assert [word for word in words if "--basetemp" not in word] == [  # pytester's own
+        *("-p", "benchmarks.harness.plugin", "-k", "quality"),
+        *("--task=own.py:mine", "--method=random", "--model=gcn", "--device=cpu"),
+        *("--profile=quick", "--nodes=10", "--seeds=2", "--cell-timeout=5.0"),
+        *(f"--data-root={pytester.path / 'data'}", "--resume", "--rootdir=."),
+    ]
+
+
+def test_the_benchmarks_find_their_options_from_anywhere(tmp_path):
+    """A single file, called from another folder."""
+    file = ROOT / "benchmarks" / "test_quality.py"
+    typed = ["--benchmark-only", "--collect-only", "-q", "--task=karate", "--method=random"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(file), *typed],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "test_quality[karate-gcn-0-random]" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0
+
+
+def test_the_harness_is_free_of_pytest():
+    """All of it but the plugin and the cluster."""
+    folder = ROOT / "benchmarks" / "harness"
+    names = sorted(path.stem for path in folder.glob("*.py"))
+    found = [
+        name
+        for name in names
+        if re.search(r"^\s*(import|from) pytest\b", (folder / f"{name}.py").read_text(), re.M)
+    ]
+    assert found == ["cluster", "plugin"]
+    others = [f"benchmarks.harness.{name}" for name in names if name not in found]
+    code = f"import sys, {', '.join(others)}; print(sorted(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "'benchmarks.harness.run'" in loaded.stdout
+    assert "'_pytest'" not in loaded.stdout

@@ -1,0 +1,77 @@
+"""The cell files of one run: which are there, and which are out of date."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from benchmarks.store.cell import Cell, UnreadableCell, load_all, move_aside, read, write
+
+# What counts as done when a run is resumed; an error is tried again.
+DONE = ("ok", "oom")
+
+
+class CellFiles:
+    """The files, and of each identity (benchmark, configuration, part) the one that holds.
+
+    Args:
+        folder: ``cells`` of the results folder; made when the first cell is written.
+
+    Attributes:
+        messages: One sentence for each file that was set aside.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.messages: list[str] = []
+        self._keys: dict[str, str] = {}  # by identity
+
+    def take_over(self) -> None:
+        """Makes the cells of an earlier part of the run this one's; sets unreadable ones aside."""
+        found, self.messages = load_all(self.folder, set_aside=True)
+        self._keys = {cell.identity: cell.key for cell in found}
+
+    def done(self, cell: Cell) -> bool:
+        """Whether this very cell is there, whole and with a result."""
+        if self._keys.get(cell.identity) != cell.key:
+            return False
+        try:
+            return read(self._path(cell.key)).status in DONE
+        except UnreadableCell:
+            return False
+
+    def write(self, cell: Cell) -> Path:
+        """Writes a cell; one that says the same with other versions, nodes, code is set aside."""
+        self.supersede(cell)
+        path = write(self.folder, cell)
+        self._keys[cell.identity] = cell.key
+        return path
+
+    def supersede(self, cell: Cell) -> None:
+        """Sets aside what has the identity of ``cell`` and another key: it is out of date."""
+        key = self._keys.get(cell.identity)
+        if key is not None and key != cell.key:
+            self._set_aside(cell.identity, key)
+
+    def discard(self, cell: Cell) -> None:
+        """Sets aside what has the identity of ``cell``, whatever its key."""
+        key = self._keys.get(cell.identity)
+        if key is not None:
+            self._set_aside(cell.identity, key)
+
+    def has(self, key: str) -> bool:
+        """Whether a cell with this key is there."""
+        return key in self._keys.values()
+
+    def statuses(self) -> Counter[str]:
+        """How many cells have which status."""
+        return Counter(cell.status for cell in load_all(self.folder)[0])
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+    def _set_aside(self, identity: str, key: str) -> None:
+        if self._path(key).exists():
+            move_aside(self._path(key))
+            self.messages.append(f"cell {key} is out of date; set aside")
+        del self._keys[identity]

@@ -1,0 +1,400 @@
+"""Where the benchmarks meet pytest: options, fixtures, what happens before and after the tests.
+
+Only ``--benchmark-only`` starts a run; pytest otherwise collects the benchmarks and skips them.
+A test module parametrises its tests with :func:`benchmarks.harness.variants.parametrize`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tqdm import tqdm
+
+from benchmarks.harness import environment, supervisor
+from benchmarks.harness.errors import CannotWrite, OutOfMemory, Resumed
+from benchmarks.harness.lock import Locked
+from benchmarks.harness.options import ALWAYS, PREFERRED, PROFILES, Plan, declared, make_plan
+from benchmarks.harness.progress import Progress
+from benchmarks.harness.run import Run, default_folder
+
+if TYPE_CHECKING:
+    from benchmarks.tasks import Task
+
+COLUMNS = ["median", "iqr", "min", "rounds"]
+TIMER = "torch.utils.benchmark.utils.timer.timer"
+PLAN = pytest.StashKey[Plan]()  # its tasks are chosen before the tests are collected
+RUN = pytest.StashKey[Run]()
+PROGRESS = pytest.StashKey[Progress]()
+REPORT = pytest.StashKey[str]()  # the message of the report that failed; empty if it did not
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declares the options of :class:`benchmarks.harness.options.Plan`."""
+    group = parser.getgroup("gnn-explainer-bench")
+    for option in declared().values():
+        group.addoption(option.flag, **option.parser_arguments)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Runs the benchmarks in a child process, which may die; see ``harness/supervisor.py``."""
+    option = config.getoption
+    invoked = config.invocation_params
+    bystander = any(map(option, ("help", "collectonly", "version", "markers", "showfixtures")))
+    # Plugins that are objects belong to a program that calls pytest: they cannot be handed over.
+    at_hand = any(not isinstance(plugin, str) for plugin in invoked.plugins or ())
+    if not option("benchmark_only") or bystander or at_hand or supervisor.orders():
+        return None
+    limit = option("cell_timeout")
+    if os.name != "posix" or (limit is not None and not limit >= 0) or option("usepdb"):
+        return None
+    if limit is None:
+        limit = PROFILES[option("profile")].timeout if option("profile") in PROFILES else 0
+    folder = (option("results") or default_folder(config.rootpath)).resolve()
+    return supervisor.run(invoked.args, invoked.dir, folder, limit)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Checks the options and sets up the run, before pytest-benchmark reads its own options."""
+    if not config.getoption("benchmark_only") or config.getoption("help"):
+        return
+    orders = supervisor.orders()
+    given = {name: config.getoption(option.flag) for name, option in declared().items()}
+    if orders is not None and orders.again:
+        given |= {"results": Path(orders.folder), "resume": True}
+    try:
+        plan = make_plan(**given)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+    if plan.trust_data:
+        from benchmarks.tasks._source import TRUST_VARIABLE
+
+        os.environ[TRUST_VARIABLE] = " ".join(plan.trust_data)
+    if config.getoption("collectonly"):
+        config.stash[PLAN] = dataclasses.replace(plan, tasks=plan.tasks or (PREFERRED, *ALWAYS))
+        return
+    folder = (plan.results or default_folder(config.rootpath)).resolve()
+    if orders is not None:
+        folder = Path(orders.folder)
+        config.option.deselect = [*(config.option.deselect or []), *orders.skip]
+    command = environment.public_command(config.invocation_params.args, config.rootpath)
+    run = Run(plan, folder, command)
+    try:
+        run.open()
+    except (Locked, OSError) as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[PLAN] = plan
+    config.stash[RUN] = run
+    # A clock that does not wait for the accelerator would time the launch of the work only.
+    config.option.benchmark_timer = TIMER
+    config.option.benchmark_json = config.option.benchmark_json or folder / "benchmark.json"
+    config.option.benchmark_columns = config.option.benchmark_columns or COLUMNS
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Says where the results go, and that those of a changed tree are not for publishing."""
+    run = config.stash.get(RUN, None)
+    if run is None:
+        return []
+    lines = [f"results: {_shown(run.folder)} ({run.plan.profile} profile, {run.plan.device})"]
+    if run.changed_tree:
+        lines.append("warning: the working tree has changes; these results cannot be published")
+    return lines
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Shows how far the run is from here on, unless it is to be quiet."""
+    config = session.config
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    verbosity = config.get_verbosity()
+    if RUN not in config.stash or reporter is None or verbosity < 0:
+        return
+    # On a terminal a bar takes the place of pytest's dots, unless pytest is verbose.
+    with_bar = verbosity == 0 and sys.stderr.isatty() and sys.stdout.isatty()
+    config.stash[PROGRESS] = Progress(reporter, with_bar=with_bar)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Chooses the default tasks: whether the real data can be had decides what is collected."""
+    config = session.config
+    run = config.stash.get(RUN, None)
+    if run is None:
+        return
+    with _uncaptured(config), _as_outcome():
+        for message in run.messages:
+            print(message)
+        tasks = run.choose_tasks()
+        for name, message in run.unavailable.items():
+            print(f"\n{name} is unavailable: {message}\n")
+    config.stash[PLAN] = dataclasses.replace(run.plan, tasks=tasks)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The number of cells is known."""
+    if PROGRESS in session.config.stash:
+        session.config.stash[PROGRESS].begin(len(session.items))
+
+
+# ---- what tests are given
+
+
+def plan_of(config: pytest.Config) -> Plan:
+    """The plan of this pytest session; outside of ``--benchmark-only`` a default one.
+
+    While the tests are collected, its tasks are chosen already.
+    """
+    plan = config.stash.get(PLAN, None)
+    if plan is None:  # collected, but not run
+        config.stash[PLAN] = plan = make_plan(tasks=(PREFERRED, *ALWAYS))
+    return plan
+
+
+@pytest.fixture(scope="session")
+def run(pytestconfig: pytest.Config) -> Run:
+    """The run: where the cells go."""
+    run = pytestconfig.stash.get(RUN, None)
+    if run is None:
+        pytest.skip("benchmarks run with --benchmark-only")
+    return run
+
+
+@pytest.fixture(scope="session")
+def plan(run: Run) -> Plan:
+    """What was asked for."""
+    return run.plan
+
+
+@pytest.fixture(scope="session")
+def device(plan: Plan) -> str:
+    """``cpu`` or ``cuda``."""
+    return plan.device
+
+
+@pytest.fixture(scope="session")
+def load_task(run: Run, pytestconfig: pytest.Config) -> Callable[[str, int, str], Task]:
+    """``load_task(name, model_seed, model)``: a task with its model, loaded once a session.
+
+    A test whose task cannot be had is skipped; the run has a cell and a message that say so.
+    """
+    import benchmarks.tasks
+
+    def load(name: str, model_seed: int = 0, model: str = "gcn") -> Task:
+        with _uncaptured(pytestconfig):  # training shows its progress
+            try:
+                return run.load_task(name, model_seed, model)
+            except benchmarks.tasks.Unavailable as error:
+                message = str(error)
+        # Here and not in `_as_outcome`: within a cell it would be an error of the method's.
+        pytest.skip(f"{name} is unavailable: {message}")
+
+    return load
+
+
+@pytest.fixture
+def task(
+    load_task: Callable[[str, int, str], Task], task_name: str, architecture: str, model_seed: int
+) -> Task:
+    """The task of the test's parameters ``task_name``, ``architecture`` and ``model_seed``."""
+    return load_task(task_name, model_seed, architecture)
+
+
+# ---- while they run
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Runs the tests elsewhere if the plan says so."""
+    config = session.config
+    run = config.stash.get(RUN, None)
+    if run is None or run.plan.executor != "ray" or session.testsfailed:
+        return None
+    from benchmarks.harness import cluster
+
+    with _uncaptured(config):
+        cluster.run(session, run, config.stash[PLAN])
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Tells the supervisor, and who waits, which test this process is at."""
+    run = item.config.stash.get(RUN, None)
+    if run is None:
+        return (yield)
+    progress = item.config.stash.get(PROGRESS, None)
+    if progress is not None:
+        progress.cell_begins(item.nodeid.rpartition("::")[2].removeprefix("test_"))
+    callspec = getattr(item, "callspec", None)
+    stand_in = run.stand_in(item.nodeid, callspec.params if callspec else {})
+    supervisor.at_test(item.nodeid, stand_in)
+    try:
+        return (yield)
+    finally:
+        supervisor.after_test()
+        if progress is not None:
+            progress.cell_ends()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    """A fixture loads the task, which is recorded."""
+    with _as_outcome():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """A test that was resumed is skipped, one that ran out of memory has failed as expected."""
+    with _as_outcome():
+        return (yield)
+
+
+@contextmanager
+def _as_outcome() -> Iterator[None]:
+    """Makes pytest's outcomes of the run's exceptions."""
+    try:
+        yield
+    except Resumed as error:
+        pytest.skip(str(error))
+    except OutOfMemory as error:
+        pytest.xfail(str(error))
+    except CannotWrite as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.TESTS_FAILED)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Counts what was skipped."""
+    report = yield
+    progress = item.config.stash.get(PROGRESS, None)
+    if progress is not None:
+        progress.skipped += report.skipped
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_teststatus(
+    report: pytest.TestReport, config: pytest.Config
+) -> Generator[None, tuple[str, str, str], tuple[str, str, str]]:
+    """Keeps the dots away from the bar; a failure has a line of its own."""
+    category, letter, word = yield
+    progress = config.stash.get(PROGRESS, None)
+    if progress is None or progress.bar is None:
+        return category, letter, word
+    if report.failed:
+        progress.failed(f"{word or category}: {report.nodeid}")
+    return category, "", ""
+
+
+# ---- after the tests
+
+
+def pytest_benchmark_update_machine_info(
+    config: pytest.Config, machine_info: dict[str, Any]
+) -> None:
+    """Adds torch and the GPU to pytest-benchmark's own file, and takes out the host's name."""
+    if RUN not in config.stash:
+        return
+    machine_info.pop("node", None)  # the file is published
+    machine_info |= environment.torch_and_gpu()
+
+
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
+    """Keeps what an earlier part of a resumed run has measured."""
+    run = config.stash.get(RUN, None)
+    if run is None or not run.plan.resume:
+        return
+    try:
+        earlier = json.loads(Path(config.option.benchmark_json).read_text())["benchmarks"]
+    except (OSError, ValueError, KeyError):
+        return
+    measured = {entry["fullname"] for entry in output_json["benchmarks"]}
+    kept = [entry for entry in earlier if entry["fullname"] not in measured]
+    output_json["benchmarks"] = kept + output_json["benchmarks"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Writes the manifest and draws the report; one that fails leaves the cells as they are."""
+    config = session.config
+    if PROGRESS in config.stash:
+        config.stash[PROGRESS].close()
+    run = config.stash.get(RUN, None)
+    if run is None or not run.cells.is_dir():
+        return (yield)
+    config.stash[REPORT] = ""
+    try:
+        yield  # pytest-benchmark writes its file
+        run.write_manifest()
+        import benchmarks.report
+
+        benchmarks.report.write(run.folder)
+    except Exception as error:
+        full = isinstance(error, OSError)  # the disk: no fault of the report's
+        config.stash[REPORT] = (
+            f"{type(error).__name__}: {error}" if full else traceback.format_exc()
+        )
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if not run.loaded and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED  # every task was unavailable
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Ends the run with what is missing from it and the report's path."""
+    run = config.stash.get(RUN, None)
+    if run is None or REPORT not in config.stash:
+        return
+    terminalreporter.section("results")
+    terminalreporter.line(f"cells: {run.statuses()}")
+    for name, message in run.unavailable.items():
+        terminalreporter.line(f"{name} is unavailable: {message}", yellow=True)
+    if config.stash[REPORT]:
+        terminalreporter.line(config.stash[REPORT])
+        again = f"python -m benchmarks report {_shown(run.folder)}"
+        terminalreporter.line(
+            f"the report could not be drawn; the cells are in {_shown(run.cells)}, draw it again "
+            f"with: {again}",
+            red=True,
+        )
+        return
+    for name in ("report.md", "report.html"):
+        terminalreporter.line(f"report: {_shown(run.folder / name)}", green=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Lets go of the results folder, and of the supervisor."""
+    run = config.stash.get(RUN, None)
+    if run is not None:
+        run.close()
+    supervisor.ended()
+
+
+@contextmanager
+def _uncaptured(config: pytest.Config) -> Iterator[None]:
+    """Lets what is printed inside reach the terminal, past the progress bar."""
+    manager = config.pluginmanager.getplugin("capturemanager")
+    shown = manager.global_and_fixture_disabled() if manager else nullcontext()
+    with shown, tqdm.external_write_mode():
+        yield
+
+
+def _shown(path: Path) -> str:
+    """``path``, relative to the working folder where it is inside."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

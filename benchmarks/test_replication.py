@@ -93,7 +93,6 @@ def test_replication(
     level = variant["options"]["level"]
     task = load_task(variant["options"]["task"], model_seed)
     method = explainers.load(variant["method"], **variant["given"])
-    method.supports(task.model, task.data)  # says on which engine
     nodes = explained(task, level)
     config = run.config(task, model_seed, method)
     with run.cell(BENCHMARK, config, task=task, nodes=nodes, part={"level": level}) as cell:

@@ -150,7 +150,7 @@ class Run:
             "model": task.architecture,
             "model_seed": model_seed,
             "method": method.name,
-            "engine": method.engine,
+            "engine": method.chosen_engine(task.model, task.data),
             "options": dict(method.options),
             "device": self.plan.device,
         }

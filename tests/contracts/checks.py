@@ -42,7 +42,7 @@ def differences(reference, model, data, rows, method, options, engines=(None,), 
         try:
             explanations = loaded.explain(model, data, rows, **dict(said))
         except ValueError as error:
-            refused(error, match)
+            refused(error, match if engine is None else "")  # an engine may have reasons of its own
             _refused_before_any_work(loaded, model, data, rows, said)
             continue
         if reference.untraceable:

@@ -190,17 +190,23 @@ def test_15_median():
         explained(model, graph(0), 0, name, **options)
 
 
-def test_15_after_pygs_explainers():
+@pytest.mark.parametrize(
+    "algorithm",
+    [lambda: GraphMaskExplainer(2, epochs=1, log=False), lambda: PyGGNNExplainer(epochs=1)],
+    ids=["graph mask", "gnn explainer"],
+)
+def test_15_after_pygs_explainers(algorithm):
     """What they leave on the user's model is none of ours."""
-    data = graph(0)
-    for algorithm in (GraphMaskExplainer(2, epochs=1, log=False), PyGGNNExplainer(epochs=1)):
-        model = made(gnn.GCN(3, 4, 2, 2))
-        pyg_explainer(algorithm, model, node_mask_type="attributes", edge_mask_type="object")(
-            data.x, data.edge_index, index=0
-        )
-        (explanation,) = explainers.load("saliency").explain(model, data, 0)
-        fresh = explainers.load("saliency").explain(made(gnn.GCN(3, 4, 2, 2)), data, 0)[0]
-        torch.testing.assert_close(explanation.edge_mask, fresh.edge_mask)
+    data, model, fresh = graph(0), *(made(gnn.GCN(3, 4, 2, 2)).float() for _ in range(2))
+    data.x = data.x.float()  # GraphMaskExplainer takes no other
+    pyg_explainer(algorithm(), model, node_mask_type="attributes", edge_mask_type="object")(
+        data.x, data.edge_index, index=0
+    )
+    for name in ("saliency", "gnn_explainer"):
+        for engine in ("batched", "stock"):
+            method = explainers.load(name, engine=engine)
+            found, right = (method.explain(m, data, 0)[0].edge_mask for m in (model, fresh))
+            torch.testing.assert_close(found, right)
 
 
 def test_15_after_an_interrupted_pg_explainer():

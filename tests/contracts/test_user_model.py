@@ -24,7 +24,7 @@ METHODS = {
     "integrated_gradients": {"n_steps": 8},
     "occlusion": {},
 }
-ROWS = {"saliency": 3, "input_x_gradient": 1, "integrated_gradients": 1, "occlusion": 2}
+ROWS = {"saliency": 3, "input_x_gradient": 1, "integrated_gradients": 1, "occlusion": 1}
 
 # Ordinary models: no way around explaining them.
 MUST = (

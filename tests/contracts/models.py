@@ -1,7 +1,8 @@
 """Models and graphs as users have them, by name: what :mod:`test_user_model` explains.
 
 Graphs are small, directed, with duplicate edges and an isolated node, all in float64. A
-configuration is made by a function without arguments; ``CONFIGURATIONS`` has them all.
+configuration is made by a function without arguments; ``CONFIGURATIONS`` has them all. The file is
+long because it is a table, of which each entry is a model that somebody has.
 """
 
 from __future__ import annotations

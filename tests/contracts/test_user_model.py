@@ -163,7 +163,8 @@ def test_shapley_values_add_up_to_the_users_model(name):
     assert not reference.untraceable, f"explains although {reference.untraceable}"
     change = reference.change(row, int(explanation.target))
     total = explanation.node_mask.sum() + explanation.edge_mask.sum()
-    assert abs(total - change) <= 1e-9 * max(1.0, abs(change)), loaded.engine
+    # On `stock`, Captum adds up in float32.
+    assert abs(total - change) <= 1e-6 * max(1.0, abs(change)), loaded.engine
 
 
 @pytest.mark.filterwarnings("ignore:.*explaining with the slower engine")

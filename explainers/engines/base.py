@@ -340,6 +340,11 @@ class Problem(ABC):
 
     # --------------------------------------------------------------------------- what follows of it
 
+    @property
+    def owners(self) -> Tensor:
+        """To whom random numbers belong, [R]: a node by its id; a graph is as if it were alone."""
+        return self.nodes * 0 if self.prepared.task_level == "graph" else self.nodes
+
     def edge_masks(self, kept: Tensor) -> Tensor:
         """The masks [B, e'] that ``predict`` takes, for ``kept`` [B, e]."""
         masks = self.edge_mask.repeat(len(kept), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,23 +10,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_GLOBAL = threading.RLock()
 
-def generators(seed: int, nodes: Tensor) -> Iterator[np.random.Generator]:
-    """A generator for each of ``nodes``, determined by ``seed`` and the node; on any device."""
-    for node in nodes.tolist():
-        yield np.random.default_rng([seed, node])
+
+def generators(seed: int, owners: Tensor) -> Iterator[np.random.Generator]:
+    """A generator for each of ``owners`` [R], determined by ``seed`` and it; on any device."""
+    for owner in owners.tolist():
+        yield np.random.default_rng([seed, owner])
+
+
+def torch_generator(seed: int, owners: Tensor) -> torch.Generator:
+    """One of torch, on the CPU, for the one of ``owners`` [1]."""
+    (generator,) = generators(seed, owners)
+    return torch.Generator().manual_seed(int(generator.integers(2**63)))
 
 
 @contextmanager
-def seeded(seed: int, nodes: Tensor) -> Iterator[None]:
-    """For libraries that draw from torch's own generator: its state belongs to the one node.
+def seeded(seed: int, owners: Tensor) -> Iterator[None]:
+    """For libraries that draw from torch's own generator: its state is :func:`torch_generator`'s.
 
-    The CPU's only. Afterwards it is what it was.
+    The CPU's only. Afterwards it is what it was. One thread at a time: the state is everybody's.
     """
-    (generator,) = generators(seed, nodes)
-    before = torch.get_rng_state()
-    torch.default_generator.manual_seed(int(generator.integers(2**63)))
-    try:
-        yield
-    finally:
-        torch.set_rng_state(before)
+    with _GLOBAL:
+        before = torch.get_rng_state()
+        torch.set_rng_state(torch_generator(seed, owners).get_state())
+        try:
+            yield
+        finally:
+            torch.set_rng_state(before)

@@ -155,7 +155,7 @@ def initial_masks(problem: Problem, seed: int) -> tuple[Tensor, Tensor]:
     gain = torch.nn.init.calculate_gain("relu")
     nodes, edges = [], []
     counts = zip(graphs.node_counts, graphs.edge_counts, strict=True)
-    for generator, (n, e) in zip(generators(seed, problem.nodes), counts, strict=True):
+    for generator, (n, e) in zip(generators(seed, problem.owners), counts, strict=True):
         nodes.append(torch.from_numpy(generator.standard_normal((n, features))))
         edge_std = gain * math.sqrt(1 / (n if alone else whole))
         edges.append(torch.from_numpy(generator.standard_normal(e) * edge_std))

@@ -56,7 +56,7 @@ class GradientShap(Method):
         """The mean products."""
         x, mask, background = problem.x, problem.edge_mask, problem.prepared.x
         counts = problem.graphs.node_counts
-        draws = list(zip(generators(self.seed, problem.nodes), counts, strict=True))
+        draws = list(zip(generators(self.seed, problem.owners), counts, strict=True))
         points = np.stack([generator.random(self.n_samples) for generator, _ in draws], axis=1)
         alphas = torch.from_numpy(points).to(mask)
         totals = torch.zeros_like(x, dtype=mask.dtype), torch.zeros_like(mask)

@@ -125,7 +125,7 @@ class _Lesson:
         self.problem = problem
         self.sent = record(problem)
         self._expected = problem.prepared.probabilities[problem.nodes]
-        (self._generator,) = generators(seed, problem.nodes)
+        (self._generator,) = generators(seed, problem.owners)
 
     def gated(self, gates: nn.ModuleList, first: int) -> tuple[Tensor, Tensor]:
         """With the gates from layer ``first`` on: how many are open, and the divergence.

@@ -13,7 +13,7 @@ from torch import Tensor
 from explainers.engines.base import Attribution, Problem, ReferenceProblem
 from explainers.methods._linear import Linear, least_squares
 from explainers.methods._perturbation import PerturbationMethod, Players
-from explainers.methods._seeded import seeded
+from explainers.methods._seeded import seeded, torch_generator
 
 INFINITE = 1e6  # the weight of the full and of the empty coalition in Captum
 BLOCK = 200_000  # random numbers at a time: they stay in a CPU's cache
@@ -51,8 +51,8 @@ class KernelShap(PerturbationMethod):
         everyone = players.everyone
         if everyone.size(1) == 1:  # no coalitions to draw: the one player makes all the difference
             return players.complete(players(everyone) - players(everyone * 0))
-        with seeded(self.seed, problem.nodes):
-            samples = coalitions(self.n_samples, everyone.size(1))
+        generator = torch_generator(self.seed, problem.owners)
+        samples = coalitions(self.n_samples, everyone.size(1), generator)
         sizes = samples.sum(dim=1)
         weights = torch.ones(len(samples)).masked_fill_(
             (sizes == 0) | (sizes == everyone.size(1)), INFINITE
@@ -67,12 +67,12 @@ class KernelShap(PerturbationMethod):
             return self.attribute(problem)
         captum = CaptumKernelShap(players)
         captum.interpretable_model = Linear()
-        with seeded(self.seed, problem.nodes):
+        with seeded(self.seed, problem.owners):
             values = captum.attribute(everyone, n_samples=self.n_samples, return_input_shape=False)
         return players.complete(values)
 
 
-def coalitions(count: int, players: int) -> Tensor:
+def coalitions(count: int, players: int, generator: torch.Generator | None = None) -> Tensor:
     """Those that Captum's KernelShap draws from torch's generator, [count, players].
 
     The full and the empty one; then of a size k drawn by the Shapley kernel, (players - 1) / (k
@@ -87,8 +87,10 @@ def coalitions(count: int, players: int) -> Tensor:
     for block in drawn[2:].split(max(1, BLOCK // players)):
         race, values = torch.empty_like(block), torch.empty_like(block)
         for one, other in zip(race.unbind(), values.unbind(), strict=True):
-            one.exponential_()  # as torch.multinomial: the first to arrive at its rate wins
-            other.normal_()
+            one.exponential_(
+                generator=generator
+            )  # as torch.multinomial: the first to arrive at its rate wins
+            other.normal_(generator=generator)
         size = (shares / race).argmax(dim=1, keepdim=True)
         ranked = torch.from_numpy(np.sort(values.numpy(), axis=1))  # several times torch's speed
         block.copy_(values > ranked.gather(1, players - 1 - size))

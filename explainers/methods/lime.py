@@ -12,7 +12,7 @@ from torch import Tensor
 from explainers.engines.base import Attribution, Problem, ReferenceProblem
 from explainers.methods._linear import Linear, least_squares
 from explainers.methods._perturbation import PerturbationMethod, Players
-from explainers.methods._seeded import seeded
+from explainers.methods._seeded import seeded, torch_generator
 
 
 @dataclass(kw_only=True)
@@ -49,8 +49,8 @@ class Lime(PerturbationMethod):
     def attribute(self, problem: Problem) -> Attribution:
         """The coefficients."""
         players = Players(problem)
-        with seeded(self.seed, problem.nodes):
-            samples = coalitions(self.n_samples, players.everyone.numel())
+        generator = torch_generator(self.seed, problem.owners)
+        samples = coalitions(self.n_samples, players.everyone.numel(), generator)
         cosine = samples.mean(dim=1, dtype=torch.float64).sqrt()  # of zeros and ones with all ones
         weights = (-((1 - cosine) ** 2) / 2).exp()
         outputs = players(samples)
@@ -60,16 +60,16 @@ class Lime(PerturbationMethod):
         """Captum's coefficients."""
         players = Players(problem)
         captum = CaptumLime(players, interpretable_model=Linear(self.penalty))
-        with seeded(self.seed, problem.nodes):
+        with seeded(self.seed, problem.owners):
             values = captum.attribute(
                 players.everyone, n_samples=self.n_samples, return_input_shape=False
             )
         return players.attribution(values)
 
 
-def coalitions(count: int, players: int) -> Tensor:
+def coalitions(count: int, players: int, generator: torch.Generator | None = None) -> Tensor:
     """Those that Captum's Lime draws from torch's generator, one by one, [count, players]."""
-    return torch.bernoulli(torch.full((count, players), 0.5))
+    return torch.bernoulli(torch.full((count, players), 0.5), generator=generator)
 
 
 METHOD = Lime

@@ -38,7 +38,7 @@ class Random(Method):
         graphs, x = problem.graphs, problem.x
         counts = zip(graphs.node_counts, graphs.edge_counts, strict=True)
         nodes, edges = [], []
-        for generator, (n, e) in zip(generators(self.seed, problem.nodes), counts, strict=True):
+        for generator, (n, e) in zip(generators(self.seed, problem.owners), counts, strict=True):
             nodes.append(torch.from_numpy(generator.random((n, x.size(1)))))
             edges.append(torch.from_numpy(generator.random(e)))
         return Attribution(torch.cat(nodes).to(x), torch.cat(edges).to(x))

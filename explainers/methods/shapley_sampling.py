@@ -10,7 +10,7 @@ from captum.attr import ShapleyValueSampling
 
 from explainers.engines.base import Attribution, Problem, ReferenceProblem
 from explainers.methods._perturbation import PerturbationMethod, Players
-from explainers.methods._seeded import seeded
+from explainers.methods._seeded import seeded, torch_generator
 
 
 @dataclass(kw_only=True)
@@ -43,16 +43,17 @@ class ShapleySampling(PerturbationMethod):
     def attribute(self, problem: Problem) -> Attribution:
         """The values."""
         players = Players(problem)
-        with seeded(self.seed, problem.nodes):
-            # Captum's own draws, at the same place in the stream of random numbers.
-            count = players.everyone.numel()
-            orders = torch.stack([torch.randperm(count) for _ in range(self.n_samples)])
+        # Captum's own draws, at the same place in the stream of random numbers.
+        generator, count = torch_generator(self.seed, problem.owners), players.everyone.numel()
+        orders = torch.stack(
+            [torch.randperm(count, generator=generator) for _ in range(self.n_samples)]
+        )
         return players.complete(players.marginal_contributions(orders))
 
     def reference(self, problem: ReferenceProblem) -> Attribution:
         """Captum's values."""
         players = Players(problem)
-        with seeded(self.seed, problem.nodes):
+        with seeded(self.seed, problem.owners):
             (values,) = ShapleyValueSampling(players).attribute(
                 players.everyone, n_samples=self.n_samples
             )

@@ -53,7 +53,7 @@ class SmoothGrad(Method):
         x, counts = problem.x, problem.graphs.node_counts
         spread = problem.prepared.x if problem.with_features else x.new_zeros(1, 1).double()
         scale = self.noise * spread.std(dim=0, correction=0)
-        draws = list(zip(generators(self.seed, problem.nodes), counts, strict=True))
+        draws = list(zip(generators(self.seed, problem.owners), counts, strict=True))
         totals = (
             torch.zeros_like(x, dtype=problem.edge_mask.dtype),
             torch.zeros_like(problem.edge_mask),

@@ -154,28 +154,3 @@ def test_a_torn_cell_is_told_and_left_where_it_is(folder):
     (problem,) = load(folder.path).problems
     assert "0123456789abcdef.json" in problem
     assert (folder.path / "cells" / "0123456789abcdef.json").exists()
-
-
-def test_variants_of_a_method_are_told_apart_engines_options_are_not(folder, settings):
-    for settings_of in (
-        settings("ig", "stock") | {"options": {"internal_batch_size": 1, "seed": 0}},
-        settings("ig", "stock") | {"options": {"internal_batch_size": 1, "seed": 1}},
-        settings("ig", "batched", internal_batch_size=10),
-        settings("saliency", "stock", absolute=True),
-        settings("saliency", "stock", absolute=False),
-    ):
-        folder.add("runtime", settings_of, runtime=[{"node": 1, "repeat": 0, "seconds": 1.0}])
-    (section,) = split(load(folder.path))
-    assert sorted(section.runtime["label"]) == [
-        *("ig", "ig", "ig"),
-        *("saliency (absolute=False)", "saliency (absolute=True)"),
-    ]
-
-
-def test_devices_are_sections_and_no_two_share_a_slug(folder, settings):
-    row = [{"node": 1, "repeat": 0, "seconds": 1.0}]
-    for task, device in (("a b", "cpu"), ("a-b", "cpu"), ("a-b", "cuda")):
-        folder.add("runtime", settings(task=task, device=device), runtime=row)
-    sections = split(load(folder.path))
-    assert [section.title for section in sections] == ["a b (cpu)", "a-b (cpu)", "a-b (cuda)"]
-    assert [section.slug for section in sections] == ["a-b-cpu", "a-b-cpu-2", "a-b-cuda"]

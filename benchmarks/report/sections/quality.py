@@ -46,7 +46,7 @@ _WIDER = (
     *(("infidelity", ""), ("infidelity_scaled", "")),
 )
 _SCORES = ("gini", "entropy", "mass90", "completeness")
-_EDGES = {"mask": "their messages masked", "delete": "the edges deleted"}
+_EDGES = {"mask": "messages masked", "delete": "edges deleted"}
 
 
 def quality(section: Section, palette: Palette) -> Iterator[Block]:

@@ -127,10 +127,10 @@ def _pairwise(section: Section) -> Iterator[str]:
         if between and not any(one.winner for _, one in between):
             tied.append(f"{first} and {second}")
     if tied:
-        yield (
-            f"On {section.title}, tied in both fidelity+ and fidelity- at 10 edges: "
-            f"{'; '.join(tied)}."
-        )
+        first, *rest = tied
+        more = "".join(f"; so are {pair}" for pair in rest)
+        where = "in both fidelity+ and fidelity- at 10 edges"
+        yield f"On {section.title}, {first} are tied {where}{more}."
 
 
 def _gain(name: str, one: PairwiseComparison) -> str:
@@ -164,13 +164,11 @@ def _against_random(section: Section) -> Iterator[str]:
         return
     better = [one.first for one in found if one.winner == one.first]
     rest = [one.first for one in found if one.winner != one.first]
-    parts = []
-    if better:
-        parts.append(f"significantly better than random: {', '.join(better)}")
+    what = "significantly better than random in fidelity+ at 10 edges"
+    parts = [f"these are {what}: {', '.join(better)}"] if better else []
     if rest:
-        than = "" if better else " than random"
-        parts.append(f"not significantly better{than}: {', '.join(rest)}")
-    yield f"On {section.title}, in fidelity+ at 10 edges, {'; '.join(parts)}."
+        parts.append(f"these are not{'' if better else f' {what}'}: {', '.join(rest)}")
+    yield f"On {section.title}, {'; '.join(parts)}."
 
 
 def _winner(section: Section, what: str, standings: dict[str, Standing]) -> str:

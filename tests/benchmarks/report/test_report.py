@@ -339,7 +339,7 @@ def test_one_benchmark_alone_is_enough(full, folder, kind):
 
 
 @pytest.mark.parametrize("kind", ["quality", "runtime", "ig_sweep", "engines", "scaling"])
-def test_failures_alone_are_told(folder, settings, kind):
+def test_failures_alone_are_reported(folder, settings, kind):
     options = {"n_steps": 10, "internal_batch_size": 1} if kind == "ig_sweep" else {}
     folder.add(kind, settings(**options), status="oom", message="out of memory")
     for page in pages(folder):
@@ -356,7 +356,7 @@ def test_split_batches_are_counted(folder, settings):
         assert "In 3 cells a batch was split because memory ran out (a: 1, b: 2)." in page
 
 
-def test_without_split_batches_none_are_told(full):
+def test_without_split_batches_none_are_reported(full):
     for page in pages(full):
         assert "memory ran out" not in page
 

@@ -177,7 +177,7 @@ def test_methods_are_as_they_describe_themselves(folder):
         "target_dependent": False,
         "citation": "Luo",
     }
-    floor = {
+    baseline = {
         "name": "degree",
         "model_dependent": False,
         "signed": True,

@@ -137,13 +137,14 @@ def comparison(
         header.append(f"speed-up over {variant(*reference)} ↑")
     counts = sorted({one.mean.n for standings in found.values() for one in standings.values()})
     nodes = counted(counts[0], "node") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} nodes"
-    legend = ""
+    legend = []
     if any(one.mark for standings in found.values() for one in standings.values()):
-        legend = " Bold: the best; †: tied with the best."
+        legend = ["Bold: the best", "†: tied with the best"]
     if any(one.not_better_than_random for each in found.values() for one in each.values()):
-        legend += " ‡: not significantly better than random."
+        legend.append("‡: not significantly better than random")
+    marks = f" {'; '.join(legend)}." if legend else ""
     yield Table(
-        f"{section.title}: {caption[0].lower()}{caption[1:]}. {nodes}.{legend}",
+        f"{section.title}: {caption[0].lower()}{caption[1:]}. {nodes}.{marks}",
         header,
         rows,
         folded,

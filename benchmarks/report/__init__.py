@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.report import outline as content
+from benchmarks.report import outline
 from benchmarks.report.data import frames
-from benchmarks.report.figures import draw as figures
+from benchmarks.report.figures.encode import encode
 from benchmarks.report.render import html, latex, markdown
 from benchmarks.report.render.blocks import Picture
 from benchmarks.store.cell import write_atomically
@@ -29,9 +29,9 @@ def write(folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     something cannot be drawn. Returns the pages.
     """
     results = frames.load(folder)
-    title, blocks = content.title(results), content.compose(results)
+    title, blocks = outline.title(results), outline.compose(results)
     pictures = [block for block in blocks if isinstance(block, Picture)]
-    drawn = {picture.name: figures.encode(picture.figure) for picture in pictures}
+    drawn = {picture.name: encode(picture.figure) for picture in pictures}
     pages = {}
     if "html" in formats:
         drawings = {name: svg for name, (svg, _) in drawn.items()}

@@ -1,19 +1,19 @@
-"""What the report says: the blocks, in order, from a results folder's content."""
+"""The report's outline: its sections in order, from the content of a results folder."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from benchmarks.report.data.frames import Results
-from benchmarks.report.data.section import Section, engines, methods, split
-from benchmarks.report.figures import draw as figures
+from benchmarks.report.data.section import Section, engine_names, method_labels, split
+from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import Block, Heading
 from benchmarks.report.render.wording import machine
 from benchmarks.report.sections import appendix, cost, provenance, quality, replication
 from benchmarks.report.sections.agreement import agreement
 from benchmarks.report.sections.axioms import axioms
 from benchmarks.report.sections.ground_truth import ground_truth
-from benchmarks.report.sections.methods import methods as described_methods
+from benchmarks.report.sections.methods import methods
 from benchmarks.report.sections.ranks import ranks
 from benchmarks.report.sections.verdict import verdict
 
@@ -27,9 +27,9 @@ def title(results: Results) -> str:
 def compose(results: Results) -> list[Block]:
     """All blocks of the report."""
     sections = split(results)
-    palette = figures.Palette(methods(sections), engines(sections))
+    palette = Palette(method_labels(sections), engine_names(sections))
     blocks = [*provenance.cautions(results), *verdict(sections), *provenance.tasks(results)]
-    blocks += described_methods(results)
+    blocks += methods(results)
     for section in sections:
         blocks += _section(section, palette, results.manifest)
     return [
@@ -38,11 +38,11 @@ def compose(results: Results) -> list[Block]:
         *appendix.failures(results, sections),
         *appendix.meaning(results),
         *provenance.environment(results),
-        *appendix.again(results),
+        *appendix.reproduce(results),
     ]
 
 
-def _section(section: Section, palette: figures.Palette, manifest: dict[str, Any]) -> list[Block]:
+def _section(section: Section, palette: Palette, manifest: dict[str, Any]) -> list[Block]:
     blocks = [
         *quality.quality(section, palette),
         *ranks(section, palette),

@@ -21,7 +21,7 @@ import pandas as pd
 import scipy.stats
 
 from benchmarks.report.data.metrics import METRICS
-from benchmarks.report.data.quality import HEADLINE_LEVEL
+from benchmarks.report.data.quality import HEADLINE_BUDGET
 from benchmarks.report.data.runtimes import FIT
 from benchmarks.report.data.section import STOCK
 from benchmarks.report.stats import estimates as statistics
@@ -328,7 +328,7 @@ def _values(cells: Sequence[Cell], other: set[tuple[str, Any]]) -> pd.Series:
         if row["metric"] in METRICS
         and METRICS[row["metric"]].direction
         and row["metric"] != "sparsity"  # set by the level
-        and row.get("level") in ("", None, HEADLINE_LEVEL)
+        and row.get("level") in ("", None, HEADLINE_BUDGET)
     ]
     frame = pd.DataFrame(rows, columns=[*keys, "value"]).astype({"value": "float64"})
     return frame.groupby(keys)["value"].mean()

@@ -1,4 +1,4 @@
-"""Cells to two tidy frames, one observation a row: ``quality.csv`` and ``runtime.csv``."""
+"""Cells to two tidy frames, one observation per row: ``quality.csv`` and ``runtime.csv``."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def runtime_frame(cells: list[Cell]) -> pd.DataFrame:
     rows = []
     for cell in cells:
         rows += [_row(cell, row) for row in cell.runtime]
-        told = {row.get("status", cell.status) for row in [*cell.runtime, *cell.quality]}
-        if cell.status != "ok" and cell.status not in told:
+        reported = {row.get("status", cell.status) for row in [*cell.runtime, *cell.quality]}
+        if cell.status != "ok" and cell.status not in reported:
             rows.append(_row(cell, {}))
     return _frame(rows, RUNTIME)
 

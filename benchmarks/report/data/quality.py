@@ -1,8 +1,9 @@
-"""Frames to tables of numbers: how good the methods are, and what failed."""
+"""How good the methods are, and what failed: frames to tables of numbers."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -10,66 +11,76 @@ import pandas as pd
 
 from benchmarks.report.data.frames import natural
 from benchmarks.report.data.metrics import METRICS, metric
-from benchmarks.report.data.section import FLOOR, Section
-from benchmarks.report.stats import estimates as statistics
-from benchmarks.report.stats.estimates import Standing
+from benchmarks.report.data.section import RANDOM, Section
+from benchmarks.report.stats import estimates, pairwise, standings
+from benchmarks.report.stats.pairwise import PairwiseComparison
+from benchmarks.report.stats.standings import Standing
 
-HEADLINE_LEVEL = "k=10"
+HEADLINE_BUDGET = "k=10"  # as in the column `level`: the ten edges with the highest absolute scores
 SEMANTICS = ("mask", "delete")
 
 
-def node_values(section: Section, name: str, level: str, semantics: str) -> pd.DataFrame:
+def node_values(section: Section, name: str, budget: str, semantics: str) -> pd.DataFrame:
     """One metric as nodes by methods, over the nodes and models that all methods have."""
-    if (name, level, semantics) not in section.scores:
+    if (name, budget, semantics) not in section.scores:
         return pd.DataFrame()
-    rows = section.scores[name, level, semantics]
+    rows = section.scores[name, budget, semantics]
     # A metric of a whole task has no node; it counts as one unit.
     rows = rows.assign(unit=rows["node"].fillna(-1), model=rows["model_seed"].fillna(-1))
     values = rows.pivot_table(index=["model", "unit"], columns="label", values="value")
-    return statistics.paired(values).groupby(level="unit").mean()
+    return estimates.paired(values).groupby(level="unit").mean()
 
 
 @lru_cache(maxsize=512)
-def compare(section: Section, name: str, level: str, semantics: str) -> dict[str, Standing]:
-    """The methods by one metric; empty if nobody has it."""
-    values, direction = node_values(section, name, level, semantics), metric(name).direction
-    standings = statistics.compare(values, direction)
-    return statistics.against_floor(standings, values, direction, FLOOR)
+def compare(section: Section, name: str, budget: str, semantics: str) -> dict[str, Standing]:
+    """The methods by one metric; empty if no method has it."""
+    values, direction = node_values(section, name, budget, semantics), metric(name).direction
+    found = standings.compare(values, direction)
+    return standings.against_random(found, values, direction, RANDOM)
+
+
+def compare_pairs(
+    section: Section, pairs: Sequence[tuple[str, str]], name: str
+) -> list[PairwiseComparison]:
+    """The pairs of methods by one metric, at the headline budget, masked."""
+    values = node_values(section, name, HEADLINE_BUDGET, "mask")
+    found = compare(section, name, HEADLINE_BUDGET, "mask")
+    return pairwise.compare_pairs(values, pairs, metric(name).direction, found)
 
 
 def ranking(section: Section) -> list[str]:
     """The methods of the quality benchmark, best first by fidelity+; those without it last."""
     rows, _ = section.of("quality")
-    standings = compare(section, "fidelity+_prob", HEADLINE_LEVEL, "mask")
+    found = compare(section, "fidelity+_prob", HEADLINE_BUDGET, "mask")
     return sorted(
         (str(name) for name in rows["label"].unique()),
         key=lambda name: (
-            -standings[name].mean.value if name in standings else np.inf,
+            -found[name].mean.value if name in found else np.inf,
             natural(name),
         ),
     )
 
 
 def other_metrics(section: Section) -> list[tuple[str, str, str]]:
-    """Metric, level, semantics of what no other table shows: metrics that the report learns of.
+    """Metric, budget and semantics of what no other table shows: metrics unknown to the report.
 
-    Of the levels, the headline's is taken where there is one, else the first.
+    The headline budget is taken where there is one, else the first.
     """
-    levels: dict[tuple[str, str], list[str]] = {}
-    for name, level, semantics in section.scores:
+    budgets: dict[tuple[str, str], list[str]] = {}
+    for name, budget, semantics in section.scores:
         if name not in METRICS:
-            levels.setdefault((name, semantics), []).append(level)
+            budgets.setdefault((name, semantics), []).append(budget)
     return [
-        (name, HEADLINE_LEVEL if HEADLINE_LEVEL in found else min(found, key=natural), semantics)
-        for (name, semantics), found in levels.items()
+        (name, HEADLINE_BUDGET if HEADLINE_BUDGET in found else min(found, key=natural), semantics)
+        for (name, semantics), found in budgets.items()
     ]
 
 
 @lru_cache(maxsize=16)
-def semantics(section: Section) -> tuple[str, ...]:
-    """How edges were taken away: ``SEMANTICS``, or only the first where both gave the same.
+def distinct_semantics(section: Section) -> tuple[str, ...]:
+    """How edges were removed: ``SEMANTICS``, or only the first where both gave the same values.
 
-    They do where no layer weighs messages by degrees. Values are kept to five digits.
+    They do where no layer weights messages by degree. Values are stored with five digits.
     """
     masked, deleted = (
         {key[:2]: rows for key, rows in section.scores.items() if key[2] == one}
@@ -84,7 +95,7 @@ def semantics(section: Section) -> tuple[str, ...]:
 
 
 def curve(section: Section, name: str, semantics: str) -> pd.DataFrame:
-    """A metric at the levels that are shares of the edges: method, sparsity, mean, low, high, n."""
+    """A metric at budgets that are shares of the edges: method, sparsity, mean, low, high, n."""
     parts = []
     for key in section.scores:
         share = re.fullmatch(r"f=([\d.]+)%", key[1])
@@ -95,7 +106,7 @@ def curve(section: Section, name: str, semantics: str) -> pd.DataFrame:
         nominal = 1 - float(share[1]) / 100
         sparsity = nominal if measured is None else float(measured["value"].mean())
         for label in values.columns:
-            mean = statistics.mean(values[label])
+            mean = estimates.mean(values[label])
             parts.append((str(label), sparsity, mean.value, mean.low, mean.high, mean.n))
     return pd.DataFrame(parts, columns=["method", "sparsity", "mean", "low", "high", "n"])
 
@@ -105,7 +116,7 @@ def curves(section: Section) -> pd.DataFrame:
     parts = [
         curve(section, name, one).assign(metric=name, semantics=one)
         for name in ("fidelity+_prob", "fidelity-_prob")
-        for one in semantics(section)
+        for one in distinct_semantics(section)
     ]
     # An empty frame would take the numbers' type from the others.
     found = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
@@ -113,7 +124,7 @@ def curves(section: Section) -> pd.DataFrame:
     return found[[*order, "mean", "low", "high", "n"]].sort_values(order, ignore_index=True)
 
 
-def failures(section_rows: pd.DataFrame) -> pd.DataFrame:
-    """Counts of what is not ok, by benchmark, method, engine, status and message."""
+def failures(rows: pd.DataFrame) -> pd.DataFrame:
+    """Counts of a section's failed rows, by benchmark, method, engine, status and message."""
     keys = ["benchmark", "method", "engine", "status", "message"]
-    return section_rows.groupby(keys, sort=True).size().rename("rows").reset_index()
+    return rows.groupby(keys, sort=True).size().rename("rows").reset_index()

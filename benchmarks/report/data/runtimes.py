@@ -1,4 +1,4 @@
-"""Frames to tables of numbers: what the methods cost, on which engine, and at what size."""
+"""What the methods cost, on which engine and at what size: frames to tables of numbers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report.data.frames import natural
-from benchmarks.report.data.quality import HEADLINE_LEVEL, compare
+from benchmarks.report.data.quality import HEADLINE_BUDGET, compare
 from benchmarks.report.data.section import PREFERRED, STOCK, Section
-from benchmarks.report.stats import estimates as statistics
+from benchmarks.report.stats import estimates
 from benchmarks.report.stats.estimates import Estimate
 
 FIT = "fit"  # the cost of training an explainer; no part of the cost of one explanation
@@ -23,7 +23,7 @@ class Timing:
 
     Attributes:
         method: The method.
-        label: The method, with the options that tell its variants apart.
+        label: The method, with the options in which its variants differ.
         engine: Its engine.
         seconds: Median over the nodes.
         peak_bytes: Median over the nodes, or None where it was not measured.
@@ -69,8 +69,8 @@ class EngineRatio:
         at_once: Nodes explained by one call.
         ratio: Stock's time over this engine's, both for one node; geometric mean.
         median: The median of the same ratios.
-        error: Largest difference to stock over the nodes, or None where it was not measured.
-        over_limit: Median of the time over the least that the machine needs, or None.
+        error: Largest difference from stock over the nodes, or None where it was not measured.
+        over_limit: Median of the time over the least time that the machine needs, or None.
     """
 
     label: str
@@ -145,7 +145,7 @@ def time_ratio(
         for label, engine in (first, second)
     ]
     by_node = (logs[0] - logs[1]).dropna().groupby(level="unit").mean()
-    return statistics.geometric_mean(by_node) if len(by_node) else None
+    return estimates.geometric_mean(by_node) if len(by_node) else None
 
 
 def costs(section: Section, label: str) -> list[Timing]:
@@ -165,7 +165,7 @@ def costs(section: Section, label: str) -> list[Timing]:
 
 def tradeoffs(section: Section) -> list[Tradeoff]:
     """Each method and engine by cost and quality, the fastest first."""
-    standings = compare(section, "fidelity+_prob", HEADLINE_LEVEL, "mask")
+    standings = compare(section, "fidelity+_prob", HEADLINE_BUDGET, "mask")
     points = [
         (timing.seconds, -one.mean.value, label, timing.engine, one.mean)
         for label, one in standings.items()
@@ -243,7 +243,7 @@ def engine_ratios(section: Section) -> list[EngineRatio]:
                 label=str(label),
                 engine=str(engine),
                 at_once=int(str(at_once)),
-                ratio=statistics.geometric_mean(logs),
+                ratio=estimates.geometric_mean(logs),
                 median=float(np.exp(logs.median())),
                 error=float(differences.max()) if len(differences) else None,
                 over_limit=float(over.median()) if len(over) else None,

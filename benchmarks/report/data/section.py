@@ -1,4 +1,4 @@
-"""The two frames cut into sections, one for each task, model and device; names for the methods."""
+"""The two frames cut into sections, one for each task, model and device; labels of the methods."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from benchmarks.report.data.frames import Results, natural
 STOCK = "stock"
 # What a time is compared with, if it was measured: the method as Captum and PyG publish it.
 PREFERRED = ("integrated_gradients", STOCK)
-FLOOR = "random"  # the method that any other should beat
-# Options that make no other variant of a method: a seed is a repetition, and how many nodes are
-# explained at once has a column of its own.
+RANDOM = "random"  # the random baseline: any method should be better
+# Options that make no variant of a method: a seed is a repetition, and how many nodes are explained
+# at once has a column of its own.
 _NO_VARIANT = ("seed", "bulk")
 # Benchmarks that vary options on purpose; there the options are an axis, not part of a name.
 _SWEEPS = ("ig_sweep", "scaling", "completeness", "calibration")
@@ -59,11 +59,11 @@ class Section:
 
     @cached_property
     def scores(self) -> dict[tuple[str, str, str], pd.DataFrame]:
-        """The rows of the quality benchmark by metric, level and semantics."""
+        """The rows of the quality benchmark by metric, edge budget and semantics."""
         groups = self.of("quality")[0].groupby(["metric", "level", "semantics"], sort=True)
         return {
-            (str(name), str(level), str(semantics)): rows
-            for (name, level, semantics), rows in groups
+            (str(name), str(budget), str(semantics)): rows
+            for (name, budget, semantics), rows in groups
         }
 
 
@@ -87,8 +87,8 @@ def split(results: Results) -> list[Section]:
         here, there = (
             (frame[place] == [task, model, device]).all(axis=1) for frame in (quality, runtime)
         )
-        named = [name for name, tell in zip((model, device), several[1:], strict=True) if tell]
-        title = f"{task} ({', '.join(named)})" if named else task
+        suffix = [name for name, shown in zip((model, device), several[1:], strict=True) if shown]
+        title = f"{task} ({', '.join(suffix)})" if suffix else task
         sections.append(
             Section(
                 task=task,
@@ -110,7 +110,7 @@ def split(results: Results) -> list[Section]:
 
 
 def labels(frame: pd.DataFrame) -> pd.Series:
-    """The method of each row, with those options that tell its variants apart.
+    """The method of each row, with the options in which its variants differ.
 
     Options that differ between two engines of a method, such as the batch size that an engine
     prefers, do not make variants: variants differ within one benchmark, method and engine.
@@ -136,8 +136,8 @@ def labels(frame: pd.DataFrame) -> pd.Series:
     return named
 
 
-def methods(sections: list[Section]) -> list[str]:
-    """All labels of a report, and the methods they are variants of, in natural order."""
+def method_labels(sections: list[Section]) -> list[str]:
+    """All labels of a report, and the methods that they are variants of, in natural order."""
     found = {
         str(name)
         for section in sections
@@ -148,7 +148,7 @@ def methods(sections: list[Section]) -> list[str]:
     return sorted(found, key=natural)
 
 
-def engines(sections: list[Section]) -> list[str]:
+def engine_names(sections: list[Section]) -> list[str]:
     """All engines of a report, stock first."""
     found = {str(name) for section in sections for name in section.runtime["engine"].unique()}
     return sorted(found, key=lambda name: (name != STOCK, natural(name)))

@@ -1,15 +1,19 @@
-"""What a report is made of, before it is Markdown or HTML: headings, texts, tables, figures."""
+"""What a report is made of, before it is HTML, LaTeX or Markdown: headings, texts, tables, figures.
+
+Below the blocks stand the functions that write numbers as text.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import matplotlib.figure
 import pandas as pd
 
+from benchmarks.report.data.frames import natural
 from benchmarks.report.stats.estimates import Estimate
 
 NOTHING = "–"
@@ -21,7 +25,7 @@ class Entry:
 
     Attributes:
         text: What it shows.
-        mark: How it stands out: ``best``, ``tied`` or empty.
+        mark: How it stands out: ``best``, ``tied`` (with the best) or empty.
         url: Where it leads, if anywhere.
         value: The number that its column is sorted by; None to sort by the text.
     """
@@ -82,7 +86,7 @@ class Table:
         caption: What it shows.
         header: The columns' names.
         rows: Its cells.
-        folded: Whether it is one for readers who ask further: on a screen it opens on demand.
+        folded: Whether it holds details, and opens on demand on a screen.
     """
 
     kind: ClassVar[str] = "table"
@@ -112,7 +116,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Option:
-    """One that can be chosen: its error, and the words that recommend it."""
+    """A setting that can be chosen: its error, and the sentence that recommends it."""
 
     error: float
     text: str
@@ -120,13 +124,13 @@ class Option:
 
 @dataclass(frozen=True)
 class Choice:
-    """The cheapest of some options whose error is below a bound that the reader sets.
+    """The cheapest of several options whose error is below a bound that the reader sets.
 
     Attributes:
         label: What the bound is for.
-        bound: The bound to begin with.
+        bound: Its initial value.
         options: What there is to choose from, the cheapest first.
-        none: What to say if no option is good enough.
+        none: What to say if no option is accurate enough.
     """
 
     kind: ClassVar[str] = "choice"
@@ -139,11 +143,42 @@ class Choice:
 Block = Heading | Text | Caution | Items | Code | Table | Picture | Choice
 
 
+def picture(
+    name: str,
+    caption: str,
+    figure: matplotlib.figure.Figure | None,
+    data: pd.DataFrame | None = None,
+) -> Iterator[Picture]:
+    """The figure's block, with the data that it shows; nothing if there is no figure."""
+    if figure is not None:
+        yield Picture(name, caption, figure, data)
+
+
+def by_method(
+    rows: pd.DataFrame, names: Sequence[str], entry: Callable[[str, pd.Series], Entry]
+) -> list[list[Entry]]:
+    """A table's rows, one for each method: its label, then an entry for each metric.
+
+    Args:
+        rows: Of a benchmark's quality.
+        names: The metrics.
+        entry: Called with a metric's name and its mean at each node (at least one).
+    """
+    table = []
+    for label, group in sorted(rows.groupby("label"), key=lambda pair: natural(str(pair[0]))):
+        line = [Entry(str(label))]
+        for name in names:
+            nodes = group[group["metric"] == name].groupby("node")["value"].mean()
+            line.append(Entry(NOTHING) if nodes.empty else entry(name, nodes))
+        table.append(line)
+    return table
+
+
 # ------------------------------------------------------------------------------- numbers as text
 
 
 def measured(text: Callable[[Any], str], value: Estimate | float | None) -> Entry:
-    """A number as a table's cell: in the words of ``text``, sorted by its value."""
+    """A number as a table's cell: written by ``text``, sorted by its value."""
     return Entry(text(value), value=value.value if isinstance(value, Estimate) else value)
 
 
@@ -168,7 +203,7 @@ def estimate(value: Estimate | None, *, bounded: bool = False) -> str:
 
 
 def factor(value: float | None) -> str:
-    """``12.3×``: three significant digits, thousands apart."""
+    """``12.3×``: three significant digits, a comma between thousands."""
     if value is None or not math.isfinite(value):
         return NOTHING
     return f"{value:,.0f}×" if value >= 100 else f"{value:.3g}×"
@@ -189,12 +224,12 @@ def seconds(value: float | None) -> str:
 
 
 def size(value: float | None) -> str:
-    """Bytes in the unit that suits them; thousands, not 1,024s."""
+    """Bytes in the unit that suits them: powers of 1,000, not of 1,024."""
     return _with_unit(value, (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0)))
 
 
 def share(value: float | None) -> str:
-    """A share as per cent, two significant digits or one decimal."""
+    """A share in per cent: two significant digits or one decimal."""
     if value is None or not math.isfinite(value):
         return NOTHING
     return f"{100 * value:.2g} %" if abs(value) < 0.1 else f"{100 * value:.1f} %"

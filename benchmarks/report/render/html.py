@@ -1,7 +1,7 @@
 """The report's blocks as one HTML file that needs no network and no other file.
 
-Scripts add to it (sorting, filtering, a choice by an error bound), but it reads without them, and
-its content security policy lets no other script run and nothing be fetched.
+Its script adds sorting, filtering and a choice by an error bound, but it can be read without. Its
+content security policy allows no other script, and no request.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The report's blocks as LaTeX: a document whose tables can be taken over into a paper.
+"""The report's blocks as LaTeX: a document whose tables can be copied into a paper.
 
-The tables ask for the packages ``booktabs`` and ``longtable``.
+The tables need the packages ``booktabs`` and ``longtable``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks.report.render.blocks import (
     Text,
 )
 
-_PREAMBLE = r"""% Made by python -m benchmarks report. To take a table over into a paper:
+_PREAMBLE = r"""% Made by python -m benchmarks report. To copy a table into a paper:
 % \usepackage{booktabs,longtable}; or put its lines from \toprule to \bottomrule into a tabular.
 \documentclass[10pt]{article}
 \usepackage[T1]{fontenc}
@@ -52,7 +52,7 @@ def render(title: str, blocks: Sequence[Block]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text as LaTeX that prints it as it is; a sign that pdflatex has not, as its code point."""
+    """Text as LaTeX that prints it as it is; a character that pdflatex lacks, as its code point."""
     return "".join(_SPECIAL.get(sign) or _plain(sign) for sign in " ".join(text.split()))
 
 

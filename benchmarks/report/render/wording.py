@@ -1,47 +1,11 @@
-"""Phrases that several parts of the report share."""
+"""Phrases that several sections share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import matplotlib.figure
-import pandas as pd
-
-from benchmarks.report.data.frames import natural
 from benchmarks.report.data.section import Section
-from benchmarks.report.render.blocks import NOTHING, Entry, Picture
-
-
-def picture(
-    name: str,
-    caption: str,
-    figure: matplotlib.figure.Figure | None,
-    data: pd.DataFrame | None = None,
-) -> Iterator[Picture]:
-    """The figure's block, with the data that it shows; nothing if there is no figure."""
-    if figure is not None:
-        yield Picture(name, caption, figure, data)
-
-
-def by_method(
-    rows: pd.DataFrame, names: Sequence[str], entry: Callable[[str, pd.Series], Entry]
-) -> list[list[Entry]]:
-    """A table's rows, a method each: its label, and for each metric what ``entry`` makes of it.
-
-    Args:
-        rows: Of a benchmark's quality.
-        names: The metrics.
-        entry: Called with a metric's name and the mean of each node, of which there is one or more.
-    """
-    table = []
-    for label, group in sorted(rows.groupby("label"), key=lambda pair: natural(str(pair[0]))):
-        line = [Entry(str(label))]
-        for name in names:
-            nodes = group[group["metric"] == name].groupby("node")["value"].mean()
-            line.append(Entry(NOTHING) if nodes.empty else entry(name, nodes))
-        table.append(line)
-    return table
+from benchmarks.report.render.blocks import NOTHING
 
 
 def machine(section: Section, manifest: dict[str, Any]) -> str:
@@ -63,6 +27,11 @@ def p_value(value: float | None) -> str:
     if value is None:
         return NOTHING
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def p_equals(value: float) -> str:
+    """``p = 0.034`` or ``p < 0.001``."""
+    return f"p = {p_value(value)}".replace("= <", "<")
 
 
 def counted(count: int | None, word: str) -> str:

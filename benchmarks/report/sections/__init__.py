@@ -1,1 +1,1 @@
-"""The parts of a report, one module each."""
+"""The sections of a report: functions that yield its blocks, from the tables in ``data``."""

@@ -10,10 +10,18 @@ import pandas as pd
 from benchmarks.report.data.frames import natural
 from benchmarks.report.data.metrics import metric
 from benchmarks.report.data.section import Section
-from benchmarks.report.figures import draw as figures
-from benchmarks.report.render.blocks import Block, Entry, Heading, Table, estimate, measured
-from benchmarks.report.render.wording import by_method, picture
-from benchmarks.report.stats import estimates as statistics
+from benchmarks.report.figures import agreement_heatmaps
+from benchmarks.report.render.blocks import (
+    Block,
+    Entry,
+    Heading,
+    Table,
+    by_method,
+    estimate,
+    measured,
+    picture,
+)
+from benchmarks.report.stats import estimates
 
 _STABILITY = (
     *("kendall_tau_seeds", "overlap_seeds"),
@@ -22,7 +30,7 @@ _STABILITY = (
 
 
 def agreement(section: Section) -> Iterator[Block]:
-    """A heatmap over the pairs of methods, and a table of what moves a method's scores."""
+    """A heatmap over the pairs of methods, and a table of how stable each method's scores are."""
     pairs, _ = section.of("agreement")
     rows, _ = section.of("stability")
     if pairs.empty and rows.empty:
@@ -35,11 +43,11 @@ def agreement(section: Section) -> Iterator[Block]:
     }
     yield from picture(
         f"agreement-{section.slug}",
-        f"{section.title}: agreement of the methods on the order of a computation graph's edges by "
-        "absolute score, means over the nodes. "
-        "Left: Kendall's tau-b over all edges, 0 for unrelated "
-        "orders. Right: share of the ten highest edges that two methods have in common.",
-        figures.agreement(matrices),
+        f"{section.title}: how well two methods agree on the ranking of a computation graph's "
+        "edges by absolute score, means over the nodes. Left: Kendall's tau-b over all edges, 0 "
+        "for unrelated rankings. Right: share of the ten highest-scoring edges that two methods "
+        "have in common.",
+        agreement_heatmaps.draw(matrices),
         pd.DataFrame(
             [
                 (title, one, other, square.loc[one, other])
@@ -53,9 +61,10 @@ def agreement(section: Section) -> Iterator[Block]:
     names = [name for name in _STABILITY if (rows["metric"] == name).any()]
     if names:
         yield Table(
-            f"{section.title}: stability. How alike a method's scores are under other seeds of "
-            "its own (methods that draw random numbers), on models trained with other seeds, and "
-            "how far they move, at most, if the features move by 2 % of their standard deviation.",
+            f"{section.title}: stability. How similar a method's scores are under different seeds "
+            "of the method (only methods that use random numbers) and on models trained with "
+            "different seeds; and the largest change of the scores when the features are perturbed "
+            "by up to 2 % of their standard deviation.",
             ("method", *(metric(name).heading for name in names)),
             by_method(rows, names, _mean),
         )
@@ -76,4 +85,4 @@ def matrix(pairs: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _mean(name: str, nodes: pd.Series) -> Entry:
     text = partial(estimate, bounded=metric(name).bounded)
-    return measured(text, statistics.mean(nodes.to_numpy()))
+    return measured(text, estimates.mean(nodes.to_numpy()))

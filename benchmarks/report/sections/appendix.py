@@ -1,4 +1,4 @@
-"""How the report ends: what failed, what the numbers mean, how to make them again."""
+"""The appendix: what failed, what the numbers mean, how to reproduce them."""
 
 from __future__ import annotations
 
@@ -6,54 +6,55 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from benchmarks.report.data import quality as tables
+from benchmarks.report.data import quality
 from benchmarks.report.data.frames import Results
 from benchmarks.report.data.metrics import METRICS, metric
 from benchmarks.report.data.section import Section
 from benchmarks.report.render.blocks import NOTHING, Block, Code, Entry, Heading, Table, Text
+from benchmarks.report.render.wording import counted
 
 
 def failures(results: Results, sections: Sequence[Section]) -> Iterator[Block]:
-    """What failed, how many rows have which status, and where the memory did not suffice."""
+    """What failed, how many rows have which status, and where memory ran out."""
     yield Heading("Failures", "failures")
     statuses = pd.concat([results.quality["status"], results.runtime["status"]])
     counts = ", ".join(
         f"{name}: {count:,}" for name, count in statuses.value_counts().sort_index().items()
     )
-    yield Text(f"Rows by status: {counts}." if counts else "There is not one row.")
+    yield Text(f"Rows by status: {counts}." if counts else "There are no rows.")
     if results.split:
         count = results.split.total()
         methods = ", ".join(f"{name}: {cells}" for name, cells in sorted(results.split.items()))
         yield Text(
-            f"{count:,} {'cell' if count == 1 else 'cells'} in which a batch was split for lack of "
-            f"memory ({methods}). Their values stand; their times include the attempts that did "
-            "not fit."
+            f"In {counted(count, 'cell')} a batch was split because memory ran out ({methods}). "
+            "The values are valid; the times include the attempts that did not fit."
         )
     rows = [
         [Entry(section.title), *(Entry(str(value)) for value in row)]
         for section in sections
-        for row in tables.failures(section.failed).itertuples(index=False)
+        for row in quality.failures(section.failed).itertuples(index=False)
     ]
     if rows:
         yield Table(
-            "What failed. These rows enter no table and no figure but the marks in the heatmaps.",
+            "What failed. These rows appear in no other table, and in figures only as marked "
+            "cells of the heatmaps.",
             ("task", "benchmark", "method", "engine", "status", "message", "rows"),
             rows,
         )
 
 
 def meaning(results: Results) -> Iterator[Block]:
-    """What the statistics and the metrics say, with their sources."""
+    """The statistical protocol, and the metrics with their sources."""
     yield Heading("What the numbers mean", "metrics")
     yield Text(
-        "The unit is the node: models, repeats and rounds are averaged within a node first, and "
-        "methods are compared over the same nodes. Intervals are 95 % percentile bootstrap "
-        "intervals of 2,000 resamples with a fixed seed. A method is not distinguishable from the "
-        "best if p >= 0.05 in Wilcoxon's signed-rank test, corrected by Holm over the methods, or "
-        "if the interval of their difference holds zero; nor does one method beat another then. "
-        "The best is chosen by the same data, and with few nodes the test can tell little apart. "
-        "A method is better than the floor beyond chance if p < 0.05 in the one-sided test, "
-        "corrected in the same way."
+        "The unit of analysis is the node: models, repeats and rounds are first averaged within "
+        "each node, and methods are compared over the same nodes. Intervals are 95 % percentile "
+        "bootstrap intervals from 2,000 resamples with a fixed seed. A method is tied "
+        "with the best if p >= 0.05 in the Wilcoxon signed-rank test, Holm-corrected over the "
+        "methods, or if the interval of their mean difference contains zero; pairs of methods are "
+        "compared by the same rule. The best method is chosen on the same data, and with few nodes "
+        "the test has little power. A method is significantly better than the random baseline if "
+        "p < 0.05 in the one-sided test, corrected in the same way."
     )
     used = {str(name) for name in results.quality["metric"].unique()}
     rows = []
@@ -70,16 +71,16 @@ def meaning(results: Results) -> Iterator[Block]:
         )
 
 
-def again(results: Results) -> Iterator[Block]:
-    """The commands that make the numbers and the report again."""
-    yield Heading("How to make it again", "again")
+def reproduce(results: Results) -> Iterator[Block]:
+    """The commands that reproduce the numbers and the report."""
+    yield Heading("How to reproduce", "reproduce")
     manifest = results.manifest
     lines: list[str] = []
     for run in (*manifest.get("earlier", ()), manifest):
         checkout = f"git checkout {run['commit']}" if run.get("commit") else ""
         if checkout not in lines:
             lines += [checkout, 'python -m pip install -c constraints.txt -e ".[bench]"']
-        # With an empty folder there is nothing to resume; those that follow add to it.
+        # The first command starts in an empty folder; those that follow resume it.
         options = str(run.get("command") or "").split(" ")
         begun = any(line.startswith("pytest") for line in lines)
         lines.append(" ".join(word for word in options if begun or word != "--resume"))

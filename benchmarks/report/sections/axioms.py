@@ -1,4 +1,4 @@
-"""Whether the methods keep the axioms of attribution."""
+"""Whether the methods satisfy the axioms of attribution."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from benchmarks.report.render.blocks import (
     Entry,
     Heading,
     Table,
+    by_method,
     estimate,
     measured,
     number,
 )
-from benchmarks.report.render.wording import by_method
-from benchmarks.report.stats import estimates as statistics
+from benchmarks.report.stats import estimates
 
 _VIOLATIONS = "sensitivity_violations"
 _INVARIANCE = ("invariance_rescaled", "invariance_widened", "invariance_split")
@@ -36,11 +36,12 @@ def axioms(section: Section) -> Iterator[Block]:
     if len(rows):
         names = [name for name in (_VIOLATIONS, *_INVARIANCE) if (rows["metric"] == name).any()]
         yield Table(
-            f"{section.title}: axioms of Sundararajan et al. (2017). Sensitivity: share of edges "
-            "without a score among those whose removal changes the output, mean over the nodes. "
-            "Implementation invariance: relative change of the edges' scores when the network is "
-            "replaced by one that computes the same function; the largest over the nodes. About "
-            "1e-6 is rounding. A method that does not look at the model is invariant, too.",
+            f"{section.title}: axioms of Sundararajan et al. (2017). Sensitivity: of the edges "
+            "whose removal changes the output, the share with a score of zero; mean over the "
+            "nodes. Implementation invariance: relative change of the edge scores when the network "
+            "is replaced by an equivalent one, which computes the same function; maximum over the "
+            "nodes. Values of about 1e-6 are rounding. Methods that ignore the model are trivially "
+            "invariant.",
             ("method", *(metric(name).heading for name in names)),
             by_method(rows, names, _axiom),
         )
@@ -50,7 +51,7 @@ def axioms(section: Section) -> Iterator[Block]:
 
 def _axiom(name: str, nodes: pd.Series) -> Entry:
     if name == _VIOLATIONS:
-        return measured(partial(estimate, bounded=True), statistics.mean(nodes.to_numpy()))
+        return measured(partial(estimate, bounded=True), estimates.mean(nodes.to_numpy()))
     return measured(number, float(nodes.max()))
 
 
@@ -62,7 +63,7 @@ def _quadratures(section: Section, rows: pd.DataFrame) -> Table:
     )
     medians = rows.groupby(["quadrature", "steps"])["value"].median().unstack("steps")
     return Table(
-        f"{section.title}: what Integrated Gradients lack to completeness, |sum of the scores - "
+        f"{section.title}: completeness error of Integrated Gradients, |sum of the scores - "
         "(F(x) - F(0))| in units of the output, by quadrature and number of steps; medians over "
         "the nodes.",
         ("quadrature", *(f"{steps} steps ↓" for steps in medians.columns)),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from benchmarks.report.data import runtimes, steps
 from benchmarks.report.data.section import Section
-from benchmarks.report.figures import draw as figures
+from benchmarks.report.data.steps import Setting
+from benchmarks.report.figures import node_times, scaling_curves, sweep_heatmaps
+from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import (
     Block,
     Choice,
@@ -19,16 +21,17 @@ from benchmarks.report.render.blocks import (
     factors,
     measured,
     number,
+    picture,
     seconds,
     share,
     size,
 )
-from benchmarks.report.render.wording import picture, variant
+from benchmarks.report.render.wording import variant
 
 _BOUNDS = (0.1, 0.05, 0.01, 0.001, 0.0001)
 
 
-def runtime(section: Section, palette: figures.Palette, machine: str) -> Iterator[Block]:
+def runtime(section: Section, palette: Palette, machine: str) -> Iterator[Block]:
     """Time and memory of one explanation."""
     timings, fits = runtimes.timings(section), runtimes.fits(section)
     if not timings and not fits:
@@ -51,16 +54,16 @@ def runtime(section: Section, palette: figures.Palette, machine: str) -> Iterato
         ]
         yield Table(
             f"{section.title}: time of one explanation. Speed-ups over {variant(*reference)} are "
-            "geometric means of ratios that are paired within a repeat, on the same node, with "
-            "95 % intervals over the nodes. Absolute times and memory are medians on this machine "
-            f"({machine}) and hold for no other.",
+            "geometric means of ratios, paired within a repeat on the same node, with 95 % "
+            "intervals over the nodes. Absolute times and memory are medians on this machine "
+            f"({machine}) and do not transfer to other machines.",
             ("method", "engine", "speed-up ↑", "median, this machine", "peak memory", "nodes"),
             rows,
         )
     if fits:
         yield Table(
-            f"{section.title}: training that comes before the first explanation, not part of the "
-            f"times above; median on this machine ({machine}).",
+            f"{section.title}: time of the training that some methods need before their first "
+            f"explanation, not part of the times above; medians on this machine ({machine}).",
             ("method", "engine", "median, this machine", "trainings"),
             [
                 [Entry(label), Entry(engine), measured(seconds, value), measured(str, count)]
@@ -72,7 +75,7 @@ def runtime(section: Section, palette: figures.Palette, machine: str) -> Iterato
         f"runtime-{section.slug}",
         f"{section.title}: time of one explanation on this machine ({machine}), logarithmic. "
         "Small markers are nodes, large ones medians.",
-        figures.runtime(times, palette),
+        node_times.draw(times, palette),
         times,
     )
 
@@ -80,33 +83,32 @@ def runtime(section: Section, palette: figures.Palette, machine: str) -> Iterato
 def sweep(section: Section) -> Iterator[Block]:
     """Integrated Gradients by its steps and batch size: what accuracy costs."""
     found = steps.sweeps(section)
-    for position, ((method, engine), pairs) in enumerate(found.items()):
+    for position, ((method, engine), settings) in enumerate(found.items()):
         name = variant(method, engine)
         anchor = f"sweep-{section.slug}{f'-{position + 1}' if position else ''}"
         yield Heading(f"Steps and batch size of {name}", anchor, 3)
-        sentence = cheapest_pair(pairs)
-        yield Text(sentence[0].upper() + sentence[1:])
-        yield from _recommended(pairs)
+        yield Text(cheapest_setting(settings))
+        yield from _recommended(settings)
         yield from picture(
             anchor,
             f"{section.title}: {name} by n_steps and internal_batch_size; medians over the "
             "nodes. Column all: all steps in one pass. Grey: out of memory (oom) or failed. "
-            "Framed: the cheapest pair with a median relative error < 1 %.",
-            figures.sweep(pairs),
-            steps.sweep_data(pairs),
+            "Framed: the cheapest setting with a median relative error below 1 %.",
+            sweep_heatmaps.draw(settings),
+            steps.sweep_data(settings),
         )
 
 
-def _recommended(pairs: list[steps.Pair]) -> Iterator[Block]:
-    eligible = steps.eligible(pairs)
+def _recommended(settings: list[Setting]) -> Iterator[Block]:
+    eligible = steps.eligible(settings)
     if not eligible:
         return
-    options = [Option(pair.values["relative_error"], _recommendation(pair)) for pair in eligible]
-    none = "No pair that was measured has so small an error."
+    options = [Option(one.values["relative_error"], _recommendation(one)) for one in eligible]
+    none = "No setting that was measured has an error below this bound."
     yield Choice("median relative error below", steps.MAX_ERROR, options, none)
     rows = []
     for bound in _BOUNDS:
-        best = steps.cheapest(pairs, bound)
+        best = steps.cheapest(settings, bound)
         if best is not None:
             rows.append(
                 [
@@ -119,27 +121,34 @@ def _recommended(pairs: list[steps.Pair]) -> Iterator[Block]:
             )
     if rows:
         yield Table(
-            "The cheapest pair for each bound of the median relative error to 1,000 steps.",
+            "The cheapest setting for each bound on the median relative error to 1,000 steps.",
             ("error below", "n_steps", "internal_batch_size", "median, this machine", "error"),
             rows,
         )
 
 
-def cheapest_pair(pairs: Sequence[steps.Pair]) -> str:
-    """A sentence: which pair of the sweep to take."""
-    best = steps.cheapest(list(pairs))
-    limit = share(steps.MAX_ERROR)
+def cheapest_setting(settings: list[Setting], place: str = "") -> str:
+    """A sentence: which setting of the sweep to choose.
+
+    Args:
+        settings: Those that were measured, of one method and engine.
+        place: What they were measured on, to begin the sentence with; may be empty.
+    """
+    best = steps.cheapest(settings)
+    start = f"On {place}, " if place else ""
+    limit = f"a median relative error below {share(steps.MAX_ERROR)}"
     if best is None:
-        return f"no pair of n_steps and internal_batch_size has a median relative error < {limit}."
-    recommended = _recommendation(best)
-    return f"the cheapest pair with a median relative error < {limit} is {recommended}."
+        sentence = f"{start}no setting of n_steps and internal_batch_size has {limit}."
+    else:
+        sentence = f"{start}the cheapest setting with {limit} is {_recommendation(best)}."
+    return sentence[0].upper() + sentence[1:]
 
 
-def _recommendation(pair: steps.Pair) -> str:
+def _recommendation(setting: Setting) -> str:
     return (
-        f"n_steps = {pair.n_steps}, internal_batch_size = {pair.batch}: "
-        f"{seconds(pair.values['seconds'])} a node on this machine, "
-        f"error {share(pair.values['relative_error'])}"
+        f"n_steps = {setting.n_steps}, internal_batch_size = {setting.batch}: "
+        f"{seconds(setting.values['seconds'])} per node on this machine, "
+        f"error {share(setting.values['relative_error'])}"
     )
 
 
@@ -150,10 +159,10 @@ def engines(section: Section) -> Iterator[Block]:
         return
     yield Heading("Engines", f"engines-{section.slug}", 3)
     yield Table(
-        f"{section.title}: how much faster than the stock engine, for one node; ratios stock / "
-        "engine, paired within a repeat, with 95 % intervals. Beside it the largest relative "
-        "difference of the attributions to stock's, over all nodes. Time over limit: over the "
-        "least that this machine needs to compute and write the answer, measured in the same run.",
+        f"{section.title}: speed-up over the stock engine, per node: ratios stock / engine, paired "
+        "within a repeat, with 95 % intervals. Largest difference to stock: relative difference of "
+        "the attributions, maximum over the nodes. Time over limit: the time divided by the least "
+        "that this machine needs to compute and write the answer, measured in the same run.",
         (
             *("method", "engine", "nodes at once", "speed-up, geometric mean ↑"),
             *("median", "pairs", "largest difference to stock ↓", "time over limit ↓"),
@@ -174,10 +183,10 @@ def engines(section: Section) -> Iterator[Block]:
     )
 
 
-def scaling(section: Section, palette: figures.Palette) -> Iterator[Block]:
+def scaling(section: Section, palette: Palette) -> Iterator[Block]:
     """Cost against the size of the problem."""
     medians = runtimes.scaling(section)
-    figure = figures.scaling(medians, palette)
+    figure = scaling_curves.draw(medians, palette)
     if figure is None:
         return
     yield Heading("Scaling", f"scaling-{section.slug}", 3)

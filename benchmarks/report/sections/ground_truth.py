@@ -1,10 +1,10 @@
-"""Whether the methods find the right explanation, on tasks where it is known."""
+"""Whether the methods find the ground truth, on tasks where it is known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.report.data import quality as tables
+from benchmarks.report.data.quality import HEADLINE_BUDGET, ranking
 from benchmarks.report.data.section import Section
 from benchmarks.report.render.blocks import Block, Heading
 from benchmarks.report.sections.quality import comparison
@@ -14,18 +14,18 @@ _SELECTED = ("recall", "jaccard")
 
 
 def ground_truth(section: Section) -> Iterator[Block]:
-    """A table of methods by how well their scores separate the right edges from the others."""
+    """A table of methods by how well their scores separate the ground truth from other edges."""
     columns = [(name, "", "") for name in _WHOLE]
-    columns += [(name, tables.HEADLINE_LEVEL, "") for name in _SELECTED]
+    columns += [(name, HEADLINE_BUDGET, "") for name in _SELECTED]
     found = list(
         comparison(
             section,
-            tables.ranking(section),
+            ranking(section),
             columns,
-            "The right explanation against the others of the computation graph's edges (recall and "
-            "Jaccard: of the 10 edges with the highest absolute score)",
+            "The ground truth against the other edges of the computation graph (recall and "
+            "Jaccard: the 10 edges with the highest absolute score)",
         )
     )
     if found:
-        yield Heading("Right explanations", f"truth-{section.slug}", 3)
+        yield Heading("Ground truth", f"truth-{section.slug}", 3)
         yield from found

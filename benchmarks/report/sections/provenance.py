@@ -1,4 +1,4 @@
-"""Where the numbers come from: code, machine, versions; and what was explained."""
+"""Provenance: the code, machine and versions behind the numbers, and what was explained."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from benchmarks.report.render.wording import counted, join, mapping, named
 
 
 def cautions(results: Results) -> Iterator[Block]:
-    """What a reader must know before all else."""
+    """Warnings that come before all else."""
     runs = (*results.manifest.get("earlier", ()), results.manifest)
     if any(run.get("dirty") for run in runs):
-        yield Caution("Made from a changed working tree: not for publication.")
+        yield Caution("Made from a working tree with uncommitted changes: not for publication.")
     elif any(run.get("dirty") is None for run in runs):
         yield Caution("It is not known whether the working tree was clean: not for publication.")
     for problem in results.problems:
@@ -30,11 +30,11 @@ def cautions(results: Results) -> Iterator[Block]:
 
 
 def environment(results: Results) -> Iterator[Block]:
-    """The facts about the run."""
+    """When, on which machine and with which versions the run was made."""
     manifest = results.manifest
     commit = str(manifest.get("commit") or "unknown")
     if manifest.get("dirty"):
-        commit += ", with changes"
+        commit += ", with uncommitted changes"
     processor, gpu = manifest.get("cpu") or {}, manifest.get("gpu")
     facts = {
         "created": manifest.get("created"),
@@ -61,11 +61,15 @@ def environment(results: Results) -> Iterator[Block]:
     }
     rows = [[Entry(name), Entry(str(value or "unknown"))] for name, value in facts.items()]
     yield Heading("Environment", "environment")
-    yield Table("When, where and with what the numbers were taken.", ("what", "value"), rows)
+    yield Table(
+        "When, on which machine and with which versions the numbers were measured.",
+        ("what", "value"),
+        rows,
+    )
 
 
 def tasks(results: Results) -> Iterator[Block]:
-    """What was explained, and what could not be had."""
+    """What was explained, and which tasks were unavailable."""
     entries = results.manifest.get("tasks") or []
     several = len({entry.get("model", "gcn") for entry in entries}) > 1
     described: dict[str, list[dict[str, Any]]] = {}
@@ -84,19 +88,19 @@ def tasks(results: Results) -> Iterator[Block]:
     for name, entries in described.items():
         if any(entry.get("stand_in") for entry in entries):
             yield Caution(
-                f"{name} is a stand-in: its data are generated in place of real ones, and its "
-                "numbers say nothing about those."
+                f"{name} is a stand-in: its data are generated in place of the real ones, and its "
+                "numbers say nothing about the real ones."
             )
     for name, message in sorted(missing.items()):
         yield Caution(f"{name} is unavailable: {message}")
     if described:
         header = (
             *("task", "accuracy", "models", "nodes", "edges", "features", "classes"),
-            *("where the data come from", "SHA-256 of the data"),
+            *("provenance of the data", "SHA-256 of the data"),
         )
         yield Table(
-            "What is explained. Accuracy is on the test nodes, the mean over the models; in "
-            "brackets the lowest and the highest.",
+            "The tasks. Accuracy is on the test nodes: the mean over the models, in brackets the "
+            "lowest and the highest.",
             header,
             [_task(name, entries) for name, entries in described.items()],
         )

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from benchmarks.report.data import quality as tables
 from benchmarks.report.data import runtimes
 from benchmarks.report.data.frames import natural
 from benchmarks.report.data.metrics import METRICS, metric
-from benchmarks.report.data.section import FLOOR, Section
-from benchmarks.report.figures import draw as figures
+from benchmarks.report.data.quality import (
+    HEADLINE_BUDGET,
+    SEMANTICS,
+    compare,
+    curves,
+    distinct_semantics,
+    other_metrics,
+    ranking,
+)
+from benchmarks.report.data.section import Section
+from benchmarks.report.figures import fidelity_curves, tradeoff
+from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import (
     NOTHING,
     Block,
@@ -21,74 +30,74 @@ from benchmarks.report.render.blocks import (
     estimate,
     factors,
     measured,
+    picture,
     seconds,
 )
-from benchmarks.report.render.wording import counted, p_value, picture, variant
-from benchmarks.report.stats.estimates import Standing
+from benchmarks.report.render.wording import counted, p_value, variant
+from benchmarks.report.stats.standings import Standing
 
 _PROB = ("fidelity+_prob", "fidelity-_prob", "characterization_prob")
 _ACC = ("fidelity+_acc", "fidelity-_acc", "characterization_acc")
 _WIDER = (
     *(("area_fidelity+_prob", ""), ("area_fidelity-_prob", "")),
-    ("unfaithfulness", tables.HEADLINE_LEVEL),
-    ("robust_fidelity+_prob", tables.HEADLINE_LEVEL),
-    ("robust_fidelity-_prob", tables.HEADLINE_LEVEL),
+    ("unfaithfulness", HEADLINE_BUDGET),
+    ("robust_fidelity+_prob", HEADLINE_BUDGET),
+    ("robust_fidelity-_prob", HEADLINE_BUDGET),
     *(("infidelity", ""), ("infidelity_scaled", "")),
 )
 _SCORES = ("gini", "entropy", "mass90", "completeness")
-_EDGES = {"mask": "their messages masked", "delete": "the edges deleted"}
+_EDGES = {"mask": "messages masked", "delete": "edges deleted"}
 
 
-def quality(section: Section, palette: figures.Palette) -> Iterator[Block]:
+def quality(section: Section, palette: Palette) -> Iterator[Block]:
     """How good the explanations are, and how that compares with their cost."""
-    order = tables.ranking(section)
+    order = ranking(section)
     if not order:
         return
     yield Heading("Quality", f"quality-{section.slug}", 3)
     speeds = _speeds(section, order)
-    level = tables.HEADLINE_LEVEL
-    every = tables.semantics(section)
-    if every != tables.SEMANTICS:
+    every = distinct_semantics(section)
+    if every != SEMANTICS:
         yield Text(
             "Whether edges are masked or deleted makes no difference here (it does where a layer "
-            "weighs messages by degrees): what is said of masked edges is true of deleted ones."
+            "weights messages by degree), so results are shown for masked edges only."
         )
     for semantics in every:
-        columns = [(name, level, semantics) for name in _PROB]
+        columns = [(name, HEADLINE_BUDGET, semantics) for name in _PROB]
         caption = f"The 10 edges with the highest absolute score, {_EDGES[semantics]}"
         yield from comparison(section, order, columns, caption, speeds)
-    wider = [(name, at, one) for name, at in _WIDER for one in every]
+    wider = [(name, budget, one) for name, budget in _WIDER for one in every]
     for columns, caption in (
         (
-            [(name, level, semantics) for semantics in every for name in _ACC],
-            "The 10 edges, by predicted class",
+            [(name, HEADLINE_BUDGET, semantics) for semantics in every for name in _ACC],
+            "The same 10 edges, fidelity by predicted class",
         ),
-        (wider, "More kinds of fidelity, over all sparsities or of the 10 edges"),
-        ([(name, "", "") for name in _SCORES], "How concentrated and how complete scores are"),
-        (tables.other_metrics(section), "Other metrics"),
+        (wider, "Further fidelity metrics, over all sparsities or at 10 edges"),
+        ([(name, "", "") for name in _SCORES], "Concentration and completeness of the scores"),
+        (other_metrics(section), "Other metrics"),
     ):
         yield from comparison(section, order, columns, caption, folded=True)
     yield from _differences(section)
-    curves, points = tables.curves(section), runtimes.tradeoffs(section)
+    lines, points = curves(section), runtimes.tradeoffs(section)
     yield from picture(
         f"fidelity-{section.slug}",
         f"{section.title}: fidelity against sparsity. Lines are means over the nodes, bands their "
-        "95 % intervals. Left in a panel: all edges selected; right: 5 % of them.",
-        figures.fidelity(curves, palette),
-        curves,
+        "95 % intervals. At the left of a panel all edges are selected, at the right 5 %.",
+        fidelity_curves.draw(lines, palette),
+        lines,
     )
     yield from picture(
         f"quality-cost-{section.slug}",
-        f"{section.title}: quality against cost. Bars are 95 % intervals. A method's quality is "
-        "drawn at the time of each of its engines, which are equal up to rounding.",
-        figures.quality_and_cost(points, palette),
+        f"{section.title}: quality against cost. Bars are 95 % intervals. A method is drawn once "
+        "for each of its engines: their scores are equal up to rounding, their times are not.",
+        tradeoff.draw(points, palette),
         runtimes.tradeoff_data(points),
     )
     yield from _tradeoffs(section, points)
 
 
 def _speeds(section: Section, order: Sequence[str]) -> dict[str, Entry]:
-    """The methods' speeds with the engine that was scored; empty if nothing was timed."""
+    """Each method's speed-up on the engine that was scored; empty if nothing was timed."""
     rows, _ = section.of("quality")
     scored = {str(row.label): str(row.engine) for row in rows[["label", "engine"]].itertuples()}
     return {
@@ -108,8 +117,8 @@ def comparison(
     *,
     folded: bool = False,
 ) -> Iterator[Block]:
-    """A table of methods by metrics; metrics that nobody has are left out."""
-    found = {column: tables.compare(section, *column) for column in columns}
+    """A table of methods by metrics; metrics that no method has are left out."""
+    found = {column: compare(section, *column) for column in columns}
     found = {column: standings for column, standings in found.items() if standings}
     if not found:
         return
@@ -128,21 +137,22 @@ def comparison(
         header.append(f"speed-up over {variant(*reference)} ↑")
     counts = sorted({one.mean.n for standings in found.values() for one in standings.values()})
     nodes = counted(counts[0], "node") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} nodes"
-    legend = ""
+    legend = []
     if any(one.mark for standings in found.values() for one in standings.values()):
-        legend = " Bold: the best; †: not distinguishable from it."
-    if any(one.at_floor for standings in found.values() for one in standings.values()):
-        legend += f" ‡: not better than the floor, {FLOOR}, beyond chance."
+        legend = ["Bold: the best", "†: tied with the best"]
+    if any(one.not_better_than_random for each in found.values() for one in each.values()):
+        legend.append("‡: not significantly better than random")
+    marks = f" {'; '.join(legend)}." if legend else ""
     yield Table(
-        f"{section.title}: {caption[0].lower()}{caption[1:]}. {nodes}.{legend}",
+        f"{section.title}: {caption[0].lower()}{caption[1:]}. {nodes}.{marks}",
         header,
         rows,
         folded,
     )
 
 
-def _heading(name: str, level: str, semantics: str, *, named: bool) -> str:
-    shown = level if level and name not in METRICS else ""
+def _heading(name: str, budget: str, semantics: str, *, named: bool) -> str:
+    shown = budget if budget and name not in METRICS else ""
     notes = [note for note in (shown, semantics if named else "") if note]
     return metric(name).heading + (f", {', '.join(notes)}" if notes else "")
 
@@ -150,15 +160,15 @@ def _heading(name: str, level: str, semantics: str, *, named: bool) -> str:
 def _standing(standing: Standing | None, *, bounded: bool) -> Entry:
     if standing is None:
         return Entry(NOTHING)
-    floor = " ‡" if standing.at_floor else ""
-    text = estimate(standing.mean, bounded=bounded) + floor
+    mark = " ‡" if standing.not_better_than_random else ""
+    text = estimate(standing.mean, bounded=bounded) + mark
     return Entry(text, standing.mark, value=standing.mean.value)
 
 
 def _differences(section: Section) -> Iterator[Block]:
     rows = []
     for name in _PROB:
-        standings = tables.compare(section, name, tables.HEADLINE_LEVEL, "mask")
+        standings = compare(section, name, HEADLINE_BUDGET, "mask")
         best = next((one for one in standings if standings[one].difference is None), "")
         others = [one for one in standings if standings[one].difference is not None]
         for method in sorted(others, key=natural):
@@ -173,8 +183,8 @@ def _differences(section: Section) -> Iterator[Block]:
             )
     if rows:
         yield Table(
-            f"{section.title}: differences to the best at 10 edges, masked; paired over the nodes. "
-            "p: Wilcoxon's signed-rank test with Holm's correction.",
+            f"{section.title}: differences from the best method at 10 edges, masked; paired over "
+            "the nodes. p: Wilcoxon signed-rank test, Holm-corrected.",
             ("metric", "difference", "mean", "p"),
             rows,
             folded=True,
@@ -197,8 +207,8 @@ def _tradeoffs(section: Section, points: Sequence[runtimes.Tradeoff]) -> Iterato
             ]
         )
     yield Table(
-        f"{section.title}: quality against cost, the fastest first. On the Pareto front are those "
-        "to which none is both at least as good and at least as fast.",
+        f"{section.title}: quality against cost, the fastest first. On the Pareto front are the "
+        "methods for which no other is both at least as good and at least as fast.",
         (
             *("method", "engine", "median time of one explanation, this machine"),
             *("fidelity+ (prob), 10 edges, masked ↑", "on the Pareto front"),

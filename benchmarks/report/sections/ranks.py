@@ -1,4 +1,4 @@
-"""Mean ranks of the methods, and which differences between them are critical."""
+"""Mean ranks of the methods, and which of them are tied."""
 
 from __future__ import annotations
 
@@ -6,74 +6,72 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from benchmarks.report.data import quality as tables
 from benchmarks.report.data.metrics import metric
-from benchmarks.report.data.section import FLOOR, Section
-from benchmarks.report.figures import draw as figures
-from benchmarks.report.render.blocks import Block
-from benchmarks.report.render.wording import picture
-from benchmarks.report.stats import estimates as statistics
+from benchmarks.report.data.quality import HEADLINE_BUDGET, compare, node_values
+from benchmarks.report.data.section import Section
+from benchmarks.report.figures import critical_differences, rank_heatmaps
+from benchmarks.report.figures.palette import Palette
+from benchmarks.report.render.blocks import Block, picture
+from benchmarks.report.stats.ranks import Ranks, mean_ranks
 
 _RANKED = (
-    ("fidelity+_prob", tables.HEADLINE_LEVEL, "mask"),
-    ("fidelity-_prob", tables.HEADLINE_LEVEL, "mask"),
+    ("fidelity+_prob", HEADLINE_BUDGET, "mask"),
+    ("fidelity-_prob", HEADLINE_BUDGET, "mask"),
     ("auroc", "", ""),
 )
 
 
 def overview(sections: Sequence[Section]) -> Iterator[Block]:
-    """The mean ranks of all methods on all tasks, if there are several tasks."""
+    """A heatmap of the mean ranks on all tasks, if there are several tasks."""
     found = [
-        (title, section.title, method, rank, at_floor(section, key, method), one.n)
+        (title, section.title, method, rank, _not_better(section, key, method), one.n)
         for section in sections
         for key, (title, one) in _ranked(section).items()
         for method, rank in one.means.items()
     ]
-    columns = ["metric", "task", "method", "mean_rank", "at_floor", "n"]
+    columns = ["metric", "task", "method", "mean_rank", "not_better_than_random", "n"]
     data = pd.DataFrame(found, columns=columns)
     if data["task"].nunique() < 2:
         return
     yield from picture(
         "overview",
-        "Which method, over all tasks: mean ranks over the nodes, 1 (the lightest) the best; "
-        "the methods from the best to the worst by the mean over tasks and metrics. ‡: not better "
-        f"than the floor, {FLOOR}, beyond chance. How far apart ranks have to be is in each "
-        "task's section.",
-        figures.overview(data),
+        "All tasks: mean ranks of the methods over the nodes; 1 (lightest) is best. Methods are "
+        "sorted by their mean over tasks and metrics. ‡: not significantly better than random. "
+        "Which differences between ranks are significant is shown in each task's section.",
+        rank_heatmaps.draw(data),
         data,
     )
 
 
-def at_floor(section: Section, key: tuple[str, str, str], method: str) -> bool:
-    """Whether a method cannot be told to be better than the floor."""
-    standing = tables.compare(section, *key).get(method)
-    return standing is not None and standing.at_floor
+def _not_better(section: Section, key: tuple[str, str, str], method: str) -> bool:
+    standing = compare(section, *key).get(method)
+    return standing is not None and standing.not_better_than_random
 
 
-def _ranked(section: Section) -> dict[tuple[str, str, str], tuple[str, statistics.Ranks]]:
+def _ranked(section: Section) -> dict[tuple[str, str, str], tuple[str, Ranks]]:
     """Title and ranks of each of the main metrics that the section has."""
     found = {}
     for key in _RANKED:
         known = metric(key[0])
-        ranked = statistics.ranks(tables.node_values(section, *key), known.direction)
+        ranked = mean_ranks(node_values(section, *key), known.direction)
         if ranked is not None:
             found[key] = known.title + (", 10 edges, masked" if key[1] else ""), ranked
     return found
 
 
-def ranks(section: Section, palette: figures.Palette) -> Iterator[Block]:
+def ranks(section: Section, palette: Palette) -> Iterator[Block]:
     """A critical-difference diagram for each of the main metrics, one below the other."""
     found = dict(_ranked(section).values())
     yield from picture(
         f"ranks-{section.slug}",
-        f"{section.title}: mean ranks over the nodes, the best (1) on the left, after Demsar "
-        "(2006). Bars join methods that cannot be told apart: their ranks differ by less than "
-        "CD, the critical difference of Nemenyi's test at 0.05, or Friedman's test finds no "
-        "difference at all.",
-        figures.ranks(found, palette),
+        f"{section.title}: critical-difference diagrams (Demsar, 2006). Mean ranks over the nodes, "
+        "the best (1) on the left. Bars join tied methods: their mean ranks differ by less than "
+        "CD, the critical difference of the Nemenyi test at 0.05, or the Friedman test finds no "
+        "significant difference at all.",
+        critical_differences.draw(found, palette),
         pd.DataFrame(
             [
-                (title, method, rank, one.distance, one.n)
+                (title, method, rank, one.critical_difference, one.n)
                 for title, one in found.items()
                 for method, rank in one.means.items()
             ],

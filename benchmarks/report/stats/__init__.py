@@ -1,1 +1,1 @@
-"""Estimates, intervals and comparisons of methods."""
+"""Estimates with intervals, tests and comparisons of methods, on plain tables of numbers."""

@@ -1,13 +1,14 @@
-"""Estimates with intervals, and the comparison of methods over the same nodes.
+"""Estimates with bootstrap intervals, and the tests that comparisons are made with.
 
-The unit is the node: whatever was measured several times on one node (models, repeats, rounds) is
-averaged before anything is resampled. Resampling is seeded, so that a report can be made again.
+The unit of analysis is the node: whatever was measured several times on one node (models, repeats,
+rounds) is averaged before anything is resampled. Resampling is seeded, so that a report can be
+reproduced.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,13 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval; the bounds are NaN where one unit gives none.
+    """A value with its interval; the bounds are NaN if it was made from one unit.
 
     Attributes:
         value: The estimate.
         low: Lower bound of the 95 % percentile bootstrap interval.
         high: Upper bound.
-        n: Units (nodes) that it was made from.
+        n: Number of units (nodes) that it was made from.
     """
 
     value: float
@@ -38,30 +39,8 @@ class Estimate:
     n: int
 
 
-@dataclass(frozen=True)
-class Standing:
-    """How a method compares with the best one.
-
-    Attributes:
-        mean: Its mean.
-        difference: Mean of its paired difference to the best; None for the best itself, and where
-            none is best.
-        p: P-value of the Wilcoxon signed-rank test against the best, corrected by Holm.
-        mark: ``best``, ``tied`` if it cannot be told from the best (p >= 0.05, or the interval of
-            the difference holds zero), or empty. Methods that equal the best on every unit share
-            its mark; if all do, there is no best.
-        at_floor: Whether it cannot be told to be better than the floor; see :func:`against_floor`.
-    """
-
-    mean: Estimate
-    difference: Estimate | None = None
-    p: float | None = None
-    mark: str = ""
-    at_floor: bool = False
-
-
 def mean(values: npt.ArrayLike) -> Estimate:
-    """The mean of at least one value, with its bootstrap interval."""
+    """The mean of at least one value [n], with its bootstrap interval."""
     sample = np.asarray(values, dtype=float)
     n = len(sample)
     if n < 2:
@@ -74,14 +53,14 @@ def mean(values: npt.ArrayLike) -> Estimate:
 
 
 def geometric_mean(log_ratios: npt.ArrayLike) -> Estimate:
-    """The geometric mean of ratios given as logarithms, with its bootstrap interval."""
+    """The geometric mean of ratios given as natural logarithms [n], with its bootstrap interval."""
     logs = mean(log_ratios)
     value, low, high = np.exp([logs.value, logs.low, logs.high])
     return Estimate(float(value), float(low), float(high), logs.n)
 
 
 def wilcoxon(differences: npt.ArrayLike, alternative: str = "two-sided") -> float:
-    """P-value of the signed-rank test; 1 if no difference is other than zero."""
+    """P-value of the Wilcoxon signed-rank test on differences [n]; 1 if all of them are zero."""
     sample = np.asarray(differences, dtype=float)
     if not sample.any():
         return 1.0
@@ -90,9 +69,10 @@ def wilcoxon(differences: npt.ArrayLike, alternative: str = "two-sided") -> floa
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: the smallest of m times m, the next times m - 1, ..., rising.
+    """P-values with Holm's step-down correction, in the order in which they were given.
 
-    Holm (1979), A simple sequentially rejective multiple test procedure.
+    The smallest of m is multiplied by m, the next by m - 1, and so on; none is smaller than the one
+    before it. Holm (1979), A simple sequentially rejective multiple test procedure.
     """
     corrected = [0.0] * len(p_values)
     largest = 0.0
@@ -111,115 +91,3 @@ def paired(values: pd.DataFrame) -> pd.DataFrame:
     counts = values.notna().sum()
     kept = values.loc[:, counts >= max(1, counts.max() / 2)] if len(counts) else values
     return kept.dropna()
-
-
-def compare(values: pd.DataFrame, direction: str) -> dict[str, Standing]:
-    """Each method's mean and how it compares with the best.
-
-    Args:
-        values: Units by methods, without gaps.
-        direction: ``up``, ``down`` or empty (no method is best then).
-    """
-    if values.empty:
-        return {}
-    means = {str(name): mean(values[name]) for name in values.columns}
-    if not direction:
-        return {name: Standing(estimate) for name, estimate in means.items()}
-    sign = 1 if direction == "up" else -1
-    best = max(means, key=lambda name: sign * means[name].value)
-    if all((values[name] == values[best]).all() for name in means):
-        return {name: Standing(estimate) for name, estimate in means.items()}
-    others = [name for name in means if name != best]
-    differences = [(values[name] - values[best]).to_numpy() for name in others]
-    p_values = holm([wilcoxon(difference) for difference in differences])
-    standings = {best: Standing(means[best], mark="best")}
-    for name, difference, p in zip(others, differences, p_values, strict=True):
-        gap = mean(difference)
-        mark = "tied" if p >= ALPHA or gap.low <= 0 <= gap.high else ""
-        if not difference.any():
-            mark = "best"
-        standings[name] = Standing(means[name], gap, p, mark)
-    return standings
-
-
-def against_floor(
-    standings: dict[str, Standing], values: pd.DataFrame, direction: str, floor: str
-) -> dict[str, Standing]:
-    """Marks the methods that are not better than ``floor`` beyond chance.
-
-    One-sided, since a method only has to be better: Wilcoxon's signed-rank test over the same
-    units, corrected by Holm over the methods. Without the floor, a direction or a second unit there
-    is no mark.
-    """
-    if floor not in standings or not direction or len(values) < 2:
-        return standings
-    sign = 1 if direction == "up" else -1
-    others = [name for name in standings if name != floor]
-    gains = [sign * (values[name] - values[floor]).to_numpy() for name in others]
-    p_values = holm([wilcoxon(gain, "greater") for gain in gains])
-    failed = {name for name, p in zip(others, p_values, strict=True) if p >= ALPHA}
-    return {
-        name: replace(standing, at_floor=name in failed) for name, standing in standings.items()
-    }
-
-
-@dataclass(frozen=True)
-class Ranks:
-    """How several methods rank over the same units.
-
-    Attributes:
-        means: Mean rank of each method, the best (1 is the first) before the others.
-        p: P-value of Friedman's test: whether the methods differ at all.
-        distance: Nemenyi's critical difference: mean ranks that are further apart differ.
-        n: Units.
-    """
-
-    means: dict[str, float]
-    p: float
-    distance: float
-    n: int
-
-    @property
-    def groups(self) -> list[tuple[str, ...]]:
-        """The longest runs of methods that cannot be told apart; all of them if p >= 0.05."""
-        names = list(self.means)
-        if self.p >= ALPHA:
-            return [tuple(names)]
-        found: list[tuple[str, ...]] = []
-        end = 0
-        for start, first in enumerate(names):
-            near = [name for name in names if self.means[name] <= self.means[first] + self.distance]
-            if len(near) > max(end, start + 1):
-                end = len(near)
-                found.append(tuple(names[start:end]))
-        return found
-
-
-def ranks(values: pd.DataFrame, direction: str) -> Ranks | None:
-    """Ranks of the methods over the units, by Friedman's and Nemenyi's tests.
-
-    Demsar (2006), Statistical comparisons of classifiers over multiple data sets, JMLR 7. Equal
-    values share their mean rank.
-
-    Args:
-        values: Units by methods, without gaps.
-        direction: ``up``, ``down`` or empty.
-
-    Returns:
-        None with fewer than three methods or two units, without a direction, or if all are equal.
-    """
-    n, k = values.shape
-    if k < 3 or n < 2 or not direction:
-        return None
-    by_unit = values.rank(axis=1, ascending=direction == "down")
-    if (by_unit == by_unit.iloc[0, 0]).all(axis=None):
-        return None
-    p = float(scipy.stats.friedmanchisquare(*(values[name] for name in values)).pvalue)
-    quantile = scipy.stats.studentized_range.ppf(1 - ALPHA, k, np.inf) / np.sqrt(2)
-    means = by_unit.mean().sort_values(kind="stable")
-    return Ranks(
-        means={str(name): float(rank) for name, rank in means.items()},
-        p=p,
-        distance=float(quantile * np.sqrt(k * (k + 1) / (6 * n))),
-        n=n,
-    )

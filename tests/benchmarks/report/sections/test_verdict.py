@@ -1,13 +1,13 @@
-"""The verdict: nobody beats anybody unless interval and test allow it; and by how much."""
+"""The verdict: a method beats another only if test and interval agree; and by how much."""
 
 import numpy as np
 import pytest
 
+from benchmarks.report.data import quality
 from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import split
 from benchmarks.report.render.blocks import Items, Table
 from benchmarks.report.sections.verdict import verdict
-from benchmarks.report.stats.pairwise import duels
 
 BASE = np.linspace(0.1, 0.5, 12)
 
@@ -39,7 +39,7 @@ def test_a_method_beats_another_by_an_amount_at_a_price(folder, settings, told):
     assert sentence.startswith(
         "On karate, integrated_gradients beats gnn_explainer at 10 edges in fidelity+ by 0.12"
     )
-    assert "(p < 0.001), at 1/60 of the time." in sentence
+    assert "(p < 0.001), and is 60× faster." in sentence
 
 
 def test_less_is_more_where_the_metric_says_so(folder, told):
@@ -55,13 +55,13 @@ def test_a_difference_of_no_consequence_is_not_called_nothing(folder, told):
     assert "in fidelity+ by less than 0.001 (p < 0.001)" in sentence
 
 
-def test_noise_beats_nobody(folder, told):
+def test_noise_beats_no_method(folder, told):
     rng = np.random.default_rng(0)
     folder.quality("integrated_gradients", BASE + rng.normal(0, 0.1, 12))
     folder.quality("gnn_explainer", BASE + rng.normal(0, 0.1, 12))
     sentences = told()
     assert not any("beats" in text for text in sentences)
-    assert any("tells apart" in text for text in sentences)
+    assert any("are tied in both" in text for text in sentences)
 
 
 def test_a_test_alone_does_not_decide(folder):
@@ -71,10 +71,10 @@ def test_a_test_alone_does_not_decide(folder):
     folder.quality("a", BASE + gains)
     folder.quality("b", BASE)
     (section,) = split(load(folder.path))
-    (duel,) = duels(section, [("a", "b")], "fidelity+_prob")
-    assert duel.p < 0.05
-    assert duel.gain.low < 0 < duel.gain.high
-    assert duel.winner == ""
+    (found,) = quality.compare_pairs(section, [("a", "b")], "fidelity+_prob")
+    assert found.p < 0.05
+    assert found.gain.low < 0 < found.gain.high
+    assert found.winner == ""
 
 
 def test_against_the_best_the_verdict_says_what_the_table_says(folder):
@@ -82,33 +82,32 @@ def test_against_the_best_the_verdict_says_what_the_table_says(folder):
     for i in range(6):
         folder.quality(f"m{i}", BASE - 0.01 * i + rng.normal(0, 0.01, 12))
     (section,) = split(load(folder.path))
-    from benchmarks.report.data import quality as tables
-
-    standings = tables.compare(section, "fidelity+_prob", "k=10", "mask")
+    standings = quality.compare(section, "fidelity+_prob", "k=10", "mask")
     best = next(name for name, one in standings.items() if one.mark == "best")
     others = [name for name in standings if name != best]
-    fought = duels(section, [(best, name) for name in others], "fidelity+_prob")
-    assert {duel.winner == best for duel in fought} == {True, False}
-    for duel in fought:
-        assert duel.p == standings[duel.second].p
-        assert (duel.winner == best) == (standings[duel.second].mark == "")
+    pairs = [(best, name) for name in others]
+    found = quality.compare_pairs(section, pairs, "fidelity+_prob")
+    assert {one.winner == best for one in found} == {True, False}
+    for one in found:
+        assert one.p == standings[one.second].p
+        assert (one.winner == best) == (standings[one.second].mark == "")
 
 
-def test_the_floor_is_told_by_name(folder, told):
+def test_those_better_than_random_are_named(folder, told):
     folder.quality("good", BASE + 0.3)
     folder.quality("bad", BASE)
     folder.quality("random", BASE)
-    (sentence,) = (text for text in told() if "these" in text)
+    (sentence,) = (text for text in told() if "these are" in text)
     assert sentence == (
-        "On karate, in fidelity+ at 10 edges, these beat the floor, random: good; "
-        "these do not: bad."
+        "On karate, these are significantly better than random in fidelity+ at 10 edges: good; "
+        "these are not: bad."
     )
 
 
-def test_a_glance_has_a_row_for_each_task_that_says_something(folder, settings):
+def test_the_summary_has_a_row_for_each_task_that_says_something(folder, settings):
     folder.quality("a", BASE)
     folder.quality("b", BASE - 0.1)
     row = {"repeat": 0, "node": 1, "nodes": 1, "varied": "degree", "at": 2, "seconds": 1.0}
     folder.add("scaling", settings("a", task="generated"), runtime=[row])
-    glance = next(block for block in verdict(split(load(folder.path))) if isinstance(block, Table))
-    assert [[entry.text for entry in row][:2] for row in glance.rows] == [["karate", "a"]]
+    summary = next(block for block in verdict(split(load(folder.path))) if isinstance(block, Table))
+    assert [[entry.text for entry in row][:2] for row in summary.rows] == [["karate", "a"]]

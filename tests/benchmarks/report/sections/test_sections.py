@@ -1,4 +1,4 @@
-"""The parts of a report on axioms, agreement, ranks, right explanations and methods."""
+"""The sections on quality, axioms, agreement, ranks, ground truth and methods."""
 
 import json
 
@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import split
-from benchmarks.report.figures import draw as figures
+from benchmarks.report.figures.encode import encode
+from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import Heading, Picture, Table, Text
 from benchmarks.report.sections.agreement import agreement, matrix
 from benchmarks.report.sections.axioms import axioms
@@ -67,16 +68,16 @@ def test_agreement_by_hand(folder, settings):
     np.testing.assert_allclose(square.to_numpy(dtype=float), expected)
     _, picture, table = agreement(found)
     assert isinstance(picture, Picture)
-    figures.encode(picture.figure)
+    encode(picture.figure)
     assert table.header == ("method", "max-sensitivity ↓")
     assert texts(table) == [["c", "1 [0.5, 1.5]"]]
 
 
-def test_right_explanations(folder):
+def test_ground_truth_by_hand(folder):
     folder.quality("saliency", [0.5, 0.7], "auroc", "", "")
     folder.quality("saliency", [1.0, 0.0], "recall", "k=10", "")
     heading, table = ground_truth(section(folder))
-    assert heading.text == "Right explanations"
+    assert heading.text == "Ground truth"
     assert table.header == ["method", "AUROC ↑", "recall ↑"]
     assert texts(table) == [["saliency", "0.600 [0.500, 0.700]", "0.500 [0.000, 1.000]"]]
 
@@ -86,13 +87,13 @@ def test_ranks_of_three_methods(folder):
     for method, gain in (("a", 0.5), ("b", 0.0), ("random", -0.5)):
         folder.quality(method, gain + rng.random(20))
     found = section(folder)
-    palette = figures.Palette(["a", "b", "random"], [])
+    palette = Palette(["a", "b", "random"], [])
     (picture,) = ranks(found, palette)
     drawn = {text.get_text() for axis in picture.figure.axes for text in axis.texts}
     assert {"1", "2", "3"} < drawn
     assert any(text.startswith("a 1.") for text in drawn)
     assert "CD = 0.74" in picture.figure.axes[0].get_title()  # 2.343 sqrt(3 * 4 / (6 * 20))
-    figures.encode(picture.figure)
+    encode(picture.figure)
 
 
 def test_an_overview_ranks_the_methods_on_every_task(folder, settings):
@@ -110,7 +111,7 @@ def test_an_overview_ranks_the_methods_on_every_task(folder, settings):
         **{("a", "a"): 1, ("a", "random"): 2, ("a", "b"): 3},
         **{("b", "b"): 1, ("b", "a"): 2, ("b", "random"): 3},
     }
-    assert found.index[found["at_floor"]].tolist() == [("a", "b")]
+    assert found.index[found["not_better_than_random"]].tolist() == [("a", "b")]
     (axis,) = picture.figure.axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b", "random"]
     assert [text.get_text() for text in axis.texts] == ["1.0", "2.0", "3.0 ‡", "1.0", "2.0", "3.0"]
@@ -123,7 +124,7 @@ def test_masked_and_deleted_are_shown_once_where_they_are_the_same(folder, setti
             folder.quality(method, found, semantics=semantics)
 
     def shown():
-        blocks = list(quality(section(folder), figures.Palette(["a", "random"], [])))
+        blocks = list(quality(section(folder), Palette(["a", "random"], [])))
         said = any(isinstance(block, Text) and "no difference" in block.text for block in blocks)
         return said, sum("edges deleted" in getattr(block, "caption", "") for block in blocks)
 
@@ -137,21 +138,19 @@ def test_masked_and_deleted_are_shown_once_where_they_are_the_same(folder, setti
     assert shown() == (False, 1)
 
 
-def test_a_method_that_is_not_above_the_floor_is_marked(folder):
+def test_a_method_that_is_not_better_than_random_is_marked(folder):
     rng = np.random.default_rng(0)
-    floor = rng.random(20)
+    baseline = rng.random(20)
     for method, values in (
-        ("good", floor + 0.3),
-        ("random", floor),
-        ("useless", floor + rng.normal(0, 0.1, 20)),
+        ("good", baseline + 0.3),
+        ("random", baseline),
+        ("useless", baseline + rng.normal(0, 0.1, 20)),
     ):
         folder.quality(method, values)
     table = next(
-        block
-        for block in quality(section(folder), figures.Palette([], []))
-        if isinstance(block, Table)
+        block for block in quality(section(folder), Palette([], [])) if isinstance(block, Table)
     )
-    assert "‡: not better than the floor, random, beyond chance." in table.caption
+    assert "‡: not significantly better than random." in table.caption
     assert {row[0]: "‡" in row[1] for row in texts(table)} == {
         "good": False,
         "random": False,
@@ -178,13 +177,13 @@ def test_methods_are_as_they_describe_themselves(folder):
         "target_dependent": False,
         "citation": "Luo",
     }
-    floor = {
+    baseline = {
         "name": "degree",
         "model_dependent": False,
         "signed": True,
         "granularity": ["edges", "nodes"],
     }
-    folder.manifest(**manifest, methods=[described, floor])
+    folder.manifest(**manifest, methods=[described, baseline])
     _, table = methods(load(folder.path))
     assert texts(table) == [
         ["degree", "neither: a floor", "edges and nodes", "signed", "no", "no", "", ""],

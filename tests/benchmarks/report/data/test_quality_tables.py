@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.report.data import quality as tables
+from benchmarks.report.data import quality
 
 
 def test_models_are_averaged_within_a_node(folder, settings, section):
@@ -11,7 +11,7 @@ def test_models_are_averaged_within_a_node(folder, settings, section):
             {"node": node, "metric": "gini", "value": value} for node, value in enumerate(values)
         ]
         folder.add("quality", settings(seed=seed), quality=rows)
-    standing = tables.compare(section(), "gini", "", "")["saliency"]
+    standing = quality.compare(section(), "gini", "", "")["saliency"]
     assert standing.mean.value == pytest.approx((0.15 + 0.45) / 2)
     assert standing.mean.n == 2
 
@@ -20,8 +20,8 @@ def test_mask_and_delete_are_never_mixed(folder, section):
     folder.quality("saliency", [0.2, 0.4], semantics="mask")
     folder.quality("saliency", [0.9], semantics="delete")
     here = section()
-    mask = tables.compare(here, "fidelity+_prob", "k=10", "mask")["saliency"].mean
-    delete = tables.compare(here, "fidelity+_prob", "k=10", "delete")["saliency"].mean
+    mask = quality.compare(here, "fidelity+_prob", "k=10", "mask")["saliency"].mean
+    delete = quality.compare(here, "fidelity+_prob", "k=10", "delete")["saliency"].mean
     assert (mask.value, delete.value) == (pytest.approx(0.3), pytest.approx(0.9))
 
 
@@ -31,22 +31,22 @@ def test_rows_that_failed_are_in_no_mean(folder, settings, section):
         {"node": 1, "metric": "gini", "value": 0.9, "status": "error"},
     ]
     folder.add("quality", settings(), quality=rows)
-    assert tables.compare(section(), "gini", "", "")["saliency"].mean.value == 0.5
+    assert quality.compare(section(), "gini", "", "")["saliency"].mean.value == 0.5
 
 
 def test_ranking_is_by_fidelity_and_those_without_it_come_last(folder, section):
     folder.quality("a", [0.1, 0.1])
     folder.quality("b", [0.3, 0.2])
     folder.quality("none", [0.3, 0.2], metric="gini", level="", semantics="")
-    assert tables.ranking(section()) == ["b", "a", "none"]
+    assert quality.ranking(section()) == ["b", "a", "none"]
 
 
-def test_unknown_metrics_are_found_at_the_headline_level(folder, section):
+def test_unknown_metrics_are_found_at_the_headline_budget(folder, section):
     folder.quality("a", [0.1], metric="another", level="", semantics="")
     folder.quality("a", [0.1], metric="new", level="k=2")
     folder.quality("a", [0.2], metric="newer", level="k=10")
     folder.quality("a", [0.2], metric="newer", level="k=5")
-    assert tables.other_metrics(section()) == [
+    assert quality.other_metrics(section()) == [
         ("another", "", ""),
         ("new", "k=2", "mask"),
         ("newer", "k=10", "mask"),
@@ -58,7 +58,7 @@ def test_a_curve_takes_the_sparsity_that_was_measured(folder, section):
     folder.quality("a", [0.4, 0.6], level="f=50%")
     folder.quality("a", [0.7, 0.7], level="k=10")
     folder.quality("a", [0.88, 0.9], metric="sparsity", level="f=10%", semantics="")
-    curve = tables.curve(section(), "fidelity+_prob", "mask")
+    curve = quality.curve(section(), "fidelity+_prob", "mask")
     assert list(curve["method"]) == ["a", "a"]
     means = dict(zip(curve["sparsity"].round(9), curve["mean"], strict=True))
     assert means == {0.5: pytest.approx(0.5), 0.89: pytest.approx(0.2)}

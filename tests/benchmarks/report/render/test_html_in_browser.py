@@ -106,8 +106,8 @@ def column_values(region, position):
 
 def test_what_has_no_value_is_last_in_both_directions(visit, report):
     page = visit(report)
-    region = table(page, "how concentrated")
-    page.locator("summary", has_text="how concentrated").click()
+    region = table(page, "concentration and completeness")
+    page.locator("summary", has_text="concentration and completeness").click()
     button = region.locator("thead th").nth(4).get_by_role("button")
     for _ in range(2):
         button.click()
@@ -120,9 +120,9 @@ def test_tables_that_go_further_open_on_demand_and_on_paper(visit, report):
     page = visit(report)
     regions = page.locator("details.more .table")
     assert regions.count() > 2
-    region = table(page, "how concentrated")
+    region = table(page, "concentration and completeness")
     assert not region.is_visible()
-    page.locator("summary", has_text="how concentrated").click()
+    page.locator("summary", has_text="concentration and completeness").click()
     assert region.is_visible()
     assert not all(one.is_visible() for one in regions.all())
     page.emulate_media(media="print")
@@ -153,7 +153,7 @@ def test_the_bound_changes_the_recommendation(visit, report):
     bound.fill("0.01")
     assert answer.inner_text().startswith("n_steps = 500, internal_batch_size = 100: ")
     bound.fill("0.0001")
-    assert answer.inner_text() == "No pair that was measured has so small an error."
+    assert answer.inner_text() == "No setting that was measured has an error below this bound."
     bound.fill("-1")
     assert answer.inner_text() == "Enter a number above 0."
 

@@ -95,7 +95,7 @@ def test_a_failed_cell_marks_its_rows(folder, settings):
     assert results.runtime.empty
 
 
-def test_a_rows_own_status_wins_and_the_cells_failure_is_still_told(folder, settings):
+def test_a_rows_own_status_wins_and_the_cells_failure_is_still_reported(folder, settings):
     rows = [{"node": 1, "seconds": 0.5, "status": "ok"}]
     folder.add("runtime", settings(), status="error", message="broke later", runtime=rows)
     runtime = load(folder.path).runtime
@@ -140,7 +140,7 @@ def test_numbers_in_names_are_numbers():
 @pytest.mark.parametrize(
     ("text", "problem"), [("{", "could not be read"), ("[]", "it holds a list"), (None, "is none")]
 )
-def test_a_manifest_that_cannot_be_read_is_told(folder, text, problem):
+def test_a_manifest_that_cannot_be_read_is_reported(folder, text, problem):
     (folder.path / "manifest.json").unlink()
     if text is not None:
         (folder.path / "manifest.json").write_text(text)
@@ -149,33 +149,20 @@ def test_a_manifest_that_cannot_be_read_is_told(folder, text, problem):
     assert problem in results.problems[0]
 
 
-def test_a_torn_cell_is_told_and_left_where_it_is(folder):
+def test_older_runs_names_of_what_a_method_says_of_itself_are_aliased(folder):
+    old = {"name": "degree", "gives": ["edges"], "asks_model": False, "asks_target": False}
+    folder.manifest(methods=[old])
+    (entry,) = load(folder.path).manifest["methods"]
+    assert entry == {
+        "name": "degree",
+        "granularity": ["edges"],
+        "model_dependent": False,
+        "target_dependent": False,
+    }
+
+
+def test_a_torn_cell_is_reported_and_left_where_it_is(folder):
     (folder.path / "cells" / "0123456789abcdef.json").write_text("{")
     (problem,) = load(folder.path).problems
     assert "0123456789abcdef.json" in problem
     assert (folder.path / "cells" / "0123456789abcdef.json").exists()
-
-
-def test_variants_of_a_method_are_told_apart_engines_options_are_not(folder, settings):
-    for settings_of in (
-        settings("ig", "stock") | {"options": {"internal_batch_size": 1, "seed": 0}},
-        settings("ig", "stock") | {"options": {"internal_batch_size": 1, "seed": 1}},
-        settings("ig", "batched", internal_batch_size=10),
-        settings("saliency", "stock", absolute=True),
-        settings("saliency", "stock", absolute=False),
-    ):
-        folder.add("runtime", settings_of, runtime=[{"node": 1, "repeat": 0, "seconds": 1.0}])
-    (section,) = split(load(folder.path))
-    assert sorted(section.runtime["label"]) == [
-        *("ig", "ig", "ig"),
-        *("saliency (absolute=False)", "saliency (absolute=True)"),
-    ]
-
-
-def test_devices_are_sections_and_no_two_share_a_slug(folder, settings):
-    row = [{"node": 1, "repeat": 0, "seconds": 1.0}]
-    for task, device in (("a b", "cpu"), ("a-b", "cpu"), ("a-b", "cuda")):
-        folder.add("runtime", settings(task=task, device=device), runtime=row)
-    sections = split(load(folder.path))
-    assert [section.title for section in sections] == ["a b (cpu)", "a-b (cpu)", "a-b (cuda)"]
-    assert [section.slug for section in sections] == ["a-b-cpu", "a-b-cpu-2", "a-b-cuda"]

@@ -1,5 +1,5 @@
-// What the report can do beyond being read: sort and filter its tables, choose by an error bound.
-// Everything is built here, so that without scripts the page has no dead controls.
+// Sorting and filtering of tables, and the choice by an error bound.
+// All controls are built here, so that a page without scripts has no dead ones.
 "use strict";
 
 const words = new Intl.Collator("en", { numeric: true });

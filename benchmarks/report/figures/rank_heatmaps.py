@@ -1,0 +1,45 @@
+"""Mean ranks of all methods on all tasks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from benchmarks.report.figures.style import style
+
+
+def draw(ranks: pd.DataFrame) -> Figure:
+    """Heatmaps of methods by tasks, one for each metric; see ``sections.ranks.overview``."""
+    titles = list(ranks["metric"].unique())
+    marks = ranks["not_better_than_random"].map(lambda marked: " ‡" if marked else "")
+    shown = ranks.assign(text=ranks["mean_rank"].map("{:.1f}".format) + marks).pivot(
+        index="method", columns=["metric", "task"]
+    )
+    means, texts = shown["mean_rank"], shown["text"].fillna("")
+    order = sorted(means.index, key=lambda method: float(np.nanmean(means.loc[method])))
+    widths = [means[title].shape[1] for title in titles]
+    with style():
+        size = 2.4 + 0.72 * sum(widths), 1.8 + 0.3 * len(means)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(1, len(titles), squeeze=False, sharey=True, width_ratios=widths)
+        for axis, title in zip(axes[0], titles, strict=True):
+            sns.heatmap(
+                means[title].loc[order],
+                ax=axis,
+                cmap="crest",
+                vmin=1,
+                vmax=ranks["mean_rank"].max(),
+                annot=texts[title].loc[order].to_numpy(),
+                fmt="",
+                annot_kws={"fontsize": 8},
+                cbar=False,
+                linewidths=0.8,
+            )
+            axis.set(title=title.replace(", 10 edges", ",\n10 edges"), xlabel="", ylabel="")
+            axis.grid(visible=False)
+            axis.tick_params(axis="both", rotation=0, length=0)
+            for label in axis.get_xticklabels():
+                label.set(rotation=40, ha="right", rotation_mode="anchor")
+    return figure

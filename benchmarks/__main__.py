@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.cli import compare, explain, listing
+from benchmarks.cli import compare, explain, listing, pack
 
 # What a shell shows for a program that SIGPIPE has ended; 1 is taken, it is `compare`'s verdict.
 READER_GONE = 128 + 13
@@ -41,8 +41,10 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Draws the tables, figures and pages of a results folder again. Needs no torch."""
+    from benchmarks.store.archive import has_cells
+
     folder: Path = options.folder
-    if not (folder / "cells").is_dir():
+    if not has_cells(folder):
         raise ValueError(
             f"{folder}: no results folder, it has no cells/; name one that a run has written"
         )
@@ -72,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     drawing.set_defaults(command=report)
     compare.add_parser(commands)
     explain.add_parser(commands)
+    pack.add_parser(commands)
     listing.add_parsers(commands)
     return parser
 

@@ -17,15 +17,11 @@ import pytest
 from benchmarks.harness import environment, supervisor
 from benchmarks.harness.lock import locked
 from benchmarks.harness.options import ALWAYS, PREFERRED, STAND_IN, Plan
-from benchmarks.store.cell import (
-    Cell,
-    UnreadableCell,
-    load_all,
-    move_aside,
-    read,
-    write,
-    write_atomically,
-)
+from benchmarks.store.archive import CELLS, unpack
+from benchmarks.store.atomic import move_aside, write_atomically
+from benchmarks.store.cell import Cell
+from benchmarks.store.codec import UnreadableCell
+from benchmarks.store.folder import load_all, read, write
 
 if TYPE_CHECKING:
     from benchmarks.tasks import Task
@@ -81,7 +77,7 @@ class Run:
     @property
     def cells(self) -> Path:
         """The folder of the cell files."""
-        return self.folder / "cells"
+        return self.folder / CELLS
 
     @property
     def unavailable(self) -> dict[str, str]:
@@ -340,6 +336,7 @@ class Run:
         }
 
     def _take_over(self) -> None:
+        unpack(self.folder)
         found, self.messages = load_all(self.cells, set_aside=True)
         self._written = {cell.identity: cell.key for cell in found}
         try:

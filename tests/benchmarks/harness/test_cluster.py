@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from benchmarks.harness import cluster
-from benchmarks.store.cell import load_all, spread
+from benchmarks.store.codec import spread
+from benchmarks.store.folder import load_all
 
 ROOT = Path(__file__).parents[3]
 METHODS = ("random", "degree", "saliency")

@@ -14,7 +14,7 @@ import explainers
 from benchmarks.harness import environment
 from benchmarks.harness.options import Plan
 from benchmarks.harness.run import Run, default_folder
-from benchmarks.store.cell import load_all
+from benchmarks.store.folder import load_all
 from explainers.engines.batched import BatchedProblem
 
 PLAN = Plan("quick", (), ("random",), "cpu", nodes=2, seeds=1, repeats=1)

@@ -17,7 +17,6 @@ import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 from benchmarks.store.atomic import ASIDE, temporary_files, write_atomically
 from benchmarks.store.cell import KEY_LENGTH, Cell
@@ -136,7 +135,7 @@ def members(archive: Path) -> Iterator[tuple[str, bytes]]:
         ) from error
 
 
-def _members(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
+def _members(stream: lzma.LZMAFile) -> Iterator[tuple[str, bytes]]:
     """Reads a tar file forward, header by header.
 
     :mod:`tarfile`'s own reader follows links and extended headers of any size, and takes a broken
@@ -161,7 +160,7 @@ def _members(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
         raise ValueError("there is something after its end")
 
 
-def _exactly(stream: BinaryIO, size: int) -> bytes:
+def _exactly(stream: lzma.LZMAFile, size: int) -> bytes:
     content = stream.read(size)
     if len(content) < size:
         raise EOFError("it ends too early")

@@ -168,18 +168,22 @@ def _exactly(stream: lzma.LZMAFile, size: int) -> bytes:
 
 
 def _packed(contents: Mapping[str, bytes]) -> bytes:
-    """The archive of these files."""
+    """The archive of these files, in their order."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:xz", format=tarfile.USTAR_FORMAT) as archive:
-        for name in sorted(contents):
+        for name, content in contents.items():
             member = tarfile.TarInfo(_PREFIX + name)  # time 0, owner 0, mode 0644
-            member.size = len(contents[name])
-            archive.addfile(member, io.BytesIO(contents[name]))
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     return packed.getvalue()
 
 
 def _contents(cells: Path) -> dict[str, bytes]:
-    """The cell files in a folder that is to be removed, and proof that there is nothing else."""
+    """The cell files in a folder by name, in order.
+
+    Raises:
+        ValueError: There is anything else that a removal of the folder would lose.
+    """
     contents = {}
     passing = {cells / ASIDE, *temporary_files(cells)}
     for path in sorted(set(cells.iterdir()) - passing):

@@ -259,6 +259,15 @@ def test_damage_inside_the_tar_file_loses_no_cell_silently(tmp_path_factory, blo
     assert all(cell in found for cell in read)
 
 
+def test_what_stands_behind_an_early_end_is_not_lost_silently(folder):
+    pack(folder)
+    plain = lzma.decompress((folder / NAME).read_bytes())
+    for changed in (plain[:1024] + bytes(512) + plain[1024:], plain + bytes(20480)):
+        (folder / NAME).write_bytes(lzma.compress(changed))
+        with pytest.raises(UnreadableArchive, match="there is something after its end"):
+            load_run(folder)
+
+
 @pytest.mark.parametrize("content", [b"", b"\0" * 2000, lzma.compress(b""), b"PK\3\4"])
 def test_what_is_no_archive(tmp_path, content):
     (tmp_path / NAME).write_bytes(content)

@@ -22,8 +22,10 @@ def add_parser(commands: Any) -> None:
 
 def report(options: argparse.Namespace) -> int:
     """Draws the tables, figures and pages of a results folder again. Needs no torch."""
+    from benchmarks.store.archive import has_cells
+
     folder: Path = options.folder
-    if not (folder / "cells").is_dir():
+    if not has_cells(folder):
         raise ValueError(
             f"{folder}: no results folder, it has no cells/; name one that a run has written"
         )

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.store.cell import Cell, UnreadableCell, load_all, move_aside, read, write
+from benchmarks.store.atomic import move_aside
+from benchmarks.store.cell import Cell
+from benchmarks.store.codec import UnreadableCell
+from benchmarks.store.folder import load_all, read, write
 
 # What counts as done when a run is resumed; an error is tried again.
 DONE = ("ok", "oom")

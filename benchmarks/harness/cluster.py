@@ -30,7 +30,7 @@ import pytest
 
 from benchmarks.harness import supervisor
 from benchmarks.harness.options import Plan, declared
-from benchmarks.store.cell import move_aside, write_atomically
+from benchmarks.store.atomic import move_aside, write_atomically
 
 if TYPE_CHECKING:
     from benchmarks.harness.run import Run

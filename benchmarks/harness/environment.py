@@ -28,6 +28,27 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("captum", "networkx", "numpy", "scipy", "torch", "torch_geometric")
 # ... and those that only measure and draw.
 TOOLS = ("gnn-explainer-bench", "matplotlib", "pandas", "pytest", "pytest-benchmark", "seaborn")
+# The code behind a number; any change there makes finished cells out of date.
+MAKE_NUMBERS = (
+    "explainers/**/*.py",
+    "benchmarks/test_*.py",
+    "benchmarks/measures/**/*.py",
+    "benchmarks/replication/protocols.py",
+    "benchmarks/harness/*.py",
+)
+# ... less what draws, or runs, watches and describes the measuring (the machine and the versions
+# are in a cell's key themselves).
+MAKE_NO_NUMBERS = (
+    "explainers/_script.py",
+    "explainers/drawing/**/*.py",
+    *(
+        f"benchmarks/harness/{name}.py"
+        for name in (
+            *("cell_files", "cluster", "environment", "errors", "lock", "manifest", "option"),
+            *("plugin", "progress", "supervisor"),
+        )
+    ),
+)
 ENTRY_POINT_GROUPS = ("gnn_explainer_bench.methods", "gnn_explainer_bench.metrics")
 
 
@@ -68,14 +89,16 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def source_sha256(root: Path = ROOT) -> str:
-    """SHA-256 over the code that makes the numbers: the library, the benchmarks, the harness.
+    """SHA-256 over the code that makes the numbers: library, benchmarks, measures, harness.
 
-    Not the report's, which only reads them, and not the tasks', whose results (dataset and
-    checkpoint) have checksums of their own.
+    A module that is new there counts, unless ``MAKE_NO_NUMBERS`` names it. Not the report's code,
+    which only reads the numbers, and not the tasks', whose results (dataset and checkpoint) have
+    checksums of their own.
     """
     digest = hashlib.sha256()
-    files = {*root.glob("explainers/**/*.py"), *root.glob("benchmarks/*.py")}
-    for path in sorted(files | {*root.glob("benchmarks/harness/*.py")}):
+    files = {path for pattern in MAKE_NUMBERS for path in root.glob(pattern)}
+    files -= {path for pattern in MAKE_NO_NUMBERS for path in root.glob(pattern)}
+    for path in sorted(files):
         digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 NAME = ".lock"
+# Of getting the lock: its last holder may delete the file between its opening and its locking.
+SECONDS = 0.2
 
 
 class Locked(ValueError):
@@ -20,49 +23,38 @@ class Locked(ValueError):
 def locked(folder: Path) -> Iterator[str | None]:
     """Keeps other runs out of ``folder`` while its body runs; makes the folder if need be.
 
-    The lock is the system's (``flock`` on a file in the folder): it ends with the process, however
-    that dies, so no stale lock is ever left.
+    The lock is the system's, on a file in the folder: it ends with the process, however that dies,
+    so no stale lock is ever left, and a child that the process forks does not have it.
 
     Yields:
-        None, or why the folder could not be locked: the system or the file system has no locks.
+        None, or why the folder could not be locked: its file system has no locks.
 
     Raises:
         Locked: Another process holds the lock.
+        OSError: The folder cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if sys.platform == "win32":
-        yield _unprotected(folder, "this system has no fcntl")
-        return
-    import fcntl
-
     path = folder / NAME
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(handle, 200).decode(errors="replace").strip()
-            os.close(handle)
-            raise Locked(
-                f"--results {folder}: another run is writing there ({holder or 'just started'}); "
-                "wait for its end, stop it, or name another folder"
-            ) from None
-        except OSError as error:  # some network file systems
-            os.close(handle)
-            yield _unprotected(folder, str(error))
-            return
-        # The last holder deletes the file: what was opened may be no longer what has the name.
-        if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
-            break
-        os.close(handle)
+    path.touch()  # what fails from here on is the locking
+    lock = FileLock(path, thread_local=False, fallback_to_soft=False)
     try:
-        os.ftruncate(handle, 0)
-        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        lock.acquire(timeout=SECONDS, poll_interval=SECONDS / 10)
+    except Timeout:
+        holder = ""
+        with suppress(OSError):  # the holder may have ended, or keep its file to itself (Windows)
+            holder = path.read_text(encoding="utf-8", errors="replace").strip()
+        raise Locked(
+            f"--results {folder}: another run is writing there ({holder or 'just started'}); "
+            "wait for its end, stop it, or name another folder"
+        ) from None
+    except OSError as error:  # some network file systems
+        yield f"{folder} cannot be locked ({error}); let no second run write there"
+        return
+    try:
+        with suppress(OSError):  # on Windows nobody can write a locked file
+            path.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         yield None
     finally:
-        path.unlink(missing_ok=True)
-        os.close(handle)
-
-
-def _unprotected(folder: Path, reason: str) -> str:
-    return f"{folder} cannot be locked ({reason}); let no second run write there"
+        with suppress(OSError):  # on Windows nobody can delete an open file
+            path.unlink()
+        lock.release()

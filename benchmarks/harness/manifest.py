@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import environment
 from benchmarks.harness.options import Plan
-from benchmarks.store.cell import write_atomically
+from benchmarks.store.atomic import write_atomically
 
 if TYPE_CHECKING:
     from benchmarks.tasks import Task

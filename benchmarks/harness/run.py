@@ -15,6 +15,7 @@ from benchmarks.harness.errors import CannotWrite, OutOfMemory, Resumed
 from benchmarks.harness.lock import locked
 from benchmarks.harness.manifest import Manifest
 from benchmarks.harness.options import ALWAYS, PREFERRED, STAND_IN, Plan
+from benchmarks.store.archive import CELLS, unpack
 from benchmarks.store.cell import STATUSES, Cell
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Run:
         self.plan = plan
         self.folder = folder
         self.command = command
-        self._files = CellFiles(folder / "cells")
+        self._files = CellFiles(folder / CELLS)
         self._manifest = Manifest(folder, plan, command)
         self._tasks: dict[tuple[str, str, int], Task] = {}
         self._resources = ExitStack()
@@ -51,6 +52,7 @@ class Run:
         """
         self._lock_problem = self._resources.enter_context(locked(self.folder))
         if self.plan.resume:
+            unpack(self.folder)
             self._files.take_over()
             self._manifest.take_over()
 

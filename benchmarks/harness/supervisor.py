@@ -28,7 +28,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.store.cell import Cell, write
+from benchmarks.store.cell import Cell
+from benchmarks.store.folder import write
 
 # Set for the child: a JSON object with the entries of `Orders`.
 VARIABLE = "GNN_BENCH_SUPERVISED"

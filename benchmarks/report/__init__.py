@@ -14,7 +14,7 @@ from benchmarks.report.data import frames
 from benchmarks.report.figures.encode import encode
 from benchmarks.report.render import html, latex, markdown
 from benchmarks.report.render.blocks import Picture
-from benchmarks.store.cell import write_atomically
+from benchmarks.store.atomic import write_atomically
 
 __all__ = ["FORMATS", "write"]
 
@@ -22,7 +22,7 @@ FORMATS = ("html", "md", "latex")
 
 
 def write(folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Writes the report of ``folder``, which holds ``cells/`` and ``manifest.json``.
+    """Writes the report of ``folder``, which holds its cells, packed or not, and ``manifest.json``.
 
     Makes ``quality.csv``, ``runtime.csv``, ``figures/`` and, of ``report.html``, ``report.md`` and
     ``report.tex``, those of the formats; an earlier report is replaced. Nothing is written if
@@ -48,7 +48,7 @@ def write(folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     for picture in pictures:
         svg, png = drawn[picture.name]
         write_atomically(place / f"{picture.name}.svg", svg)
-        (place / f"{picture.name}.png").write_bytes(png)
+        write_atomically(place / f"{picture.name}.png", png)
         if picture.csv:
             write_atomically(place / f"{picture.name}.csv", picture.csv)
     for path in place.iterdir():  # figures of an earlier report that are no longer in it

@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.store.cell import load_all, spread
+from benchmarks.store.codec import spread
+from benchmarks.store.folder import load_all
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,7 +17,8 @@ import torch
 import benchmarks.tasks
 import explainers
 import explainers.metrics
-from benchmarks.store.cell import load_all, spread
+from benchmarks.store.codec import spread
+from benchmarks.store.folder import load_all
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the supervisor needs a POSIX system")

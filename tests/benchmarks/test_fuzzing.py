@@ -1,6 +1,6 @@
 """Whatever stands in an option, a raw file or a checkpoint: one clear error, or all is well.
 
-Cell files have theirs in ``harness/test_cells.py``.
+Cell files have theirs in ``store/test_cells.py``.
 """
 
 import io

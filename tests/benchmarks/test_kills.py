@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.store.cell import Cell, load_all, spread, write
+from benchmarks.store.cell import Cell
+from benchmarks.store.codec import spread
+from benchmarks.store.folder import load_all, write
 
 ROOT = Path(__file__).parents[2]
 KILLS = 20
@@ -20,7 +22,7 @@ import json, os, random, signal, sys, time
 from pathlib import Path
 import captum.attr, pandas, pytest, torch, torch_geometric.explain
 import benchmarks.report, benchmarks.tasks, explainers, explainers.metrics
-from benchmarks.store.cell import load_all
+from benchmarks.store.folder import load_all
 
 top, kills = Path(sys.argv[1]), int(sys.argv[2])
 output = os.dup(1)

@@ -26,7 +26,9 @@ from benchmarks.report.data.runtimes import FIT
 from benchmarks.report.data.section import STOCK
 from benchmarks.report.stats import estimates as statistics
 from benchmarks.report.stats.estimates import Estimate
-from benchmarks.store.cell import Cell, load_all, spread
+from benchmarks.store.archive import has_cells, load_run
+from benchmarks.store.cell import Cell
+from benchmarks.store.codec import spread
 
 TIMED = ("runtime", "engines")  # the sweeps have no other methods to compare with
 REFERENCES = 3  # fewer do not tell the machine from the code
@@ -105,11 +107,11 @@ class _Run:
 
     @classmethod
     def load(cls, folder: Path) -> _Run:
-        if not (folder / "cells").is_dir():
+        if not has_cells(folder):
             raise ValueError(
                 f"{folder}: no results folder, it has no cells/; name one that a run has written"
             )
-        cells, problems = load_all(folder / "cells")
+        cells, problems = load_run(folder)
         if not cells:
             raise ValueError(f"{folder}: there is no cell in it; name a folder of a finished run")
         return cls({cell.identity: cell for cell in cells}, [f"{folder}: {p}" for p in problems])

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmarks.store.cell import Cell, load_all
+from benchmarks.store.archive import load_run
+from benchmarks.store.cell import Cell
 
 _CONFIG = ("task", "model", "model_seed", "method", "engine", "options", "device")
 QUALITY = (
@@ -65,8 +66,12 @@ class Results:
 
 
 def load(folder: Path) -> Results:
-    """Reads ``folder/cells`` and ``folder/manifest.json``; nothing is changed."""
-    cells, problems = load_all(folder / "cells")
+    """Reads the cells of a run, packed or not, and its manifest; nothing is changed.
+
+    Raises:
+        UnreadableArchive: They are packed, and the archive is damaged.
+    """
+    cells, problems = load_run(folder)
     manifest: dict[str, Any] = {}
     try:
         content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
@@ -136,7 +141,7 @@ def _row(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
-    """The rows in order; one whose ``value`` is a list stands for as many, see ``cells.join``."""
+    """The rows in order; one whose ``value`` is a list stands for as many (``codec.join``)."""
     # A published run has millions of values: little here is done for each of them in Python.
     lengths = [len(row["value"]) if isinstance(row.get("value"), list) else 1 for row in rows]
     positions = np.repeat(np.arange(len(rows)), lengths)

@@ -52,7 +52,8 @@ def _block(block: Heading | Text | Caution | Items | Code | Table | Picture) -> 
             return f"{fence}sh\n{text}\n{fence}"
         case Picture(name, caption):
             image = f"![{escape(caption)}](figures/{name}.svg)\n\n*Figure.* {escape(caption)}"
-            return image + (f" [Its data](figures/{name}.csv)." if block.csv else "")
+            # No link: a published run is without the file, `report` draws it again.
+            return image + (f" Its data: `figures/{name}.csv`." if block.csv else "")
         case Table(caption, header, rows):
             lines = [header, ["---"] * len(header)]
             lines += [[_entry(entry) for entry in row] for row in rows]

@@ -14,7 +14,8 @@ import pytest
 
 from benchmarks.harness import cluster
 from benchmarks.harness.options import make_plan
-from benchmarks.store.cell import load_all, spread
+from benchmarks.store.codec import spread
+from benchmarks.store.folder import load_all
 
 ROOT = Path(__file__).parents[3]
 METHODS = ("random", "degree", "saliency")

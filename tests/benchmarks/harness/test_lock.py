@@ -14,11 +14,13 @@ from benchmarks.harness.lock import NAME, Locked, locked
 fcntl = pytest.importorskip("fcntl", reason="this system has no file locks")
 
 HOLDER = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from benchmarks.harness.lock import locked
 with locked(Path(sys.argv[1])):
-    print("locked", flush=True)
+    child = os.fork()
+    if child:
+        print(child, flush=True)
     time.sleep(60)
 """
 
@@ -28,9 +30,10 @@ def holder(tmp_path):
     """Another process that holds the lock of the folder ``run``."""
     command = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as other:
-        assert other.stdout.readline() == b"locked\n"
+        other.child = int(other.stdout.readline())
         yield other
         other.kill()
+        os.kill(other.child, signal.SIGKILL)
 
 
 def test_the_second_writer_gets_one_clear_error(tmp_path, holder):
@@ -45,9 +48,16 @@ def test_the_second_writer_gets_one_clear_error(tmp_path, holder):
 def test_a_killed_writer_leaves_no_lock(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
+    os.kill(holder.child, 0)  # the child that it had forked lives, and does not keep the lock
     assert (tmp_path / "run" / NAME).exists()
     with locked(tmp_path / "run") as problem:
         assert problem is None
+
+
+def test_a_folder_is_locked_once_in_a_process_too(tmp_path):
+    refused = pytest.raises(Locked, match=f"process {os.getpid()} on ")
+    with locked(tmp_path), refused, locked(tmp_path):
+        pytest.fail("locked twice")
 
 
 def test_the_lock_ends_with_the_body_and_leaves_no_file(tmp_path):

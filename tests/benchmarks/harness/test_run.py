@@ -15,7 +15,7 @@ from benchmarks.harness import environment
 from benchmarks.harness.errors import CannotWrite, OutOfMemory, Resumed
 from benchmarks.harness.options import make_plan
 from benchmarks.harness.run import Run, default_folder
-from benchmarks.store.cell import load_all
+from benchmarks.store.folder import load_all
 from explainers.engines.batched import BatchedProblem
 
 PLAN = make_plan(methods=["random"], device="cpu", nodes=2)

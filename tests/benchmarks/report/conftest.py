@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import split
-from benchmarks.store.cell import Cell, write
+from benchmarks.store.cell import Cell
+from benchmarks.store.folder import write
 
 LEVELS = [f"k={k}" for k in (1, 2, 5, 10, 20, 50)]
 LEVELS += [f"f={f}%" for f in (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)]

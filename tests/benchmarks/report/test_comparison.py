@@ -9,7 +9,9 @@ import pytest
 
 import benchmarks.__main__ as command_line
 from benchmarks.report.data.comparison import compare
-from benchmarks.store.cell import Cell, load_all, spread, write
+from benchmarks.store.cell import Cell
+from benchmarks.store.codec import spread
+from benchmarks.store.folder import load_all, write
 
 RECORDED = Path(__file__).parent / "recorded"
 LIMIT = 0.1

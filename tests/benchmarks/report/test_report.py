@@ -165,7 +165,7 @@ def test_every_figure_of_the_markdown_exists(written):
     for name in drawn:
         ElementTree.parse(written.path / name)
         data = name.removesuffix(".svg") + ".csv"
-        assert data in names
+        assert f"Its data: `{data}`." in written.read("report.md")
         assert len(pd.read_csv(written.path / data)) > 1
 
 

@@ -1,4 +1,4 @@
-"""Cell files: keys, strict JSON, and that a crash at any moment leaves whole files only."""
+"""Cell files: keys, strict JSON, and that what is torn or altered is no cell."""
 
 import contextlib
 import json
@@ -14,21 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.report.data import frames
-from benchmarks.store.cell import (
-    Cell,
-    UnreadableCell,
-    cell_key,
-    encode,
-    join,
-    load_all,
-    move_aside,
-    plain,
-    read,
-    seal,
-    spread,
-    write,
-    write_atomically,
-)
+from benchmarks.store.cell import Cell, cell_key, plain
+from benchmarks.store.codec import UnreadableCell, encode, join, seal, spread
+from benchmarks.store.folder import load_all, read, write
 
 CONFIG = {
     "task": "ba-shapes",
@@ -303,8 +291,8 @@ def test_every_cut_of_a_file_is_noticed(tmp_path):
         ({"status": "fine"}, "its status is 'fine'"),
         ({"splits": -1}, "its splits are -1"),
         ({"splits": True}, "its splits are True"),
-        ({"runtime": {}}, "'runtime' is to be a list"),
-        ({"config": None}, "'config' is to be a dict"),
+        ({"runtime": {}}, "'runtime' must be a list"),
+        ({"config": None}, "'config' must be a dict"),
         ({"key": "f" * 16}, "its key is 'ffff"),
     ],
 )
@@ -419,55 +407,6 @@ def test_nan_in_a_file_is_refused(tmp_path):
     path.write_text(path.read_text().replace("0.25", "NaN"))
     with pytest.raises(UnreadableCell, match="NaN is not JSON"):
         read(path)
-
-
-def test_aside_keeps_every_version(tmp_path):
-    for number in range(3):
-        path = tmp_path / "a.json"
-        path.write_text(str(number))
-        move_aside(path)
-    assert {file.read_text() for file in (tmp_path / "aside").iterdir()} == {"0", "1", "2"}
-
-
-@pytest.mark.parametrize("call", ["os.fsync", "os.replace"])
-def test_failure_before_the_rename_leaves_the_old_file(tmp_path, monkeypatch, call):
-    path = tmp_path / "cell.json"
-    path.write_text("old")
-
-    def fail(*_arguments):
-        raise OSError("the disk is full")
-
-    monkeypatch.setattr(call, fail)
-    with pytest.raises(OSError, match="the disk is full"):
-        write_atomically(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.skipif(os.name != "posix", reason="kills a process with a POSIX signal")
-@pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_kill_before_the_rename_leaves_the_old_file(tmp_path, call):
-    path = tmp_path / "cells" / "cell.json"
-    path.parent.mkdir()
-    path.write_text("old")
-    program = (
-        "import os, signal, sys\n"
-        "from pathlib import Path\n"
-        "from benchmarks.harness import cells\n"
-        f"os.{call} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "cells.write_atomically(Path(sys.argv[1]), 'new' * 10000)\n"
-    )
-    root = Path(__file__).parents[3]
-    done = subprocess.run([sys.executable, "-c", program, str(path)], cwd=root, check=False)
-    assert done.returncode == -9
-    assert path.read_text() == "old"
-
-    left = [file for file in path.parent.iterdir() if file != path]
-    assert [file.suffix for file in left] == [".tmp"]
-    path.unlink()
-    assert load_all(path.parent) == ([], [])  # it is no cell
-    load_all(path.parent, set_aside=True)
-    assert list(path.parent.iterdir()) == []
 
 
 def test_reading_cells_needs_no_torch():

@@ -38,7 +38,7 @@ def test_quality(
     if not method.supports(task.model, task.data):
         pytest.skip(f"{method.name} does not support the model")
     nodes = plan.pick(task)
-    levels = [str(level) for level in explainers.metrics.levels()]
+    levels = [str(budget) for budget in explainers.metrics.edge_budgets()]
     config = run.config(task, model_seed, method)
     with run.cell("quality", config, task=task, nodes=nodes, levels=levels) as cell:
         explanations = method.explain(task.model, task.data, nodes)

@@ -29,7 +29,7 @@ def main(folder: Path) -> None:
     Raises:
         UserWarning: pdoc cannot make sense of something, for example of an annotation.
     """
-    found = [*discover("methods", "METHOD").values(), *discover("metrics").values()]
+    found = [*discover("methods", "METHOD").values(), *discover("metrics", "METRIC").values()]
     pdoc.render.configure(docformat="google", footer_text="gnn-explainer-bench", search=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)

@@ -13,16 +13,14 @@ from torch import Tensor
 from torch_geometric.explain import Explanation
 
 import explainers
-import explainers.metrics
 from benchmarks.harness.guards import check
 from benchmarks.harness.options import Plan, parametrize, plan_of
 from benchmarks.harness.run import Run
-from benchmarks.replication import protocols as published
-from benchmarks.report.sections import replication as calibration
-from benchmarks.report.sections.replication import BENCHMARK, MOTIF, PUBLISHED, TEN
+from benchmarks.measures.over_nodes import characterization_of_means, pooled_auroc
+from benchmarks.replication import protocols, published
+from benchmarks.replication.published import BENCHMARK, MOTIF, PUBLISHED, TEN
 from benchmarks.tasks import Task
 from explainers.metrics.characterization import characterization_score
-from explainers.metrics.ground_truth import auroc
 
 # Epochs and learning rates of Holdijk et al., from the configurations in their repository.
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
@@ -79,6 +77,7 @@ def _args(metafunc: pytest.Metafunc) -> Sequence[str]:
     return metafunc.config.invocation_params.args
 
 
+# The name is that of the cells, which stays as it is in published ones.
 def test_calibration(
     run: Run,
     plan: Plan,
@@ -115,7 +114,7 @@ def explained(task: Task, level: str) -> list[int]:
     """The nodes whose explanations make up a number."""
     if level == MOTIF:
         return list(NODES[base(task.name)])
-    if task.name == calibration.GRAPHFRAMEX:
+    if task.name == published.GRAPHFRAMEX:
         return [int(node) for node in task.nodes[:THEIR_CORA_NODES]]
     in_test = task.nodes[task.data.test_mask.cpu()[task.nodes]]
     if level == TEN:
@@ -127,50 +126,21 @@ def pooled(
     task: Task, method: str, nodes: Sequence[int], explanations: Sequence[Explanation]
 ) -> dict[str, float]:
     """The AUROC of our explanations; with their network also those of theirs, by semantics."""
-    values = {calibration.FIELDS: pooled_auroc(task, explanations)}
-    if method != "gnn_explainer" or not task.name.endswith(calibration.REPLICATION):
+    values = {published.COMPUTATION_GRAPHS: pooled_auroc(task, explanations)}
+    if method != "gnn_explainer" or not task.name.endswith(published.REPLICATION):
         return values
     name = base(task.name)
     options = OPTIONS[name, method]
-    theirs = published.learned_masks(
+    theirs = protocols.learned_masks(
         task.model, task.data, nodes, hops=HOPS, edge_size=SIZES[name], **options
     )
     inside = []
     for their, our in zip(theirs, explanations, strict=True):
         own = torch.isin(their.e_id, our.e_id)
         inside.append(Explanation(e_id=their.e_id[own], edge_mask=their.edge_mask[own]))
-    values[calibration.EDGES_ALONE] = pooled_auroc(task, inside)
-    values[calibration.ALL_EDGES] = pooled_auroc(task, theirs)
+    values[published.EDGES_ALONE] = pooled_auroc(task, inside)
+    values[published.ALL_EDGES] = pooled_auroc(task, theirs)
     return values
-
-
-def pooled_auroc(task: Task, explanations: Sequence[Explanation]) -> float:
-    """One AUROC of the edges of all explanations; an edge counts once for each that has it."""
-    assert task.ground_truth is not None
-    scores = torch.cat([one.edge_mask for one in explanations]).double().abs()
-    truth = torch.cat([task.ground_truth[one.e_id] for one in explanations])
-    return auroc(scores.cpu().numpy(), truth.cpu().numpy())
-
-
-def characterization_of_means(
-    task: Task, explanations: Sequence[Explanation], semantics: str = "delete"
-) -> float:
-    """GraphFramEx's score: of the mean fidelities by accuracy, ten edges, the true class."""
-    labels = torch.stack([one.target for one in explanations])
-    rows = explainers.metrics.evaluate(
-        task.model,
-        task.data,
-        explanations,
-        at=[TEN],
-        semantics=[semantics],
-        metrics=["fidelity"],
-        labels=labels,
-    )
-    plus, minus = (
-        np.mean([row["value"] for row in rows if row["metric"] == f"fidelity{sign}_acc"])
-        for sign in "+-"
-    )
-    return float(characterization_score(plus, minus))
 
 
 def characterizations(
@@ -181,22 +151,22 @@ def characterizations(
     seed: int,
 ) -> dict[str, float]:
     """The score as we take edges away; with their network also step by step as they do."""
-    theirs = task.name == calibration.GRAPHFRAMEX
+    theirs = task.name == published.GRAPHFRAMEX
     # On their network nothing is normalised: both give the same.
-    ours = (calibration.DELETE,) if theirs else (calibration.DELETE, calibration.MASK)
+    ours = (published.DELETE,) if theirs else (published.DELETE, published.MASK)
     values = {name: characterization_of_means(task, explanations, name) for name in ours}
     if not theirs:
         return values
     scores, features = their_scores(task, method, nodes, explanations, seed)
     steps: list[tuple[str, Any, bool]] = [
-        (calibration.THEIR_SCORES, None, True),
-        (calibration.FEATURES, features, True),
-        (calibration.WEIGHTS, features, False),
+        (published.THEIR_SCORES, None, True),
+        (published.FEATURES, features, True),
+        (published.WEIGHTS, features, False),
     ]
     for semantics, chosen, weights in steps:
-        if semantics == calibration.FEATURES and features is None:
+        if semantics == published.FEATURES and features is None:
             continue
-        pair = published.fidelities(
+        pair = protocols.fidelities(
             task.model,
             task.data,
             nodes,
@@ -225,12 +195,12 @@ def their_scores(
         scores, features = drawn.to(data.x).split([data.num_edges, data.num_features], dim=1)
         return scores, list(features)
     if method == "gnn_explainer":
-        learned = published.learned_masks(
+        learned = protocols.learned_masks(
             model, data, nodes, targets, features=True, seed=seed, **GRAPHFRAMEX
         )
-        return published.of_edges(data, learned), [one.feature_mask for one in learned]
+        return protocols.of_edges(data, learned), [one.feature_mask for one in learned]
     if method in ("saliency", "integrated_gradients"):
         steps = N_STEPS if method == "integrated_gradients" else None
-        found = published.FeatureScores(n_steps=steps).explain(model, data, nodes, targets)
-        return published.by_ends(data, found), [one.node_mask for one in found]
-    return published.of_edges(data, explanations), None
+        found = protocols.FeatureScores(n_steps=steps).explain(model, data, nodes, targets)
+        return protocols.by_ends(data, found), [one.node_mask for one in found]
+    return protocols.of_edges(data, explanations), None

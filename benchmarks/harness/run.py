@@ -62,6 +62,7 @@ class Run:
         self._workers: list[dict[str, Any]] = []
         self._earlier: list[dict[str, Any]] = []
         self._described_methods: dict[str, dict[str, Any]] = {}
+        self._described_metrics: dict[str, dict[str, Any]] = {}
 
     def open(self) -> None:
         """Makes the folder and locks it; if the plan says so, takes over the cells that are there.
@@ -295,6 +296,7 @@ class Run:
             profile=self.plan.profile,
             tasks=[self._described[key] for key in sorted(self._described)],
             methods=[self._methods[name] for name in sorted(self._methods)],
+            metrics=list((self._described_metrics | _metrics()).values()),
             unavailable=[
                 {"task": name, "message": message} for name, message in self._missing.items()
             ],
@@ -349,11 +351,13 @@ class Run:
                 for entry in manifest["tasks"]
             }
             methods = {entry["name"]: entry for entry in manifest.get("methods", ())}
+            metrics = {entry["name"]: entry for entry in manifest.get("metrics", ())}
             run = {name: manifest[name] for name in ("created", "command", "commit", "dirty")}
             earlier = [*manifest.get("earlier", ()), run]
         except (OSError, ValueError, KeyError, TypeError):
             return  # none, or a torn one: it is written anew
         self._described, self._described_methods = described, methods
+        self._described_metrics = metrics
         # A run that was interrupted and is gone on with is one, whatever it took.
         own = _asked(self.command)
         self._earlier = [one for one in earlier if _asked(one["command"]) != own]
@@ -384,6 +388,15 @@ class Run:
 
 
 RUN = pytest.StashKey[Run]()
+
+
+def _metrics() -> dict[str, dict[str, Any]]:
+    """What the metrics, and the measures of the benchmarks, say of their values."""
+    import benchmarks.measures
+    import explainers.metrics
+
+    described = [*explainers.metrics.describe(), *benchmarks.measures.describe()]
+    return {entry["name"]: entry for entry in described}
 
 
 def _asked(command: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""How others explain, and how they measure explanations: what a calibration has to do as they do.
+"""How others explain, and how they measure explanations, for the replication of their results.
 
 ``[Re]`` is Holdijk et al., "[Re] Parameterized Explainer for Graph Neural Network", ML
 Reproducibility Challenge 2020, ``GraphFramEx`` Amara et al., arXiv:2206.09677; what they do is

@@ -9,13 +9,28 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report.data.frames import natural
-from benchmarks.report.data.metrics import METRICS, metric
 from benchmarks.report.data.section import FLOOR, Section
 from benchmarks.report.stats import estimates as statistics
 from benchmarks.report.stats.estimates import Standing
 
 HEADLINE_LEVEL = "k=10"
 SEMANTICS = ("mask", "delete")
+# What the tables show, by name, or by name and level; other metrics come after them.
+PROB = ("fidelity+_prob", "fidelity-_prob", "characterization_prob")
+ACC = ("fidelity+_acc", "fidelity-_acc", "characterization_acc")
+WIDER = (
+    *(("area_fidelity+_prob", ""), ("area_fidelity-_prob", "")),
+    ("unfaithfulness", HEADLINE_LEVEL),
+    ("robust_fidelity+_prob", HEADLINE_LEVEL),
+    ("robust_fidelity-_prob", HEADLINE_LEVEL),
+    *(("infidelity", ""), ("infidelity_scaled", "")),
+)
+SCORES = ("gini", "entropy", "mass90", "completeness")
+GROUND_TRUTH = (
+    *(("auroc", ""), ("auroc_undirected", ""), ("average_precision", ""), ("r_precision", "")),
+    *(("recall", HEADLINE_LEVEL), ("jaccard", HEADLINE_LEVEL)),
+)
+PLACED = {*PROB, *ACC, *SCORES, *(name for name, _ in (*WIDER, *GROUND_TRUTH)), "sparsity"}
 
 
 def node_values(section: Section, name: str, level: str, semantics: str) -> pd.DataFrame:
@@ -32,7 +47,8 @@ def node_values(section: Section, name: str, level: str, semantics: str) -> pd.D
 @lru_cache(maxsize=512)
 def compare(section: Section, name: str, level: str, semantics: str) -> dict[str, Standing]:
     """The methods by one metric; empty if nobody has it."""
-    values, direction = node_values(section, name, level, semantics), metric(name).direction
+    values = node_values(section, name, level, semantics)
+    direction = section.metrics[name].direction
     standings = statistics.compare(values, direction)
     return statistics.against_floor(standings, values, direction, FLOOR)
 
@@ -51,13 +67,13 @@ def ranking(section: Section) -> list[str]:
 
 
 def other_metrics(section: Section) -> list[tuple[str, str, str]]:
-    """Metric, level, semantics of what no other table shows: metrics that the report learns of.
+    """Metric, level, semantics of what has no place of its own: metrics that are new, or others'.
 
     Of the levels, the headline's is taken where there is one, else the first.
     """
     levels: dict[tuple[str, str], list[str]] = {}
     for name, level, semantics in section.scores:
-        if name not in METRICS:
+        if name not in PLACED and section.metrics[name].compared:
             levels.setdefault((name, semantics), []).append(level)
     return [
         (name, HEADLINE_LEVEL if HEADLINE_LEVEL in found else min(found, key=natural), semantics)

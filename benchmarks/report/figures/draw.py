@@ -24,7 +24,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 
 from benchmarks.report.data import quality as tables
 from benchmarks.report.data import runtimes, steps
-from benchmarks.report.data.metrics import metric
+from benchmarks.report.data.metrics import Metrics
 from benchmarks.report.render.blocks import seconds, share, size
 from benchmarks.report.stats import estimates as statistics
 
@@ -121,7 +121,7 @@ def encode(figure: Figure) -> tuple[str, bytes]:
     return drawn.getvalue().decode(), painted.getvalue()
 
 
-def fidelity(curves: pd.DataFrame, palette: Palette) -> Figure | None:
+def fidelity(curves: pd.DataFrame, palette: Palette, metrics: Metrics) -> Figure | None:
     """Fidelity+ and fidelity- against sparsity, under mask and delete; see ``tables.curves``."""
     if curves.empty:
         return None
@@ -133,7 +133,7 @@ def fidelity(curves: pd.DataFrame, palette: Palette) -> Figure | None:
             for j, semantics in enumerate(columns):
                 here = (curves["metric"] == name) & (curves["semantics"] == semantics)
                 _curves(axes[i, j], curves[here], palette)
-                axes[i, j].set_title(f"{metric(name).heading}, edges {_done(semantics)}")
+                axes[i, j].set_title(f"{metrics[name].heading}, edges {_done(semantics)}")
                 axes[i, j].set_ylabel("change of probability" if j == 0 else "")
                 if i == len(rows) - 1:
                     axes[i, j].set_xlabel("sparsity (share of edges not selected)")

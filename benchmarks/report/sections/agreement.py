@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 
 from benchmarks.report.data.frames import natural
-from benchmarks.report.data.metrics import metric
+from benchmarks.report.data.metrics import Metrics
 from benchmarks.report.data.section import Section
 from benchmarks.report.figures import draw as figures
 from benchmarks.report.render.blocks import Block, Entry, Heading, Table, estimate, measured
@@ -29,7 +29,7 @@ def agreement(section: Section) -> Iterator[Block]:
         return
     yield Heading("Agreement and stability", f"agreement-{section.slug}", 3)
     matrices = {
-        metric(name).title: matrix(pairs, name)
+        section.metrics[name].title: matrix(pairs, name)
         for name in ("kendall_tau", "overlap")
         if (pairs["metric"] == name).any()
     }
@@ -56,8 +56,8 @@ def agreement(section: Section) -> Iterator[Block]:
             f"{section.title}: stability. How alike a method's scores are under other seeds of "
             "its own (methods that draw random numbers), on models trained with other seeds, and "
             "how far they move, at most, if the features move by 2 % of their standard deviation.",
-            ("method", *(metric(name).heading for name in names)),
-            by_method(rows, names, _mean),
+            ("method", *(section.metrics[name].heading for name in names)),
+            by_method(rows, names, partial(_mean, section.metrics)),
         )
 
 
@@ -74,6 +74,6 @@ def matrix(pairs: pd.DataFrame, name: str) -> pd.DataFrame:
     return square.loc[names, names]
 
 
-def _mean(name: str, nodes: pd.Series) -> Entry:
-    text = partial(estimate, bounded=metric(name).bounded)
+def _mean(metrics: Metrics, name: str, nodes: pd.Series) -> Entry:
+    text = partial(estimate, bounded=metrics[name].bounded)
     return measured(text, statistics.mean(nodes.to_numpy()))

@@ -8,7 +8,6 @@ from functools import partial
 
 import pandas as pd
 
-from benchmarks.report.data.metrics import metric
 from benchmarks.report.data.section import Section
 from benchmarks.report.render.blocks import (
     Block,
@@ -41,7 +40,7 @@ def axioms(section: Section) -> Iterator[Block]:
             "Implementation invariance: relative change of the edges' scores when the network is "
             "replaced by one that computes the same function; the largest over the nodes. About "
             "1e-6 is rounding. A method that does not look at the model is invariant, too.",
-            ("method", *(metric(name).heading for name in names)),
+            ("method", *(section.metrics[name].heading for name in names)),
             by_method(rows, names, _axiom),
         )
     if len(completeness):

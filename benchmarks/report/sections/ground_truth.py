@@ -9,14 +9,10 @@ from benchmarks.report.data.section import Section
 from benchmarks.report.render.blocks import Block, Heading
 from benchmarks.report.sections.quality import comparison
 
-_WHOLE = ("auroc", "auroc_undirected", "average_precision", "r_precision")
-_SELECTED = ("recall", "jaccard")
-
 
 def ground_truth(section: Section) -> Iterator[Block]:
     """A table of methods by how well their scores separate the right edges from the others."""
-    columns = [(name, "", "") for name in _WHOLE]
-    columns += [(name, tables.HEADLINE_LEVEL, "") for name in _SELECTED]
+    columns = [(name, level, "") for name, level in tables.GROUND_TRUTH]
     found = list(
         comparison(
             section,

@@ -8,7 +8,6 @@ from functools import partial
 from benchmarks.report.data import quality as tables
 from benchmarks.report.data import runtimes
 from benchmarks.report.data.frames import natural
-from benchmarks.report.data.metrics import METRICS, metric
 from benchmarks.report.data.section import FLOOR, Section
 from benchmarks.report.figures import draw as figures
 from benchmarks.report.render.blocks import (
@@ -26,16 +25,6 @@ from benchmarks.report.render.blocks import (
 from benchmarks.report.render.wording import counted, p_value, picture, variant
 from benchmarks.report.stats.estimates import Standing
 
-_PROB = ("fidelity+_prob", "fidelity-_prob", "characterization_prob")
-_ACC = ("fidelity+_acc", "fidelity-_acc", "characterization_acc")
-_WIDER = (
-    *(("area_fidelity+_prob", ""), ("area_fidelity-_prob", "")),
-    ("unfaithfulness", tables.HEADLINE_LEVEL),
-    ("robust_fidelity+_prob", tables.HEADLINE_LEVEL),
-    ("robust_fidelity-_prob", tables.HEADLINE_LEVEL),
-    *(("infidelity", ""), ("infidelity_scaled", "")),
-)
-_SCORES = ("gini", "entropy", "mass90", "completeness")
 _EDGES = {"mask": "their messages masked", "delete": "the edges deleted"}
 
 
@@ -54,17 +43,20 @@ def quality(section: Section, palette: figures.Palette) -> Iterator[Block]:
             "weighs messages by degrees): what is said of masked edges is true of deleted ones."
         )
     for semantics in every:
-        columns = [(name, level, semantics) for name in _PROB]
+        columns = [(name, level, semantics) for name in tables.PROB]
         caption = f"The 10 edges with the highest absolute score, {_EDGES[semantics]}"
         yield from comparison(section, order, columns, caption, speeds)
-    wider = [(name, at, one) for name, at in _WIDER for one in every]
+    wider = [(name, at, one) for name, at in tables.WIDER for one in every]
     for columns, caption in (
         (
-            [(name, level, semantics) for semantics in every for name in _ACC],
+            [(name, level, semantics) for semantics in every for name in tables.ACC],
             "The 10 edges, by predicted class",
         ),
         (wider, "More kinds of fidelity, over all sparsities or of the 10 edges"),
-        ([(name, "", "") for name in _SCORES], "How concentrated and how complete scores are"),
+        (
+            [(name, "", "") for name in tables.SCORES],
+            "How concentrated and how complete scores are",
+        ),
         (tables.other_metrics(section), "Other metrics"),
     ):
         yield from comparison(section, order, columns, caption, folded=True)
@@ -74,7 +66,7 @@ def quality(section: Section, palette: figures.Palette) -> Iterator[Block]:
         f"fidelity-{section.slug}",
         f"{section.title}: fidelity against sparsity. Lines are means over the nodes, bands their "
         "95 % intervals. Left in a panel: all edges selected; right: 5 % of them.",
-        figures.fidelity(curves, palette),
+        figures.fidelity(curves, palette, section.metrics),
         curves,
     )
     yield from picture(
@@ -114,12 +106,12 @@ def comparison(
     if not found:
         return
     several = len({semantics for _, _, semantics in found}) > 1
-    header = ["method", *(_heading(*column, named=several) for column in found)]
+    header = ["method", *(_heading(section, *column, named=several) for column in found)]
     rows = []
     for method in order:
         row = [Entry(method)]
         for (name, _, _), standings in found.items():
-            row.append(_standing(standings.get(method), bounded=metric(name).bounded))
+            row.append(_standing(standings.get(method), bounded=section.metrics[name].bounded))
         if speeds:
             row.append(speeds.get(method, Entry(NOTHING)))
         rows.append(row)
@@ -141,10 +133,10 @@ def comparison(
     )
 
 
-def _heading(name: str, level: str, semantics: str, *, named: bool) -> str:
-    shown = level if level and name not in METRICS else ""
+def _heading(section: Section, name: str, level: str, semantics: str, *, named: bool) -> str:
+    shown = "" if name in tables.PLACED else level
     notes = [note for note in (shown, semantics if named else "") if note]
-    return metric(name).heading + (f", {', '.join(notes)}" if notes else "")
+    return section.metrics[name].heading + (f", {', '.join(notes)}" if notes else "")
 
 
 def _standing(standing: Standing | None, *, bounded: bool) -> Entry:
@@ -157,7 +149,7 @@ def _standing(standing: Standing | None, *, bounded: bool) -> Entry:
 
 def _differences(section: Section) -> Iterator[Block]:
     rows = []
-    for name in _PROB:
+    for name in tables.PROB:
         standings = tables.compare(section, name, tables.HEADLINE_LEVEL, "mask")
         best = next((one for one in standings if standings[one].difference is None), "")
         others = [one for one in standings if standings[one].difference is not None]
@@ -165,7 +157,7 @@ def _differences(section: Section) -> Iterator[Block]:
             standing = standings[method]
             rows.append(
                 [
-                    Entry(metric(name).title),
+                    Entry(section.metrics[name].title),
                     Entry(f"{method} - {best}"),
                     measured(partial(estimate, bounded=True), standing.difference),
                     measured(p_value, standing.p),

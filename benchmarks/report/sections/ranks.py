@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from benchmarks.report.data import quality as tables
-from benchmarks.report.data.metrics import metric
 from benchmarks.report.data.section import FLOOR, Section
 from benchmarks.report.figures import draw as figures
 from benchmarks.report.render.blocks import Block
@@ -51,14 +50,21 @@ def at_floor(section: Section, key: tuple[str, str, str], method: str) -> bool:
 
 
 def _ranked(section: Section) -> dict[tuple[str, str, str], tuple[str, statistics.Ranks]]:
-    """Title and ranks of each of the main metrics that the section has."""
+    """Title and ranks of each of the main metrics, and of new ones, that the section has."""
     found = {}
-    for key in _RANKED:
-        known = metric(key[0])
+    others = [key for key in tables.other_metrics(section) if key[2] != "delete"]
+    for key in (*_RANKED, *others):
+        known = section.metrics[key[0]]
         ranked = statistics.ranks(tables.node_values(section, *key), known.direction)
         if ranked is not None:
-            found[key] = known.title + (", 10 edges, masked" if key[1] else ""), ranked
+            found[key] = known.title + _conditions(*key[1:]), ranked
     return found
+
+
+def _conditions(level: str, semantics: str) -> str:
+    """What a title adds: ``, 10 edges, masked``."""
+    edges = {"": "", tables.HEADLINE_LEVEL: ", 10 edges"}.get(level, f", {level}")
+    return edges + (", masked" if semantics else "")
 
 
 def ranks(section: Section, palette: figures.Palette) -> Iterator[Block]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.report.data import quality as tables
-from benchmarks.report.data.metrics import metric
 from benchmarks.report.data.section import Section
 from benchmarks.report.stats import estimates as statistics
 from benchmarks.report.stats.estimates import ALPHA, Estimate, Standing
@@ -46,7 +45,7 @@ def duels(section: Section, pairs: Sequence[tuple[str, str]], name: str) -> list
     values = tables.node_values(section, name, tables.HEADLINE_LEVEL, "mask")
     standings = tables.compare(section, name, tables.HEADLINE_LEVEL, "mask")
     pairs = [pair for pair in pairs if set(pair) <= set(values.columns) and len(values) > 1]
-    sign = -1 if metric(name).direction == "down" else 1
+    sign = -1 if section.metrics[name].direction == "down" else 1
     gains = {pair: sign * (values[pair[0]] - values[pair[1]]).to_numpy() for pair in pairs}
     # Against the best, the report has compared all methods already; it must not say two things.
     best = next((one for one in standings if standings[one].mark == "best"), None)

@@ -1,4 +1,4 @@
-"""What the calibration measures, and when it does."""
+"""What the replication of published results measures, and when it does."""
 
 from types import SimpleNamespace
 
@@ -13,18 +13,17 @@ import explainers
 from benchmarks import tasks
 from benchmarks import test_replication as measures
 from benchmarks.harness.options import PLAN, make_plan
-from benchmarks.report.sections.replication import GRAPHFRAMEX, MOTIF, OURS, PUBLISHED, TEN, TEST
+from benchmarks.measures.over_nodes import characterization_of_means, pooled_auroc
+from benchmarks.replication.published import GRAPHFRAMEX, MOTIF, OURS, PUBLISHED, TEN, TEST
 from benchmarks.tasks._models import GNN
 from benchmarks.test_replication import (
     CORA_NODES,
     NODES,
     OPTIONS,
     base,
-    characterization_of_means,
     characterizations,
     explained,
     pooled,
-    pooled_auroc,
     pytest_generate_tests,
     variants,
 )
@@ -128,7 +127,7 @@ def test_every_set_up_is_measured_and_nothing_else(row, karate, monkeypatch):
         assert all(0 <= value <= 1 for value in found.values())
 
 
-def test_all_edges_are_pooled_beyond_the_receptive_fields(karate, monkeypatch):
+def test_all_edges_are_pooled_beyond_the_computation_graphs(karate, monkeypatch):
     """With edges' own numbers as scores, by the definition: among the nodes within 3 hops."""
 
     def numbered(model, data, nodes, **options):
@@ -138,7 +137,7 @@ def test_all_edges_are_pooled_beyond_the_receptive_fields(karate, monkeypatch):
             for _ in nodes
         ]
 
-    monkeypatch.setattr(measures.published, "learned_masks", numbered)
+    monkeypatch.setattr(measures.protocols, "learned_masks", numbered)
     truth = torch.tensor([True, False, False, False, True, False])
     task = SimpleNamespace(
         name="tree-cycles:replication", model=None, data=None, ground_truth=truth

@@ -178,7 +178,12 @@ def test_methods_are_as_they_describe_themselves(folder):
         "target_dependent": False,
         "citation": "Luo",
     }
-    floor = {"name": "degree", "model_dependent": False, "signed": True, "granularity": ["edges", "nodes"]}
+    floor = {
+        "name": "degree",
+        "model_dependent": False,
+        "signed": True,
+        "granularity": ["edges", "nodes"],
+    }
     folder.manifest(**manifest, methods=[described, floor])
     _, table = methods(load(folder.path))
     assert texts(table) == [

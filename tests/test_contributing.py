@@ -112,13 +112,14 @@ def test_the_report_gives_the_metric_its_direction_best_and_rank(results):
     (table,) = re.findall(r"^\| method \| coverage ↑, k=10 \|\n(?:\|.*\n)+", text, re.MULTILINE)
     means = dict(re.findall(r"\| (\w+) \| \**(\d\.\d+)", table))
     assert set(means) == {"gradient", "saliency", "degree"}
-    (best,) = re.findall(r"\| (\w+) \| \*\*", table)
-    assert means[best] == max(means.values())
+    best = set(re.findall(r"\| (\w+) \| \*\*", table))  # two, by absolute score
+    assert best == {"gradient", "saliency"}
+    assert {means[name] for name in best} == {max(means.values())}
     assert "| coverage ↑ | Share of the absolute scores that the selected edges hold" in text
     ranks = pd.read_csv(results / "figures" / "ranks-karate.csv")
     ranks = ranks[ranks["metric"] == "coverage, 10 edges"].set_index("method")["mean_rank"]
     assert set(ranks.index) == set(means)
-    assert ranks.idxmin() == best
+    assert set(ranks[ranks == ranks.min()].index) == best
 
 
 def test_compare_judges_by_the_metric(results, tmp_path):

@@ -161,7 +161,7 @@ def test_explained_nodes(karate):
     [
         ("quick", ["benchmarks/"], 0),
         ("full", ["benchmarks/"], len(variants(["saliency"]))),
-        ("quick", ["benchmarks/test_calibration.py::test_calibration"], 2),
+        ("quick", ["benchmarks/test_replication.py::test_calibration"], 2),
     ],
 )
 def test_it_runs_in_the_full_profile_or_where_it_is_named(profile, args, count):

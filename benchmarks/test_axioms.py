@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -16,6 +15,7 @@ from benchmarks.harness.run import Run
 from benchmarks.harness.variants import parametrize
 from benchmarks.measures.agreement import Floats, edge_scores, relative_error
 from benchmarks.measures.equivalent_networks import REWRITES, is_gcn
+from benchmarks.measures.sensitivity import violations
 from benchmarks.tasks import Task
 from explainers.engines import registry
 from explainers.methods.integrated_gradients import METHOD as INTEGRATED_GRADIENTS
@@ -27,9 +27,6 @@ NODES = {"quick": 5, "full": 10}
 # the others.
 MOST_EDGES = 1000
 STEPS = (10, 50, 200)
-# Float32 leaves a network's outputs equal up to about 1e-6; what moves less has not moved.
-CHANGE = 1e-5
-ZERO = 1e-6
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -143,18 +140,6 @@ def single_changes(task: Task, nodes: list[int], count: int) -> list[tuple[int, 
         if len(found) == count:
             break
     return found
-
-
-def violations(change: Floats, scores: Floats) -> float | None:
-    """Axiom (a): the share, among the edges that change the output, of those without a score.
-
-    An edge has none if it is not above a millionth of the largest; None if no edge matters.
-    """
-    matters = np.abs(change) > CHANGE
-    if not matters.any():
-        return None
-    size = np.abs(scores)
-    return float((size[matters] <= ZERO * size.max()).mean())
 
 
 def check_equal(task: Task, other: torch.nn.Module, name: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from statistics import median
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from benchmarks.harness.options import Plan
 from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
 from benchmarks.harness.variants import parametrize
+from benchmarks.measures.engines import difference, least_seconds
 from benchmarks.tasks import Task
 from explainers.methods import Method
 
@@ -122,7 +122,7 @@ def test_engines(
         explanation, rows, edges = result
         check([explanation])
         if bulk and engine == "analytic":
-            over = benchmark.stats.stats.median / least_seconds(task, rows, edges)
+            over = benchmark.stats.stats.median / least_seconds(task, rows, edges, timer)
             cell.add_value("over_limit", over, node=node)
         if bulk:
             return
@@ -136,47 +136,6 @@ def test_engines(
             )
         error = difference(explanation, stock[key])
         cell.add_value("equality_error", error, node=node)
-
-
-def least_seconds(task: Task, rows: int, edges: int) -> float:
-    """What this machine needs at least for the scores of so many nodes and edges in fields.
-
-    Every score is written once, at the speed of filling a buffer that stays in the caches. Every
-    edge takes an inner product of H hidden gradients and a row of F added to its source's, and
-    every score of a feature one product more, at the speed of a large matrix product. Nothing of
-    what leads to the hidden gradients is counted, nor what it takes to find the edges.
-    """
-    weight = next(p for p in task.model.parameters() if p.dim() == 2)
-    (hidden, features), side = weight.shape, 1024
-    answer, square = weight.new_empty(2**22), weight.new_ones(side, side)
-    per_byte = _seconds(lambda: answer.fill_(1.0)) / (answer.numel() * answer.element_size())
-    per_operation = _seconds(lambda: square @ square) / (2 * side**3)
-    scores = rows * features + edges
-    operations = 2 * edges * (hidden + features) + rows * features
-    return scores * weight.element_size() * per_byte + operations * per_operation
-
-
-def _seconds(function: Callable[[], object]) -> float:
-    """Median over a few calls, after one that is not counted."""
-    seconds = []
-    for _ in range(10):
-        start = timer()
-        function()
-        seconds.append(timer() - start)
-    return median(seconds[1:])
-
-
-def difference(one: Explanation, other: Explanation) -> float:
-    """The largest difference of two explanations' scores, over the largest score of the second.
-
-    Edges and features each by themselves; the larger of the two.
-    """
-    found = [0.0]
-    for mask in ("edge_mask", "node_mask"):
-        a, b = one[mask].double(), other[mask].double()
-        if b.numel() and bool(b.any()):
-            found.append(float((a - b).abs().max() / b.abs().max()))
-    return max(found)
 
 
 def _last(method: Method, task: Task, nodes: Sequence[int]) -> Callable[[], Any]:

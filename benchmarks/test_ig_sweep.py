@@ -5,10 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from scipy.stats import spearmanr
 from torch_geometric.explain import Explanation
 
 import explainers
@@ -18,6 +15,7 @@ from benchmarks.harness.options import Plan
 from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
 from benchmarks.harness.variants import parametrize
+from benchmarks.measures.integration import errors
 from benchmarks.tasks import Task
 
 METHOD = "integrated_gradients"
@@ -85,28 +83,3 @@ def test_ig_sweep(
         cell.add_times(times, repeat=repeat, node=node, nodes=1, peak_bytes=peak)
         for metric, value in errors(explanation, references[key]).items():
             cell.add_value(metric, value, node=node)
-
-
-def errors(explanation: Explanation, reference: Explanation) -> dict[str, float]:
-    """How far an explanation is from a more exact one of the same node.
-
-    ``convergence_delta``: absolute difference between the sum of the scores and the change of the
-    output. ``relative_error``: Euclidean norm of the difference to the reference, edges and
-    features together, over that of the reference. ``rank_correlation``: Spearman's, of the edges'
-    absolute scores; 1 if there is nothing to rank.
-    """
-    scores, exact = (
-        torch.cat([e.edge_mask, e.node_mask.flatten()]).double().cpu().numpy()
-        for e in (explanation, reference)
-    )
-    size = float(np.linalg.norm(exact))
-    edges = explanation.edge_mask.numel()
-    ranked = [np.abs(values[:edges]) for values in (scores, exact)]
-    alike = 1.0
-    if all(np.ptp(values) > 0 for values in ranked if len(values)) and edges > 1:
-        alike = float(spearmanr(*ranked).statistic)
-    return {
-        "convergence_delta": abs(float(explanation.convergence_delta)),
-        "relative_error": float(np.linalg.norm(scores - exact)) / size if size else 0.0,
-        "rank_correlation": alike,
-    }

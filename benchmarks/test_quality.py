@@ -18,7 +18,6 @@ from benchmarks.tasks import Task
 # A published run has millions of values. At the level of the tables cells keep them all, at the
 # others what the curves are drawn of.
 HEADLINE = "k=10"
-DEAR = ("robust_fidelity", "infidelity")
 CURVES = ("fidelity+_prob", "fidelity-_prob", "sparsity")
 SHARES = ("f=5%", "f=10%", "f=20%", "f=30%", "f=50%", "f=70%", "f=100%")
 
@@ -40,7 +39,7 @@ def test_quality(
     if not method.supports(task.model, task.data):
         pytest.skip(f"{method.name} does not support the model")
     nodes = plan.pick(task)
-    levels = [str(level) for level in explainers.metrics.levels()]
+    levels = [str(budget) for budget in explainers.metrics.edge_budgets()]
     config = run.config(task, model_seed, method)
     with run.cell("quality", config, task=task, nodes=nodes, levels=levels) as cell:
         explanations = method.explain(task.model, task.data, nodes)
@@ -54,8 +53,14 @@ def test_quality(
         )
         cell.quality += filter(kept, rows)
         cell.quality += explainers.metrics.evaluate(
-            task.model, task.data, explanations, at=[HEADLINE], metrics=DEAR
+            task.model, task.data, explanations, at=[HEADLINE], metrics=costly()
         )
+
+
+def costly() -> list[str]:
+    """The metrics that draw further selections."""
+    metrics = explainers.metrics
+    return [name for name in metrics.available() if metrics.load(name).draw is not None]
 
 
 def kept(row: dict[str, Any]) -> bool:

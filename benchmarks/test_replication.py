@@ -13,18 +13,16 @@ from torch import Tensor
 from torch_geometric.explain import Explanation
 
 import explainers
-import explainers.metrics
 from benchmarks.harness.guards import check
 from benchmarks.harness.options import Plan
 from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
 from benchmarks.harness.variants import parametrize
-from benchmarks.replication import protocols
-from benchmarks.report.sections import replication as published
-from benchmarks.report.sections.replication import BENCHMARK, MOTIF, PUBLISHED, TEN
+from benchmarks.measures.over_nodes import characterization_of_means, pooled_auroc
+from benchmarks.replication import protocols, published
+from benchmarks.replication.published import BENCHMARK, MOTIF, PUBLISHED, TEN
 from benchmarks.tasks import Task
 from explainers.metrics.characterization import characterization_score
-from explainers.metrics.ground_truth import auroc
 
 # Epochs and learning rates of Holdijk et al., from the configurations in their repository.
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
@@ -128,7 +126,7 @@ def pooled(
     task: Task, method: str, nodes: Sequence[int], explanations: Sequence[Explanation]
 ) -> dict[str, float]:
     """The AUROC of our explanations; with their network also those of theirs, by semantics."""
-    values = {published.FIELDS: pooled_auroc(task, explanations)}
+    values = {published.COMPUTATION_GRAPHS: pooled_auroc(task, explanations)}
     if method != "gnn_explainer" or not task.name.endswith(published.REPLICATION):
         return values
     name = base(task.name)
@@ -143,35 +141,6 @@ def pooled(
     values[published.EDGES_ALONE] = pooled_auroc(task, inside)
     values[published.ALL_EDGES] = pooled_auroc(task, theirs)
     return values
-
-
-def pooled_auroc(task: Task, explanations: Sequence[Explanation]) -> float:
-    """One AUROC of the edges of all explanations; an edge counts once for each that has it."""
-    assert task.ground_truth is not None
-    scores = torch.cat([one.edge_mask for one in explanations]).double().abs()
-    truth = torch.cat([task.ground_truth[one.e_id] for one in explanations])
-    return auroc(scores.cpu().numpy(), truth.cpu().numpy())
-
-
-def characterization_of_means(
-    task: Task, explanations: Sequence[Explanation], semantics: str = "delete"
-) -> float:
-    """GraphFramEx's score: of the mean fidelities by accuracy, ten edges, the true class."""
-    labels = torch.stack([one.target for one in explanations])
-    rows = explainers.metrics.evaluate(
-        task.model,
-        task.data,
-        explanations,
-        at=[TEN],
-        semantics=[semantics],
-        metrics=["fidelity"],
-        labels=labels,
-    )
-    plus, minus = (
-        np.mean([row["value"] for row in rows if row["metric"] == f"fidelity{sign}_acc"])
-        for sign in "+-"
-    )
-    return float(characterization_score(plus, minus))
 
 
 def characterizations(

@@ -12,15 +12,14 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 
-def discover(package: str, attribute: str | None = None) -> dict[str, EntryPoint]:
+def discover(package: str, attribute: str) -> dict[str, EntryPoint]:
     """Names and places of what ``explainers.<package>`` and other distributions offer, sorted.
 
     Others offer theirs by entry points of the group ``gnn_explainer_bench.<package>``.
 
     Args:
         package: ``"methods"`` or ``"metrics"``.
-        attribute: What a module of the package calls the thing it offers; None if it has the
-            module's own name.
+        attribute: What a module of the package calls the thing it offers, such as ``"METHOD"``.
 
     Raises:
         ValueError: Two have the same name.
@@ -29,7 +28,7 @@ def discover(package: str, attribute: str | None = None) -> dict[str, EntryPoint
     home = f"explainers.{package}"
     path = importlib.import_module(home).__path__
     points = [
-        EntryPoint(module.name, f"{home}.{module.name}:{attribute or module.name}", group)
+        EntryPoint(module.name, f"{home}.{module.name}:{attribute}", group)
         for module in pkgutil.iter_modules(path)
         if not module.name.startswith("_")
     ]
@@ -44,7 +43,7 @@ def discover(package: str, attribute: str | None = None) -> dict[str, EntryPoint
     return found
 
 
-def fetch(package: str, name: str, attribute: str | None = None) -> Any:
+def fetch(package: str, name: str, attribute: str) -> Any:
     """The thing called ``name``.
 
     Raises:

@@ -1,19 +1,30 @@
-"""The method that CONTRIBUTING.md shows: one file, whether in the library or in another package."""
+"""The method and the metric of CONTRIBUTING.md: one file, in the library or in another package."""
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from torch_geometric.datasets import KarateClub
+from torch_geometric.nn import GCN
+
+import explainers
+from benchmarks.report.data.comparison import compare
+from benchmarks.store.cell import load_all, spread, write
+from explainers import metrics
 
 ROOT = Path(__file__).parents[1]
-SHOWN = re.search(
-    r"This is all of `explainers/methods/(\w+)\.py`.*?```python\n(.*?)```",
-    (ROOT / "CONTRIBUTING.md").read_text(),
-    flags=re.DOTALL,
+SHOWN, METRIC = (
+    re.search(
+        rf"This is all of\s+`explainers/{package}/(\w+)\.py`.*?```python\n(.*?)```",
+        (ROOT / "CONTRIBUTING.md").read_text(),
+        flags=re.DOTALL,
+    )
+    for package in ("methods", "metrics")
 )
 PROJECT = """
 [build-system]
@@ -23,17 +34,20 @@ build-backend = "hatchling.build"
 name = "another-package"
 version = "1.0"
 [project.entry-points."gnn_explainer_bench.methods"]
-gradient = "another_package:METHOD"
+gradient = "another_method:METHOD"
+[project.entry-points."gnn_explainer_bench.metrics"]
+coverage = "another_metric:METRIC"
 [tool.hatch.build.targets.wheel]
-only-include = ["another_package.py"]
+only-include = ["another_method.py", "another_metric.py"]
 """
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """The environment in which the method is in another package, built and installed by pip."""
+    """The environment in which both are in another package, built and installed by pip."""
     source, site = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
-    (source / "another_package.py").write_text(SHOWN[2])
+    (source / "another_method.py").write_text(SHOWN[2])
+    (source / "another_metric.py").write_text(METRIC[2])
     (source / "pyproject.toml").write_text(PROJECT)
     options = ["--no-deps", "--no-build-isolation", "--quiet", "--target", str(site)]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, str(source)], check=True)
@@ -50,6 +64,8 @@ def python(*arguments, env):
 def test_it_is_short():
     assert SHOWN[1] == "gradient"
     assert len(SHOWN[2].splitlines()) <= 50
+    assert METRIC[1] == "coverage"
+    assert len(METRIC[2].splitlines()) <= 50
 
 
 def test_the_contract_finds_it(installed):
@@ -64,21 +80,71 @@ def test_the_contract_finds_it(installed):
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 15
 
 
-def test_the_benchmarks_and_the_report_have_it(installed, tmp_path):
-    folder = tmp_path / "results"
+@pytest.fixture(scope="module")
+def results(installed, tmp_path_factory):
+    """The results of a small run with both."""
+    folder = tmp_path_factory.mktemp("run") / "results"
+    methods = [f"--method={name}" for name in ("gradient", "saliency", "degree")]
     done = python(
         "benchmarks/test_quality.py",
         "benchmarks/test_runtime.py",
         "--benchmark-only",
-        *("--task", "karate", "--nodes", "2", "--method", "gradient", "--method", "saliency"),
+        *("--task", "karate", "--nodes", "3", *methods),
         *("--results", str(folder)),
         env=installed,
     )
     assert done.returncode == 0, done.stdout
+    return folder
+
+
+def test_the_benchmarks_and_the_report_have_it(results):
     for table in ("quality.csv", "runtime.csv"):
-        rows = pd.read_csv(folder / table)
+        rows = pd.read_csv(results / table)
         rows = rows[rows["method"] == "gradient"]
         assert set(rows["status"]) == {"ok"}
         assert len(rows) > 5
-    text = (folder / "report.md").read_text()
+    text = (results / "report.md").read_text()
     assert re.search(r"\| gradient \| \*?\*?-?\d\.\d+", text)
+
+
+def test_the_report_gives_the_metric_its_direction_best_and_rank(results):
+    text = (results / "report.md").read_text()
+    (table,) = re.findall(r"^\| method \| coverage ↑, k=10 \|\n(?:\|.*\n)+", text, re.MULTILINE)
+    means = dict(re.findall(r"\| (\w+) \| \**(\d\.\d+)", table))
+    assert set(means) == {"gradient", "saliency", "degree"}
+    best = set(re.findall(r"\| (\w+) \| \*\*", table))  # two, by absolute score
+    assert best == {"gradient", "saliency"}
+    assert {means[name] for name in best} == {max(means.values())}
+    assert "| coverage ↑ | Share of the absolute scores that the selected edges hold" in text
+    ranks = pd.read_csv(results / "figures" / "ranks-karate.csv")
+    ranks = ranks[ranks["metric"] == "coverage, 10 edges"].set_index("method")["mean_rank"]
+    assert set(ranks.index) == set(means)
+    assert set(ranks[ranks == ranks.min()].index) == best
+
+
+def test_compare_judges_by_the_metric(results, tmp_path):
+    worse = tmp_path / "worse"
+    shutil.copytree(results, worse)
+    for cell in load_all(worse / "cells")[0]:
+        cell.quality = list(spread(cell.quality))
+        for row in cell.quality:
+            if row["metric"] == "coverage" and cell.config["method"] == "gradient":
+                row["value"] /= 2
+        write(worse / "cells", cell)
+    (found,) = compare(results, worse).regressions(0.1)
+    assert ("gradient" in found.name, found.what) == (True, "coverage, k=10")
+    assert compare(worse, results).regressions(0.1) == []
+
+
+def test_a_metric_is_one_new_file_in_the_library(tmp_path, monkeypatch):
+    """The file is found in another folder of the package, and its name is nowhere else."""
+    (tmp_path / "coverage.py").write_text(METRIC[2])
+    monkeypatch.setattr(metrics, "__path__", [*metrics.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "explainers.metrics.coverage", raising=False)
+    entry = next(entry for entry in metrics.describe() if entry["name"] == "coverage")
+    assert (entry["metric"], entry["direction"], entry["bounds"]) == ("coverage", "up", [0, 1])
+    data, model = KarateClub()[0], GCN(34, 8, num_layers=2, out_channels=4).eval()
+    explanations = explainers.load("saliency").explain(model, data, [0])
+    rows = metrics.evaluate(model, data, explanations, at=["f=50%", "f=100%"])
+    half, whole = (row["value"] for row in rows if row["metric"] == "coverage")
+    assert 0.5 <= half < whole == pytest.approx(1)

@@ -187,6 +187,7 @@ def manifest(
     profile: str,
     tasks: Sequence[dict[str, Any]] = (),
     methods: Sequence[dict[str, Any]] = (),
+    metrics: Sequence[dict[str, Any]] = (),
     unavailable: Sequence[dict[str, str]] = (),
     git: tuple[str | None, bool | None] | None = None,
 ) -> dict[str, Any]:
@@ -197,6 +198,7 @@ def manifest(
         profile: ``quick`` or ``full``.
         tasks: Entries made by :func:`describe`.
         methods: ``name`` of each method, and what it says of itself (``Method.describe``).
+        metrics: ``name`` of each value, and what its metric or measure says of it.
         unavailable: ``{"task", "message"}`` for each task that could not be had.
         git: The result of :func:`commit`, if it was taken at the run's start, as it should be.
     """
@@ -216,6 +218,7 @@ def manifest(
         "determinism": determinism(),
         "tasks": list(tasks),
         "methods": list(methods),
+        "metrics": list(metrics),
         "unavailable": list(unavailable),
     }
 

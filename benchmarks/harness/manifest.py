@@ -41,6 +41,7 @@ class Manifest:
         self.loaded = False
         self._tasks: dict[tuple[str, str, int], dict[str, Any]] = {}
         self._known_methods: dict[str, dict[str, Any]] = {}
+        self._known_metrics: dict[str, dict[str, Any]] = {}
         self._workers: list[dict[str, Any]] = []
         self._earlier: list[dict[str, Any]] = []
 
@@ -59,11 +60,12 @@ class Manifest:
                 for entry in manifest["tasks"]
             }
             methods = {entry["name"]: entry for entry in manifest.get("methods", ())}
+            metrics = {entry["name"]: entry for entry in manifest.get("metrics", ())}
             run = {name: manifest[name] for name in ("created", "command", "commit", "dirty")}
             earlier = [*manifest.get("earlier", ()), run]
         except (OSError, ValueError, KeyError, TypeError):
             return  # none, or a torn one: it is written anew
-        self._tasks, self._known_methods = tasks, methods
+        self._tasks, self._known_methods, self._known_metrics = tasks, methods, metrics
         # A run that was interrupted and is gone on with is one, whatever it took.
         own = _asked(self.command)
         self._earlier = [one for one in earlier if _asked(one["command"]) != own]
@@ -86,6 +88,7 @@ class Manifest:
             profile=self.plan.profile,
             tasks=[self._tasks[key] for key in sorted(self._tasks)],
             methods=[self._methods[name] for name in sorted(self._methods)],
+            metrics=list((self._known_metrics | _metrics()).values()),
             unavailable=[
                 {"task": name, "message": message} for name, message in self.unavailable.items()
             ],
@@ -106,6 +109,15 @@ class Manifest:
             name: {"name": name, **explainers.load(name).describe()} for name in self.plan.methods
         }
         return self._known_methods | own
+
+
+def _metrics() -> dict[str, dict[str, Any]]:
+    """What the metrics, and the measures of the benchmarks, say of their values."""
+    import benchmarks.measures
+    import explainers.metrics
+
+    described = [*explainers.metrics.describe(), *benchmarks.measures.describe()]
+    return {entry["name"]: entry for entry in described}
 
 
 def _asked(command: str) -> list[str]:

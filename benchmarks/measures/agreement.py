@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.stats import kendalltau
 from torch_geometric.data import Data
 from torch_geometric.explain import Explanation
 
-from explainers.metrics import ranking
+from explainers.metrics import Value, ranking
 
 Floats = npt.NDArray[np.float64]
 TOP = 10
@@ -90,3 +91,70 @@ def max_sensitivity(
         )
         worst = [max(pair) for pair in zip(worst, errors, strict=True)]
     return worst
+
+
+VALUES = {
+    "kendall_tau": Value(
+        title="Kendall's tau between methods",
+        direction="",
+        bounds=(-1, 1),
+        description=(
+            "Whether two methods order a computation graph's edges alike by absolute score, tau-b, "
+            "in [-1, 1]; 0 for unrelated orders."
+        ),
+    ),
+    "overlap": Value(
+        title="overlap of the ten highest edges",
+        direction="",
+        bounds=(0, 1),
+        description=(
+            "Share of the ten edges with the highest absolute scores that two methods have in "
+            "common, in [0, 1]."
+        ),
+    ),
+    "kendall_tau_seeds": Value(
+        title="Kendall's tau, explainer's seeds",
+        direction="up",
+        bounds=(-1, 1),
+        description=(
+            "tau-b between the scores under two seeds of the method, mean over the pairs, in "
+            "[-1, 1]; higher is more stable."
+        ),
+    ),
+    "overlap_seeds": Value(
+        title="overlap, explainer's seeds",
+        direction="up",
+        bounds=(0, 1),
+        description=(
+            "Share of the ten highest edges in common under two seeds of the method, in [0, 1]."
+        ),
+    ),
+    "kendall_tau_models": Value(
+        title="Kendall's tau, models' seeds",
+        direction="",
+        bounds=(-1, 1),
+        description=(
+            "tau-b between the scores on two models of the task for the same classes, in [-1, 1]. "
+            "Models differ, so high is not better; a baseline that does not look at the model has "
+            "1."
+        ),
+    ),
+    "overlap_models": Value(
+        title="overlap, models' seeds",
+        direction="",
+        bounds=(0, 1),
+        description=(
+            "Share of the ten highest edges in common on two models of the task, in [0, 1]."
+        ),
+    ),
+    "max_sensitivity": Value(
+        title="max-sensitivity",
+        direction="down",
+        bounds=(0, math.inf),
+        description=(
+            "Largest relative change of the edges' scores if the features move by up to 2 % of "
+            "their standard deviation, 0 or more; lower is more stable."
+        ),
+        source="Yeh et al., arXiv:1901.09392",
+    ),
+}

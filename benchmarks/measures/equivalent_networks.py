@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import GCNConv
 
 from benchmarks.tasks._models import GNN
+from explainers.metrics import Value
 
 
 def is_gcn(model: nn.Module) -> TypeGuard[GNN]:
@@ -95,4 +97,36 @@ REWRITES: dict[str, Callable[[GNN, torch.Generator], nn.Module]] = {
     "rescaled": rescaled,
     "widened": widened,
     "split": split,
+}
+
+_SOURCE = "Sundararajan et al., arXiv:1703.01365"
+# Under the names of the rewrites.
+VALUES = {
+    "invariance_rescaled": Value(
+        title="invariance: hidden units permuted and rescaled",
+        direction="down",
+        bounds=(0, math.inf),
+        description=(
+            "Relative change (Euclidean norm) of the edges' scores on a network that computes the "
+            "same function with its hidden units in another order and on another scale; 0 keeps "
+            "the axiom."
+        ),
+        source=_SOURCE,
+    ),
+    "invariance_widened": Value(
+        title="invariance: dead units added",
+        direction="down",
+        bounds=(0, math.inf),
+        description="The same on a network with more hidden units, which never count.",
+        source=_SOURCE,
+    ),
+    "invariance_split": Value(
+        title="invariance: a layer split in two",
+        direction="down",
+        bounds=(0, math.inf),
+        description=(
+            "The same on a network whose first linear map is two: a rotation, and the rest."
+        ),
+        source=_SOURCE,
+    ),
 }

@@ -1,4 +1,4 @@
-"""How others explain, and how they measure explanations: what a calibration has to do as they do.
+"""How others explain, and how they measure explanations, for the replication of their results.
 
 ``[Re]`` is Holdijk et al., "[Re] Parameterized Explainer for Graph Neural Network", ML
 Reproducibility Challenge 2020, ``GraphFramEx`` Amara et al., arXiv:2206.09677; what they do is
@@ -21,7 +21,7 @@ from torch_geometric.explain import Explanation
 from torch_geometric.explain.algorithm.utils import set_masks
 from torch_geometric.utils import k_hop_subgraph
 
-from explainers.engines.base import Attribution, Problem
+from explainers.engines.base import Attribution, Engine, Problem
 from explainers.methods._base import Method
 
 TOP = 10  # edges, on GraphFramEx's leaderboard
@@ -175,7 +175,7 @@ class FeatureScores(Method):
 
     n_steps: int | None = None
 
-    def share(self) -> tuple[int, int | None]:
+    def share(self, engine: Engine) -> tuple[int, int | None]:
         """All steps in a pass."""
         return self.n_steps or 1, None
 

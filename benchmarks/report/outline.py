@@ -34,7 +34,7 @@ def compose(results: Results) -> list[Block]:
         blocks += _section(section, palette, results.manifest)
     return [
         *blocks,
-        *replication.calibration(sections),
+        *replication.replication(sections),
         *appendix.failures(results, sections),
         *appendix.meaning(results),
         *provenance.environment(results),

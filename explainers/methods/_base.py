@@ -120,15 +120,8 @@ class Method(ABC):
     def describe(cls) -> dict[str, Any]:
         """What the method is, gives and needs, as plain data."""
         names = (
-            *(
-                "engines",
-                "granularity",
-                "signed",
-                "model_dependent",
-                "target_dependent",
-                "needs_fit",
-            ),
-            *("deterministic", "costly", "citation"),
+            *("engines", "granularity", "signed", "model_dependent", "target_dependent"),
+            *("needs_fit", "deterministic", "costly", "citation"),
         )
         summary = (inspect.getdoc(cls) or "").partition("\n")[0]
         return {"description": summary} | {name: getattr(cls, name) for name in names}

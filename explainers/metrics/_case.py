@@ -1,4 +1,4 @@
-"""What a metric sees of one explanation, and how many edges each level selects."""
+"""What a metric sees of one explanation, and how many edges each edge budget selects."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-# No leading zeros: a level has one name, because names are what the results are joined on.
-_LEVEL = re.compile(r"k=[1-9][0-9]*|f=([1-9][0-9]?|100)%")
+# No leading zeros: a budget has one name, because names are what the results are joined on.
+_NAME = re.compile(r"k=[1-9][0-9]*|f=([1-9][0-9]?|100)%")
 
 _EDGES = (1, 2, 5, 10, 20, 50)
 _PERCENT = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
@@ -23,9 +23,9 @@ _PERCENT = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 class Case:
     """One explained node (or graph), as the metrics see it.
 
-    ``G`` is the whole graph, ``E`` the computation graph's edges, ``S`` the edges that a level
-    selects: the first ``sizes[i]`` of ``ranking(scores)``. ``G - S`` is the graph without them, and
-    ``S`` the graph with them alone; nodes and features stay.
+    ``G`` is the whole graph, ``E`` the computation graph's edges, ``S`` the edges that an
+    edge budget selects: the first ``sizes[i]`` of ``ranking(scores)``. ``G - S`` is the graph
+    without them, and ``S`` the graph with them alone; nodes and features stay.
 
     Attributes:
         scores: [e] Signed attributions of the computation graph's edges.
@@ -36,8 +36,8 @@ class Case:
             ("phenomenon" explanations), or None for the model's own prediction on ``G`` ("model"
             explanations).
         full: [C] Probabilities of the explained node, given ``G``.
-        levels: The names of the K levels.
-        sizes: [K] Number of edges that each level selects.
+        budgets: The names of the K edge budgets.
+        sizes: [K] Number of edges that each budget selects.
         without: [K, C] Probabilities given ``G - S``.
         only: [K, C] Probabilities given ``S``.
         semantics: How an edge is taken away: ``mask`` (its messages are zero, the degrees stay) or
@@ -46,9 +46,11 @@ class Case:
         output_change: ``F(input) - F(baseline)`` of the explained class as the model returns it, or
             None where the method does not claim that its attributions add up to it.
         edge_index: [2, e] The edges' ends, as positions among the computation graph's nodes.
-        truth: [e] Whether a right explanation has the edge; None where that is not known.
+        truth: [e] Whether the edge is part of the ground truth; None where that is not known.
         kept: [M, e] The edges that the metric's ``draw`` keeps; None for a metric without.
         drawn: [M, C] Probabilities given these edges; those beyond the computation graph stay.
+        numbers: Whether the outputs are real numbers: then ``full``, ``without``, ``only`` and
+            ``drawn`` have one column, in units of the outputs' standard deviation.
         changes: [M] F(G) less the model's output given these edges, of the explained class.
     """
 
@@ -57,7 +59,7 @@ class Case:
     target: int
     label: int | None
     full: Floats
-    levels: tuple[Level, ...]
+    budgets: tuple[EdgeBudget, ...]
     sizes: Integers
     without: Floats
     only: Floats
@@ -68,43 +70,45 @@ class Case:
     kept: Bools | None = None
     drawn: Floats | None = None
     changes: Floats | None = None
+    numbers: bool = False
 
 
-class Level(str):
-    """The name of a level: ``k=10`` selects ten edges, ``f=20%`` a fifth of them, rounded up.
+class EdgeBudget(str):
+    """The name of a budget: ``k=10`` selects ten edges, ``f=20%`` a fifth of them, rounded up.
 
     Raises:
-        ValueError: The name is neither; a level selects at least one edge, and at most all.
+        ValueError: The name is neither; a budget selects at least one edge, and at most all.
     """
 
     __slots__ = ()
 
-    def __new__(cls, name: str) -> Level:
-        if not _LEVEL.fullmatch(name):
+    def __new__(cls, name: str) -> EdgeBudget:
+        if not _NAME.fullmatch(name):
             raise ValueError(
-                f"level {name!r}: use k=N with N a whole number from 1, or f=N% with N a whole "
-                "number from 1 to 100"
+                f"edge budget {name!r}: use k=N with N a whole number from 1, or f=N% with N a "
+                "whole number from 1 to 100"
             )
         return super().__new__(cls, name)
 
 
-def levels() -> tuple[Level, ...]:
-    """The levels at which all methods are compared, absolute ones first."""
-    return tuple(Level(f"k={k}") for k in _EDGES) + tuple(Level(f"f={f}%") for f in _PERCENT)
+def edge_budgets() -> tuple[EdgeBudget, ...]:
+    """The budgets at which all methods are compared, absolute ones first."""
+    names = [*(f"k={k}" for k in _EDGES), *(f"f={f}%" for f in _PERCENT)]
+    return tuple(map(EdgeBudget, names))
 
 
-def size(level: str, edges: int) -> int:
-    """The number of edges that ``level`` selects out of ``edges``.
+def size(budget: str, edges: int) -> int:
+    """The number of edges that ``budget`` selects out of ``edges``.
 
     ``min(k, edges)`` for ``k=...``; ``ceil(f * edges)`` for ``f=...``, so that a fraction never
     selects nothing unless there is nothing.
 
     Raises:
-        ValueError: There is no such level, or ``edges`` is negative.
+        ValueError: There is no such budget, or ``edges`` is negative.
     """
     if edges < 0:
         raise ValueError(f"{edges} edges: the number of edges cannot be negative")
-    unit, number = Level(level).removesuffix("%").split("=")
+    unit, number = EdgeBudget(budget).removesuffix("%").split("=")
     if unit == "k":
         return min(int(number), edges)
     # In integers: as floats, 7 % of 100 edges are 7.000000000000001, and their ceiling is 8.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from explainers.metrics._base import Metric, Value
 from explainers.metrics._case import Case, Floats
 from explainers.metrics.fidelity import fidelity
-
-NEEDS = "predictions"
 
 
 def characterization(case: Case) -> dict[str, Floats]:
@@ -27,11 +26,13 @@ def characterization(case: Case) -> dict[str, Floats]:
         case: With predictions.
 
     Returns:
-        Arrays [K]: ``characterization_prob``, ``characterization_acc``.
+        Arrays [K]: ``characterization_prob``, ``characterization_acc``; none of a regression.
 
     Raises:
         ValueError: Some probabilities are NaN or infinite.
     """
+    if case.numbers:
+        return {}
     found = fidelity(case)
     return {
         f"characterization_{kind}": characterization_score(
@@ -61,3 +62,33 @@ def characterization_score(fidelity_plus: Floats, fidelity_minus: Floats) -> Flo
     # Where both are 0, the numerator is 0 as well; any divisor but 0 will do.
     score: Floats = necessary * sufficient / np.where(weighted > 0, weighted, 1.0)
     return score
+
+
+_SOURCE = "Amara et al., arXiv:2206.09677"
+
+METRIC = Metric(
+    function=characterization,
+    needs="predictions",
+    values={
+        "characterization_prob": Value(
+            title="characterization (prob)",
+            direction="up",
+            bounds=(0, 1),
+            description=(
+                "Harmonic mean of fidelity+ and 1 - fidelity-, both by probability and clipped to "
+                "[0, 1]: high only if the edges are needed and suffice."
+            ),
+            source=_SOURCE,
+        ),
+        "characterization_acc": Value(
+            title="characterization (acc)",
+            direction="up",
+            bounds=(0, 1),
+            description=(
+                "Harmonic mean of fidelity+ and 1 - fidelity-, both by predicted class; higher is "
+                "better."
+            ),
+            source=_SOURCE,
+        ),
+    },
+)

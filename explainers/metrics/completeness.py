@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from explainers.metrics._case import Case
+import math
 
-NEEDS = "scores"
+from explainers.metrics._base import Metric, Value
+from explainers.metrics._case import Case
 
 
 def completeness(case: Case) -> dict[str, float]:
@@ -28,3 +29,23 @@ def completeness(case: Case) -> dict[str, float]:
         return {}
     total = float(case.scores.sum()) + float(case.node_scores.sum())
     return {"completeness": abs(total - case.output_change)}
+
+
+METRIC = Metric(
+    function=completeness,
+    needs="scores",
+    values={
+        "completeness": Value(
+            title="completeness error",
+            direction="down",
+            bounds=(0, math.inf),
+            description=(
+                "Distance between the sum of all attributions and the change of the output that "
+                "they explain, in the output's units, 0 or more; only for methods that promise "
+                "equality."
+            ),
+            unit="output",
+            source="Sundararajan et al., arXiv:1703.01365",
+        ),
+    },
+)

@@ -1,4 +1,4 @@
-"""Concentration: on how few edges the attributions lie, at no particular level."""
+"""Concentration: on how few edges the attributions lie, at no particular edge budget."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 
+from explainers.metrics._base import Metric, Value
 from explainers.metrics._case import Case, Floats, magnitudes
-
-NEEDS = "scores"
 
 _SHARE = 0.9
 # The running sum of the scores is rounded; what misses the share by that much has reached it.
@@ -83,3 +82,40 @@ def _mass90(mass: Floats) -> float:
     held = np.cumsum(mass[::-1])
     needed = _SHARE * held[-1] * (1.0 - _ROUNDING)
     return float(np.searchsorted(held, needed) + 1) / mass.size
+
+
+METRIC = Metric(
+    function=concentration,
+    needs="scores",
+    values={
+        "gini": Value(
+            title="Gini index",
+            direction="up",
+            bounds=(0, 1),
+            description=(
+                "Inequality of the absolute scores, in [0, 1]; higher means that fewer edges hold "
+                "more of the score."
+            ),
+            source="Chalasani et al., arXiv:1810.06583",
+        ),
+        "entropy": Value(
+            title="entropy",
+            direction="down",
+            bounds=(0, 1),
+            description=(
+                "Entropy of the absolute scores as shares, over its largest possible value, in "
+                "[0, 1]; lower means more concentrated."
+            ),
+            source="Rathee et al. (BAGEL), arXiv:2206.13983",
+        ),
+        "mass90": Value(
+            title="edges with 90 % of the mass",
+            direction="down",
+            bounds=(0, 1),
+            description=(
+                "Smallest share of the edges that holds 90 % of the absolute score, in [0, 1]; "
+                "lower means more concentrated."
+            ),
+        ),
+    },
+)

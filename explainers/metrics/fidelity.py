@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from explainers.metrics._base import Metric, Value
 from explainers.metrics._case import Case, Floats
-
-NEEDS = "predictions"
 
 
 def fidelity(case: Case) -> dict[str, Floats]:
@@ -36,7 +35,8 @@ def fidelity(case: Case) -> dict[str, Floats]:
         case: With predictions.
 
     Returns:
-        Arrays [K]: ``fidelity+_prob``, ``fidelity-_prob``, ``fidelity+_acc``, ``fidelity-_acc``.
+        Arrays [K]: ``fidelity+_prob``, ``fidelity-_prob``, ``fidelity+_acc``, ``fidelity-_acc``;
+        of a regression the first two only, as the change of the output over its standard deviation.
 
     Raises:
         ValueError: Some probabilities are NaN or infinite.
@@ -55,9 +55,63 @@ def fidelity(case: Case) -> dict[str, Floats]:
         before = float(case.full.argmax() == right)
         return before - (after.argmax(axis=1) == right).astype(np.float64)
 
+    if case.numbers:
+        return {"fidelity+_prob": drop(case.without), "fidelity-_prob": drop(case.only)}
     return {
         "fidelity+_prob": drop(case.without),
         "fidelity-_prob": drop(case.only),
         "fidelity+_acc": loss(case.without),
         "fidelity-_acc": loss(case.only),
     }
+
+
+_SOURCE = "Yuan et al., arXiv:2012.15445"
+
+METRIC = Metric(
+    function=fidelity,
+    needs="predictions",
+    values={
+        "fidelity+_prob": Value(
+            title="fidelity+ (prob)",
+            direction="up",
+            bounds=(-1, 1),
+            description=(
+                "Drop of the explained class's probability when the selected edges are taken away: "
+                "p(G) - p(G without S), signed, in [-1, 1]; higher means that the edges were "
+                "needed."
+            ),
+            source=_SOURCE,
+        ),
+        "fidelity-_prob": Value(
+            title="fidelity- (prob)",
+            direction="down",
+            bounds=(-1, 1),
+            description=(
+                "Drop of the explained class's probability when only the selected edges are kept: "
+                "p(G) - p(S), signed, in [-1, 1]; lower means that the edges suffice, and a "
+                "negative value that the model is surer with them alone."
+            ),
+            source=_SOURCE,
+        ),
+        "fidelity+_acc": Value(
+            title="fidelity+ (acc)",
+            direction="up",
+            bounds=(-1, 1),
+            description=(
+                "Share of nodes whose predicted class changes when the selected edges are taken "
+                "away; higher is better."
+            ),
+            source=_SOURCE,
+        ),
+        "fidelity-_acc": Value(
+            title="fidelity- (acc)",
+            direction="down",
+            bounds=(-1, 1),
+            description=(
+                "Share of nodes whose predicted class changes when only the selected edges are "
+                "kept; lower is better."
+            ),
+            source=_SOURCE,
+        ),
+    },
+)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from explainers.metrics._base import Metric, Value
 from explainers.metrics._case import Case
 from explainers.metrics.fidelity import fidelity
-
-NEEDS = "predictions"
 
 
 def fidelity_curve(case: Case) -> dict[str, float]:
     """The area under fidelity+ and fidelity- (probability) against sparsity, over its width.
 
-    By the trapezoid rule over the levels that are shares (``f=...``), and divided by the range of
-    sparsities that they reach, so that the area is the mean fidelity over these sparsities. Range:
-    [-1, 1]. Direction: fidelity+ higher, fidelity- lower is better, as at a single level.
+    By the trapezoid rule over the edge budgets that are shares (``f=...``), and divided by the
+    range of sparsities that they reach, so that the area is the mean fidelity over these
+    sparsities. Range: [-1, 1]. Direction: fidelity+ higher, fidelity- lower is better, as at a
+    single budget.
 
     Source: Amara et al., "GraphFramEx: Towards Systematic Evaluation of Explainability Methods for
     Graph Neural Networks", arXiv:2206.09677, fidelity against sparsity.
@@ -34,7 +34,7 @@ def fidelity_curve(case: Case) -> dict[str, float]:
     Raises:
         ValueError: Some probabilities are NaN or infinite.
     """
-    chosen = [i for i, level in enumerate(case.levels) if level.startswith("f=")]
+    chosen = [i for i, budget in enumerate(case.budgets) if budget.startswith("f=")]
     if not chosen or not case.scores.size:
         return {}
     sparsity = 1.0 - case.sizes[chosen] / case.scores.size
@@ -49,3 +49,33 @@ def fidelity_curve(case: Case) -> dict[str, float]:
         heights = found[name][chosen][order]
         areas[f"area_{name}"] = float(steps @ (heights[1:] + heights[:-1]) / 2 / width)
     return areas
+
+
+_SOURCE = "Amara et al., arXiv:2206.09677"
+
+METRIC = Metric(
+    function=fidelity_curve,
+    needs="predictions",
+    values={
+        "area_fidelity+_prob": Value(
+            title="fidelity+ (prob), mean over sparsities",
+            direction="up",
+            bounds=(-1, 1),
+            description=(
+                "Area under fidelity+ (prob) against sparsity, over the width, in [-1, 1]: its "
+                "mean over all shares of selected edges; higher is better."
+            ),
+            source=_SOURCE,
+        ),
+        "area_fidelity-_prob": Value(
+            title="fidelity- (prob), mean over sparsities",
+            direction="down",
+            bounds=(-1, 1),
+            description=(
+                "Area under fidelity- (prob) against sparsity, over the width, in [-1, 1]: its "
+                "mean over all shares of selected edges; lower is better."
+            ),
+            source=_SOURCE,
+        ),
+    },
+)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from explainers.metrics._base import Metric, Value
 from explainers.metrics._case import Bools, Case, Floats, magnitudes, ranking
-
-NEEDS = "scores"
 
 
 def ground_truth(case: Case) -> dict[str, float | Floats]:
-    """How well the absolute scores separate the right edges T from the others.
+    """How well the absolute scores separate the edges T of the ground truth from the others.
 
-    ``auroc``: the probability that a right edge has a higher score than another one, half of it for
+    ``auroc``: the probability that an edge of T has a higher score than another one, half of it for
     equal scores. Range: [0, 1], 0.5 for scores that say nothing.
 
     ``auroc_undirected``: the same over undirected edges, whose score is the sum over the directions
-    that the computation graph has, and which are right if a direction is.
+    that the computation graph has, and which are in T if a direction is.
 
     ``average_precision``: ``sum_n (R_n - R_{n-1}) P_n`` over the thresholds, equal scores together.
     Range: (0, 1]; scores that say nothing have about ``|T| / |E|``.
@@ -24,7 +23,7 @@ def ground_truth(case: Case) -> dict[str, float | Floats]:
     ``r_precision``: precision, and recall, of the ``|T|`` edges with the highest scores.
     Range: [0, 1].
 
-    ``recall`` and ``jaccard``: of the edges S that a level selects, ``|S & T| / |T|`` and
+    ``recall`` and ``jaccard``: of the edges S that an edge budget selects, ``|S & T| / |T|`` and
     ``|S & T| / |S | T|``, the graph explanation accuracy GEA. Range: [0, 1].
 
     Direction: higher is better, for all. Where T is empty or has all edges of the computation
@@ -38,15 +37,15 @@ def ground_truth(case: Case) -> dict[str, float | Floats]:
     code symmetrises the scores first, as ``auroc_undirected`` does, but lets every edge count
     twice. ``torch_geometric.explain.groundtruth_metrics`` thresholds the scores at 0.5 for all but
     the AUROC, and does not take the absolute value. GEA is defined on masks thresholded at more
-    than 0; here a level decides, since most methods leave no score at 0.
+    than 0; here an edge budget decides, since most methods leave no score at 0.
 
     Args:
         case: With ``truth``; predictions are not needed.
 
     Returns:
         The numbers ``auroc``, ``auroc_undirected``, ``average_precision`` and ``r_precision`` and
-        the arrays [K] ``recall`` and ``jaccard``, or nothing where the truth is not known, empty or
-        everything.
+        the arrays [K] ``recall`` and ``jaccard``, or nothing where the ground truth is not known,
+        empty or everything.
 
     Raises:
         ValueError: Some scores are NaN or infinite.
@@ -99,8 +98,79 @@ def average_precision(scores: Floats, truth: Bools) -> float:
 
 
 def _undirected(case: Case, scores: Floats, truth: Bools) -> tuple[Floats, Bools]:
-    """Sum of the scores, and whether any is right, of each pair of nodes with an edge."""
+    """Sum of the scores, and whether any is in T, of each pair of nodes with an edge."""
     low, high = case.edge_index.min(axis=0), case.edge_index.max(axis=0)
     _, pair = np.unique(low * (high.max() + 1) + high, return_inverse=True)
     sums = np.bincount(pair, weights=scores).astype(np.float64)
     return sums, np.bincount(pair, weights=truth) > 0
+
+
+_YING = "Ying et al., arXiv:1903.03894"
+_LUO = "Luo et al., arXiv:2011.04573"
+_AGARWAL = "Agarwal et al., arXiv:2208.09339"
+
+METRIC = Metric(
+    function=ground_truth,
+    needs="scores",
+    values={
+        "auroc": Value(
+            title="AUROC",
+            direction="up",
+            bounds=(0, 1),
+            description=(
+                "Probability that a ground-truth edge of the computation graph has a higher "
+                "absolute score than another one, equal scores counted half, in [0, 1]; 0.5 for "
+                "scores that say nothing. One for each node; the literature often pools the edges "
+                "of all nodes."
+            ),
+            source=_YING,
+        ),
+        "auroc_undirected": Value(
+            title="AUROC, undirected",
+            direction="up",
+            bounds=(0, 1),
+            description=(
+                "AUROC over undirected edges: both directions' scores are added, as the literature "
+                "does."
+            ),
+            source=_LUO,
+        ),
+        "average_precision": Value(
+            title="average precision",
+            direction="up",
+            bounds=(0, 1),
+            description=(
+                "Precision at each threshold, weighted by the gain in recall, in (0, 1]; scores "
+                "that say nothing have about the share of ground-truth edges."
+            ),
+        ),
+        "r_precision": Value(
+            title="R-precision",
+            direction="up",
+            bounds=(0, 1),
+            description=(
+                "Share of ground-truth edges among the highest scored, as many as there are "
+                "ground-truth edges, in [0, 1]; recall and precision are the same there."
+            ),
+        ),
+        "recall": Value(
+            title="recall",
+            direction="up",
+            bounds=(0, 1),
+            description=(
+                "Share of the ground-truth edges that are among the selected ones, in [0, 1]; "
+                "higher is better."
+            ),
+        ),
+        "jaccard": Value(
+            title="Jaccard (GEA)",
+            direction="up",
+            bounds=(0, 1),
+            description=(
+                "Edges both of the ground truth and selected over those that are either, in "
+                "[0, 1]: graph explanation accuracy; higher is better."
+            ),
+            source=_AGARWAL,
+        ),
+    },
+)

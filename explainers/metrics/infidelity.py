@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from explainers.metrics._base import Metric, Value
 from explainers.metrics._case import Bools, Case
-
-NEEDS = "predictions"
 
 DRAWS = 100
 
@@ -56,3 +57,36 @@ def infidelity(case: Case) -> dict[str, float]:
         "infidelity": float(np.mean((claimed - case.changes) ** 2)),
         "infidelity_scaled": float(np.mean((factor * claimed - case.changes) ** 2)),
     }
+
+
+_SOURCE = "Yeh et al., arXiv:1901.09392"
+
+METRIC = Metric(
+    function=infidelity,
+    needs="predictions",
+    draw=draw,
+    values={
+        "infidelity": Value(
+            title="infidelity",
+            direction="down",
+            bounds=(0, math.inf),
+            description=(
+                "Mean squared difference between the scores' sum over random halves of the edges "
+                "and the change of the output without them, 0 or more; lower is better. Only for "
+                "scores in the output's units."
+            ),
+            unit="output squared",
+            source=_SOURCE,
+        ),
+        "infidelity_scaled": Value(
+            title="infidelity, scaled",
+            direction="down",
+            bounds=(0, math.inf),
+            description=(
+                "Infidelity of the scores times their best factor, 0 or more; lower is better."
+            ),
+            unit="output squared",
+            source=_SOURCE,
+        ),
+    },
+)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from explainers.metrics._base import Metric, Value
 from explainers.metrics._case import Bools, Case, Floats, ranking
-
-NEEDS = "predictions"
 
 ALPHA_PLUS = 0.1
 ALPHA_MINUS = 0.9
@@ -16,7 +15,7 @@ DRAWS = 20
 def draw(case: Case, generator: np.random.Generator) -> Bools:
     """The graphs whose predictions are averaged, [2 K DRAWS, e], those of fidelity+ first.
 
-    An edge has the same random number at every level and for every method.
+    An edge has the same random number at every edge budget and for every method.
     """
     edges = case.scores.size
     place = np.empty(edges, dtype=np.int64)
@@ -43,8 +42,8 @@ def robust_fidelity(case: Case) -> dict[str, Floats]:
 
     Source: Zheng et al., "Towards Robust Fidelity for Evaluating Explainability of Graph Neural
     Networks", arXiv:2310.01820, eq. 6 and 7 with the shares of its experiments. There G is the
-    whole input graph, and both directions of an edge fall together; here edges of the receptive
-    field fall, each direction by itself, and those beyond it stay.
+    whole input graph, and both directions of an edge fall together; here edges of the
+    computation graph fall, each direction by itself, and those beyond it stay.
 
     Args:
         case: With the predictions for :func:`draw`.
@@ -61,3 +60,35 @@ def robust_fidelity(case: Case) -> dict[str, Floats]:
         raise ValueError("the model's probabilities are NaN or infinite; fidelity needs them")
     plus, minus = case.full[case.target] - after.reshape(2, case.sizes.size, DRAWS).mean(axis=2)
     return {"robust_fidelity+_prob": plus, "robust_fidelity-_prob": minus}
+
+
+_SOURCE = "Zheng et al., arXiv:2310.01820"
+
+METRIC = Metric(
+    function=robust_fidelity,
+    needs="predictions",
+    draw=draw,
+    values={
+        "robust_fidelity+_prob": Value(
+            title="robust fidelity+ (prob)",
+            direction="up",
+            bounds=(-1, 1),
+            description=(
+                "Mean drop of the explained class's probability when a random tenth of the "
+                "selected edges is taken away, in [-1, 1]: on graphs like those that the model "
+                "knows; higher is better."
+            ),
+            source=_SOURCE,
+        ),
+        "robust_fidelity-_prob": Value(
+            title="robust fidelity- (prob)",
+            direction="down",
+            bounds=(-1, 1),
+            description=(
+                "Mean drop of the explained class's probability when a random tenth of the edges "
+                "that are not selected is taken away, in [-1, 1]; lower is better."
+            ),
+            source=_SOURCE,
+        ),
+    },
+)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from explainers.metrics._base import Metric, Value
 from explainers.metrics._case import Case, Floats
-
-NEEDS = "scores"
 
 
 def sparsity(case: Case) -> dict[str, Floats]:
     """The share of edges that are not selected, ``1 - |S| / |E|``.
 
-    Range: [0, 1). Direction: at equal fidelity, higher is better; by itself it only says which
-    budget a level gave. Without any edges, S is empty and is all of E; the value is then 0, as
+    Range: [0, 1). Direction: at equal fidelity, higher is better; by itself it only says
+    which budget was given. Without any edges, S is empty and is all of E; the value is then 0, as
     wherever S is all of E.
 
     Source: Yuan et al., "Explainability in Graph Neural Networks: A Taxonomic Survey",
@@ -30,3 +29,22 @@ def sparsity(case: Case) -> dict[str, Floats]:
     if not case.scores.size:
         return {"sparsity": np.zeros_like(selected)}
     return {"sparsity": 1.0 - selected / case.scores.size}
+
+
+METRIC = Metric(
+    function=sparsity,
+    needs="scores",
+    values={
+        "sparsity": Value(
+            title="sparsity",
+            direction="up",
+            bounds=(0, 1),
+            description=(
+                "Share of the computation graph's edges that are not selected, in [0, 1]; given by "
+                "the number of edges selected, so it is the same for every method."
+            ),
+            source="Yuan et al., arXiv:2012.15445",
+            compared=False,
+        ),
+    },
+)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from explainers.metrics._base import Metric, Value
 from explainers.metrics._case import Case, Floats
-
-NEEDS = "predictions"
 
 
 def unfaithfulness(case: Case) -> dict[str, Floats]:
@@ -17,8 +16,8 @@ def unfaithfulness(case: Case) -> dict[str, Floats]:
     gives the same probabilities, 1 where it rules out a class that G does not.
 
     Source: Agarwal et al., "Evaluating Explainability for Graph Neural Networks", arXiv:2208.09339,
-    eq. 4. There S are the top-k features of a node or edge mask; here the edges that a level
-    selects, hard, and all features stay.
+    eq. 4. There S are the top-k features of a node or edge mask; here the edges that an
+    edge budget selects, hard, and all features stay.
 
     Convention that differs elsewhere: ``torch_geometric.explain.unfaithfulness`` states this
     formula but computes ``KL(y' || y)``, and multiplies soft masks onto the input.
@@ -27,11 +26,13 @@ def unfaithfulness(case: Case) -> dict[str, Floats]:
         case: With predictions.
 
     Returns:
-        Array [K]: ``unfaithfulness``.
+        Array [K]: ``unfaithfulness``; nothing of a regression, which has no probabilities.
 
     Raises:
         ValueError: Some probabilities are NaN or infinite.
     """
+    if case.numbers:
+        return {}
     for probabilities in (case.full, case.only):
         if not np.isfinite(probabilities).all():
             raise ValueError(
@@ -43,3 +44,21 @@ def unfaithfulness(case: Case) -> dict[str, Floats]:
         divergence = (y * (np.log(y) - np.log(other))).sum(axis=1)
     # Probabilities are rounded: their sums, and so the divergence of equal ones, are not exact.
     return {"unfaithfulness": -np.expm1(-np.maximum(divergence, 0.0))}
+
+
+METRIC = Metric(
+    function=unfaithfulness,
+    needs="predictions",
+    values={
+        "unfaithfulness": Value(
+            title="unfaithfulness (GEF)",
+            direction="down",
+            bounds=(0, 1),
+            description=(
+                "1 - exp(-KL(y || y')), y the probabilities of all classes given the graph, y' "
+                "given the selected edges alone, in [0, 1]; lower is better."
+            ),
+            source="Agarwal et al., arXiv:2208.09339",
+        ),
+    },
+)

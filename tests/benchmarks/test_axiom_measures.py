@@ -6,11 +6,8 @@ import torch
 from torch import nn
 
 from benchmarks import tasks
-from benchmarks.test_axioms import (
-    check_equal,
-    single_changes,
-    violations,
-)
+from benchmarks.measures.sensitivity import violations
+from benchmarks.test_axioms import check_equal, single_changes
 
 
 @pytest.fixture(scope="module")

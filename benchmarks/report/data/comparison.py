@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from benchmarks.report.data.metrics import METRICS
+from benchmarks.report.data.metrics import Metrics, read
 from benchmarks.report.data.quality import HEADLINE_BUDGET
 from benchmarks.report.data.runtimes import FIT
 from benchmarks.report.data.section import STOCK
@@ -31,6 +31,7 @@ from benchmarks.store.cell import Cell
 from benchmarks.store.codec import spread
 
 TIMED = ("runtime", "engines")  # the sweeps have no other methods to compare with
+QUALITY = "quality"
 REFERENCES = 3  # fewer do not tell the machine from the code
 # A mean is not small in relation to less than this: differences of rounding are no regression.
 LEAST = {True: 0.01, False: 1e-3}  # of a metric in [-1, 1]; of any other
@@ -130,7 +131,14 @@ def compare(first: Path, second: Path) -> Comparison:
     same_place = _same(pairs, ("machine", "versions"), notes, "times are shown, and judge nothing")
     other = _other_inputs(pairs, notes)
     times, drift = _times(pairs, other, judged=same_place)
-    return Comparison(notes, drift, times, _quality(pairs, other), _only(runs[0], runs[1]))
+    metrics = Metrics(read(first) | read(second))
+    if not metrics and any(cell.benchmark == QUALITY for cell, _ in pairs):
+        notes.append(
+            "no manifest describes the metrics: they are not compared; go on with one of the runs "
+            "(--resume), which writes the description"
+        )
+    quality = _quality(pairs, other, metrics)
+    return Comparison(notes, drift, times, quality, _only(runs[0], runs[1]))
 
 
 # ------------------------------------------------------------------------- what can be compared
@@ -285,14 +293,16 @@ def _drift(rows: pd.DataFrame) -> Estimate:
 # ------------------------------------------------------------------------------------ quality
 
 
-def _quality(pairs: Sequence[tuple[Cell, Cell]], other: set[tuple[str, Any]]) -> list[Change]:
+def _quality(
+    pairs: Sequence[tuple[Cell, Cell]], other: set[tuple[str, Any]], metrics: Metrics
+) -> list[Change]:
     found = []
-    values = [_values([pair[i] for pair in pairs], other) for i in (0, 1)]
+    values = [_values([pair[i] for pair in pairs], other, metrics) for i in (0, 1)]
     both = pd.concat(values, axis=1, join="inner", keys=["before", "after"]).dropna()
     for (name, metric, level, semantics), group in both.groupby(
         level=["name", "metric", "level", "semantics"], sort=True
     ):
-        known = METRICS[str(metric)]
+        known = metrics[str(metric)]
         sign = -1.0 if known.direction == "up" else 1.0
         by_node = group.groupby(level="node").mean()
         size = max(abs(float(by_node["before"].mean())), LEAST[known.bounded])
@@ -310,7 +320,7 @@ def _quality(pairs: Sequence[tuple[Cell, Cell]], other: set[tuple[str, Any]]) ->
     return found
 
 
-def _values(cells: Sequence[Cell], other: set[tuple[str, Any]]) -> pd.Series:
+def _values(cells: Sequence[Cell], other: set[tuple[str, Any]], metrics: Metrics) -> pd.Series:
     """The headline metrics: those with a direction, at ten edges or without a level."""
     keys = ["name", "metric", "level", "semantics", "model", "node"]
     rows = [
@@ -324,12 +334,11 @@ def _values(cells: Sequence[Cell], other: set[tuple[str, Any]]) -> pd.Series:
             "value": row.get("value"),
         }
         for cell in cells
-        if cell.benchmark == "quality"
+        if cell.benchmark == QUALITY
         and (cell.config.get("task", ""), cell.config.get("model_seed")) not in other
         for row in spread(cell.quality)
-        if row["metric"] in METRICS
-        and METRICS[row["metric"]].direction
-        and row["metric"] != "sparsity"  # set by the level
+        if metrics[row["metric"]].direction
+        and metrics[row["metric"]].compared
         and row.get("level") in ("", None, HEADLINE_BUDGET)
     ]
     frame = pd.DataFrame(rows, columns=[*keys, "value"]).astype({"value": "float64"})

@@ -10,14 +10,30 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report.data.frames import natural
-from benchmarks.report.data.metrics import METRICS, metric
 from benchmarks.report.data.section import RANDOM, Section
 from benchmarks.report.stats import estimates, pairwise, standings
 from benchmarks.report.stats.pairwise import PairwiseComparison
 from benchmarks.report.stats.standings import Standing
 
-HEADLINE_BUDGET = "k=10"  # as in the column `level`: the ten edges with the highest absolute scores
+# As in the column `level`: the ten edges with the highest absolute scores.
+HEADLINE_BUDGET = "k=10"
 SEMANTICS = ("mask", "delete")
+# What the tables show, by name, or by name and level; other metrics come after them.
+PROB = ("fidelity+_prob", "fidelity-_prob", "characterization_prob")
+ACC = ("fidelity+_acc", "fidelity-_acc", "characterization_acc")
+WIDER = (
+    *(("area_fidelity+_prob", ""), ("area_fidelity-_prob", "")),
+    ("unfaithfulness", HEADLINE_BUDGET),
+    ("robust_fidelity+_prob", HEADLINE_BUDGET),
+    ("robust_fidelity-_prob", HEADLINE_BUDGET),
+    *(("infidelity", ""), ("infidelity_scaled", "")),
+)
+SCORES = ("gini", "entropy", "mass90", "completeness")
+GROUND_TRUTH = (
+    *(("auroc", ""), ("auroc_undirected", ""), ("average_precision", ""), ("r_precision", "")),
+    *(("recall", HEADLINE_BUDGET), ("jaccard", HEADLINE_BUDGET)),
+)
+PLACED = {*PROB, *ACC, *SCORES, *(name for name, _ in (*WIDER, *GROUND_TRUTH)), "sparsity"}
 
 
 def node_values(section: Section, name: str, budget: str, semantics: str) -> pd.DataFrame:
@@ -34,7 +50,10 @@ def node_values(section: Section, name: str, budget: str, semantics: str) -> pd.
 @lru_cache(maxsize=512)
 def compare(section: Section, name: str, budget: str, semantics: str) -> dict[str, Standing]:
     """The methods by one metric; empty if no method has it."""
-    values, direction = node_values(section, name, budget, semantics), metric(name).direction
+    values, direction = (
+        node_values(section, name, budget, semantics),
+        section.metrics[name].direction,
+    )
     found = standings.compare(values, direction)
     return standings.against_random(found, values, direction, RANDOM)
 
@@ -45,7 +64,7 @@ def compare_pairs(
     """The pairs of methods by one metric, at the headline budget, masked."""
     values = node_values(section, name, HEADLINE_BUDGET, "mask")
     found = compare(section, name, HEADLINE_BUDGET, "mask")
-    return pairwise.compare_pairs(values, pairs, metric(name).direction, found)
+    return pairwise.compare_pairs(values, pairs, section.metrics[name].direction, found)
 
 
 def ranking(section: Section) -> list[str]:
@@ -62,13 +81,13 @@ def ranking(section: Section) -> list[str]:
 
 
 def other_metrics(section: Section) -> list[tuple[str, str, str]]:
-    """Metric, budget and semantics of what no other table shows: metrics unknown to the report.
+    """Metric, budget and semantics of what has no place of its own: metrics that are new.
 
     The headline budget is taken where there is one, else the first.
     """
     budgets: dict[tuple[str, str], list[str]] = {}
     for name, budget, semantics in section.scores:
-        if name not in METRICS:
+        if name not in PLACED and section.metrics[name].compared:
             budgets.setdefault((name, semantics), []).append(budget)
     return [
         (name, HEADLINE_BUDGET if HEADLINE_BUDGET in found else min(found, key=natural), semantics)

@@ -10,6 +10,7 @@ from functools import cached_property
 import pandas as pd
 
 from benchmarks.report.data.frames import Results, natural
+from benchmarks.report.data.metrics import Metrics, described
 
 STOCK = "stock"
 # What a time is compared with, if it was measured: the method as Captum and PyG publish it.
@@ -34,6 +35,7 @@ class Section:
         quality: The rows that are ok, with the column ``label``.
         runtime: The rows that are ok, with ``label`` and ``per_node``, the seconds of one node.
         failed: The rows of both frames that are not ok.
+        metrics: What the manifest says of the metrics.
     """
 
     task: str
@@ -43,6 +45,7 @@ class Section:
     quality: pd.DataFrame
     runtime: pd.DataFrame
     failed: pd.DataFrame
+    metrics: Metrics
 
     def of(self, benchmark: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of one benchmark: quality and runtime."""
@@ -81,6 +84,7 @@ def split(results: Results) -> list[Section]:
     found = sorted(
         set(pd.concat([quality[place], runtime[place]]).itertuples(index=False, name=None))
     )
+    metrics = described(results.manifest)
     several = [len(set(names)) > 1 for names in zip(*found, strict=True)]
     sections: list[Section] = []
     for task, model, device in found:
@@ -104,6 +108,7 @@ def split(results: Results) -> list[Section]:
                     ],
                     ignore_index=True,
                 ),
+                metrics=metrics,
             )
         )
     return sections

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.report.data.metrics import metric
+from benchmarks.report.data.metrics import Metrics
 from benchmarks.report.data.quality import SEMANTICS
 from benchmarks.report.figures.palette import GREY, Palette
 from benchmarks.report.figures.style import grid, legend, style
@@ -14,7 +14,7 @@ from benchmarks.report.figures.style import grid, legend, style
 _REMOVED = {"mask": "masked", "delete": "deleted"}
 
 
-def draw(curves: pd.DataFrame, palette: Palette) -> Figure | None:
+def draw(curves: pd.DataFrame, palette: Palette, metrics: Metrics) -> Figure | None:
     """Panels: fidelity+ and fidelity- by masked and deleted edges; see ``quality.curves``."""
     if curves.empty:
         return None
@@ -26,7 +26,7 @@ def draw(curves: pd.DataFrame, palette: Palette) -> Figure | None:
             for j, semantics in enumerate(columns):
                 here = (curves["metric"] == name) & (curves["semantics"] == semantics)
                 _panel(axes[i, j], curves[here], palette)
-                axes[i, j].set_title(f"{metric(name).heading}, edges {_REMOVED[semantics]}")
+                axes[i, j].set_title(f"{metrics[name].heading}, edges {_REMOVED[semantics]}")
                 axes[i, j].set_ylabel("change of probability" if j == 0 else "")
                 if i == len(rows) - 1:
                     axes[i, j].set_xlabel("sparsity (share of edges not selected)")

@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 
 from benchmarks.report.data.frames import natural
-from benchmarks.report.data.metrics import metric
+from benchmarks.report.data.metrics import Metrics
 from benchmarks.report.data.section import Section
 from benchmarks.report.figures import agreement_heatmaps
 from benchmarks.report.render.blocks import (
@@ -37,7 +37,7 @@ def agreement(section: Section) -> Iterator[Block]:
         return
     yield Heading("Agreement and stability", f"agreement-{section.slug}", 3)
     matrices = {
-        metric(name).title: matrix(pairs, name)
+        section.metrics[name].title: matrix(pairs, name)
         for name in ("kendall_tau", "overlap")
         if (pairs["metric"] == name).any()
     }
@@ -65,8 +65,8 @@ def agreement(section: Section) -> Iterator[Block]:
             "of the method (only methods that use random numbers) and on models trained with "
             "different seeds; and the largest change of the scores when the features are perturbed "
             "by up to 2 % of their standard deviation.",
-            ("method", *(metric(name).heading for name in names)),
-            by_method(rows, names, _mean),
+            ("method", *(section.metrics[name].heading for name in names)),
+            by_method(rows, names, partial(_mean, section.metrics)),
         )
 
 
@@ -83,6 +83,6 @@ def matrix(pairs: pd.DataFrame, name: str) -> pd.DataFrame:
     return square.loc[names, names]
 
 
-def _mean(name: str, nodes: pd.Series) -> Entry:
-    text = partial(estimate, bounded=metric(name).bounded)
+def _mean(metrics: Metrics, name: str, nodes: pd.Series) -> Entry:
+    text = partial(estimate, bounded=metrics[name].bounded)
     return measured(text, estimates.mean(nodes.to_numpy()))

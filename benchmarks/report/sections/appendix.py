@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmarks.report.data import quality
 from benchmarks.report.data.frames import Results
-from benchmarks.report.data.metrics import METRICS, metric
+from benchmarks.report.data.metrics import described
 from benchmarks.report.data.section import Section
 from benchmarks.report.render.blocks import NOTHING, Block, Code, Entry, Heading, Table, Text
 from benchmarks.report.render.wording import counted
@@ -57,10 +57,11 @@ def meaning(results: Results) -> Iterator[Block]:
         "p < 0.05 in the one-sided test, corrected in the same way."
     )
     used = {str(name) for name in results.quality["metric"].unique()}
+    metrics = described(results.manifest)
     rows = []
-    for name in [*(name for name in METRICS if name in used), *sorted(used - set(METRICS))]:
-        known = metric(name)
-        source = known.source or (NOTHING if name not in METRICS else "this benchmark")
+    for name in [*(name for name in metrics if name in used), *sorted(used - set(metrics))]:
+        known = metrics[name]
+        source = known.source or (NOTHING if name not in metrics else "this benchmark")
         text = known.text or "Not described here; its direction is not known to the report."
         rows.append([Entry(known.heading), Entry(text), Entry(source, url=known.url)])
     if rows:

@@ -8,7 +8,6 @@ from functools import partial
 
 import pandas as pd
 
-from benchmarks.report.data.metrics import metric
 from benchmarks.report.data.section import Section
 from benchmarks.report.render.blocks import (
     Block,
@@ -42,7 +41,7 @@ def axioms(section: Section) -> Iterator[Block]:
             "is replaced by an equivalent one, which computes the same function; maximum over the "
             "nodes. Values of about 1e-6 are rounding. Methods that ignore the model are trivially "
             "invariant.",
-            ("method", *(metric(name).heading for name in names)),
+            ("method", *(section.metrics[name].heading for name in names)),
             by_method(rows, names, _axiom),
         )
     if len(completeness):

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.report.data.quality import HEADLINE_BUDGET, ranking
+from benchmarks.report.data.quality import GROUND_TRUTH, ranking
 from benchmarks.report.data.section import Section
 from benchmarks.report.render.blocks import Block, Heading
 from benchmarks.report.sections.quality import comparison
 
-_WHOLE = ("auroc", "auroc_undirected", "average_precision", "r_precision")
-_SELECTED = ("recall", "jaccard")
-
 
 def ground_truth(section: Section) -> Iterator[Block]:
     """A table of methods by how well their scores separate the ground truth from other edges."""
-    columns = [(name, "", "") for name in _WHOLE]
-    columns += [(name, HEADLINE_BUDGET, "") for name in _SELECTED]
+    columns = [(name, budget, "") for name, budget in GROUND_TRUTH]
     found = list(
         comparison(
             section,

@@ -7,10 +7,14 @@ from functools import partial
 
 from benchmarks.report.data import runtimes
 from benchmarks.report.data.frames import natural
-from benchmarks.report.data.metrics import METRICS, metric
 from benchmarks.report.data.quality import (
+    ACC,
     HEADLINE_BUDGET,
+    PLACED,
+    PROB,
+    SCORES,
     SEMANTICS,
+    WIDER,
     compare,
     curves,
     distinct_semantics,
@@ -36,16 +40,6 @@ from benchmarks.report.render.blocks import (
 from benchmarks.report.render.wording import counted, p_value, variant
 from benchmarks.report.stats.standings import Standing
 
-_PROB = ("fidelity+_prob", "fidelity-_prob", "characterization_prob")
-_ACC = ("fidelity+_acc", "fidelity-_acc", "characterization_acc")
-_WIDER = (
-    *(("area_fidelity+_prob", ""), ("area_fidelity-_prob", "")),
-    ("unfaithfulness", HEADLINE_BUDGET),
-    ("robust_fidelity+_prob", HEADLINE_BUDGET),
-    ("robust_fidelity-_prob", HEADLINE_BUDGET),
-    *(("infidelity", ""), ("infidelity_scaled", "")),
-)
-_SCORES = ("gini", "entropy", "mass90", "completeness")
 _EDGES = {"mask": "messages masked", "delete": "edges deleted"}
 
 
@@ -63,17 +57,17 @@ def quality(section: Section, palette: Palette) -> Iterator[Block]:
             "weights messages by degree), so results are shown for masked edges only."
         )
     for semantics in every:
-        columns = [(name, HEADLINE_BUDGET, semantics) for name in _PROB]
+        columns = [(name, HEADLINE_BUDGET, semantics) for name in PROB]
         caption = f"The 10 edges with the highest absolute score, {_EDGES[semantics]}"
         yield from comparison(section, order, columns, caption, speeds)
-    wider = [(name, budget, one) for name, budget in _WIDER for one in every]
+    wider = [(name, budget, one) for name, budget in WIDER for one in every]
     for columns, caption in (
         (
-            [(name, HEADLINE_BUDGET, semantics) for semantics in every for name in _ACC],
+            [(name, HEADLINE_BUDGET, semantics) for semantics in every for name in ACC],
             "The same 10 edges, fidelity by predicted class",
         ),
         (wider, "Further fidelity metrics, over all sparsities or at 10 edges"),
-        ([(name, "", "") for name in _SCORES], "Concentration and completeness of the scores"),
+        ([(name, "", "") for name in SCORES], "Concentration and completeness of the scores"),
         (other_metrics(section), "Other metrics"),
     ):
         yield from comparison(section, order, columns, caption, folded=True)
@@ -83,7 +77,7 @@ def quality(section: Section, palette: Palette) -> Iterator[Block]:
         f"fidelity-{section.slug}",
         f"{section.title}: fidelity against sparsity. Lines are means over the nodes, bands their "
         "95 % intervals. At the left of a panel all edges are selected, at the right 5 %.",
-        fidelity_curves.draw(lines, palette),
+        fidelity_curves.draw(lines, palette, section.metrics),
         lines,
     )
     yield from picture(
@@ -123,12 +117,12 @@ def comparison(
     if not found:
         return
     several = len({semantics for _, _, semantics in found}) > 1
-    header = ["method", *(_heading(*column, named=several) for column in found)]
+    header = ["method", *(_heading(section, *column, named=several) for column in found)]
     rows = []
     for method in order:
         row = [Entry(method)]
         for (name, _, _), standings in found.items():
-            row.append(_standing(standings.get(method), bounded=metric(name).bounded))
+            row.append(_standing(standings.get(method), bounded=section.metrics[name].bounded))
         if speeds:
             row.append(speeds.get(method, Entry(NOTHING)))
         rows.append(row)
@@ -151,10 +145,10 @@ def comparison(
     )
 
 
-def _heading(name: str, budget: str, semantics: str, *, named: bool) -> str:
-    shown = budget if budget and name not in METRICS else ""
+def _heading(section: Section, name: str, budget: str, semantics: str, *, named: bool) -> str:
+    shown = "" if name in PLACED else budget
     notes = [note for note in (shown, semantics if named else "") if note]
-    return metric(name).heading + (f", {', '.join(notes)}" if notes else "")
+    return section.metrics[name].heading + (f", {', '.join(notes)}" if notes else "")
 
 
 def _standing(standing: Standing | None, *, bounded: bool) -> Entry:
@@ -167,7 +161,7 @@ def _standing(standing: Standing | None, *, bounded: bool) -> Entry:
 
 def _differences(section: Section) -> Iterator[Block]:
     rows = []
-    for name in _PROB:
+    for name in PROB:
         standings = compare(section, name, HEADLINE_BUDGET, "mask")
         best = next((one for one in standings if standings[one].difference is None), "")
         others = [one for one in standings if standings[one].difference is not None]
@@ -175,7 +169,7 @@ def _differences(section: Section) -> Iterator[Block]:
             standing = standings[method]
             rows.append(
                 [
-                    Entry(metric(name).title),
+                    Entry(section.metrics[name].title),
                     Entry(f"{method} - {best}"),
                     measured(partial(estimate, bounded=True), standing.difference),
                     measured(p_value, standing.p),

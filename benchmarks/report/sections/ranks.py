@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from benchmarks.report.data.metrics import metric
-from benchmarks.report.data.quality import HEADLINE_BUDGET, compare, node_values
+from benchmarks.report.data.quality import HEADLINE_BUDGET, compare, node_values, other_metrics
 from benchmarks.report.data.section import Section
 from benchmarks.report.figures import critical_differences, rank_heatmaps
 from benchmarks.report.figures.palette import Palette
@@ -49,14 +48,21 @@ def _not_better(section: Section, key: tuple[str, str, str], method: str) -> boo
 
 
 def _ranked(section: Section) -> dict[tuple[str, str, str], tuple[str, Ranks]]:
-    """Title and ranks of each of the main metrics that the section has."""
+    """Title and ranks of each of the main metrics, and of new ones, that the section has."""
     found = {}
-    for key in _RANKED:
-        known = metric(key[0])
+    others = [key for key in other_metrics(section) if key[2] != "delete"]
+    for key in (*_RANKED, *others):
+        known = section.metrics[key[0]]
         ranked = mean_ranks(node_values(section, *key), known.direction)
         if ranked is not None:
-            found[key] = known.title + (", 10 edges, masked" if key[1] else ""), ranked
+            found[key] = known.title + _conditions(*key[1:]), ranked
     return found
+
+
+def _conditions(budget: str, semantics: str) -> str:
+    """What a title adds: ``, 10 edges, masked``."""
+    edges = {"": "", HEADLINE_BUDGET: ", 10 edges"}.get(budget, f", {budget}")
+    return edges + (", masked" if semantics else "")
 
 
 def ranks(section: Section, palette: Palette) -> Iterator[Block]:

@@ -23,6 +23,7 @@ FIELDS = {
     "determinism",
     "tasks",
     "methods",
+    "metrics",
     "unavailable",
 }
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")

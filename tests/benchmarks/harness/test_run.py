@@ -334,6 +334,19 @@ def test_manifest_knows_the_tasks(run):
     assert manifest["command"] == "pytest benchmarks/"
 
 
+def test_manifest_describes_the_metrics_and_keeps_those_of_before(run):
+    path = run.write_manifest()
+    content = json.loads(path.read_text())
+    described = {entry["name"]: entry for entry in content["metrics"]}
+    assert described["fidelity-_prob"]["direction"] == "down"
+    assert described["max_sensitivity"]["bounds"] == [0, None]
+    content["metrics"].append({"name": "of another package", "direction": "up"})
+    path.write_text(json.dumps(content))
+    resumed = json.loads(again(run).write_manifest().read_text())
+    kept = {entry["name"] for entry in resumed["metrics"]}
+    assert kept == {*described, "of another package"}
+
+
 def test_a_resumed_manifest_keeps_the_tasks_of_before(run):
     run.load_task("karate")
     resumed = again(run)

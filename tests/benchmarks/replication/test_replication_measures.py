@@ -14,18 +14,17 @@ from benchmarks import tasks
 from benchmarks import test_replication as measures
 from benchmarks.harness.options import make_plan
 from benchmarks.harness.plugin import PLAN
-from benchmarks.report.sections.replication import GRAPHFRAMEX, MOTIF, OURS, PUBLISHED, TEN, TEST
+from benchmarks.measures.over_nodes import characterization_of_means, pooled_auroc
+from benchmarks.replication.published import GRAPHFRAMEX, MOTIF, OURS, PUBLISHED, TEN, TEST
 from benchmarks.tasks._models import GNN
 from benchmarks.test_replication import (
     CORA_NODES,
     NODES,
     OPTIONS,
     base,
-    characterization_of_means,
     characterizations,
     explained,
     pooled,
-    pooled_auroc,
     pytest_generate_tests,
     variants,
 )
@@ -129,7 +128,7 @@ def test_every_set_up_is_measured_and_nothing_else(row, karate, monkeypatch):
         assert all(0 <= value <= 1 for value in found.values())
 
 
-def test_all_edges_are_pooled_beyond_the_receptive_fields(karate, monkeypatch):
+def test_all_edges_are_pooled_beyond_the_computation_graphs(karate, monkeypatch):
     """With edges' own numbers as scores, by the definition: among the nodes within 3 hops."""
 
     def numbered(model, data, nodes, **options):

@@ -7,6 +7,8 @@ import json
 import numpy as np
 import pytest
 
+import explainers.metrics
+from benchmarks import measures
 from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import split
 from benchmarks.store.cell import Cell
@@ -62,6 +64,7 @@ MANIFEST = {
         }
         for seed, accuracy in ((0, 0.70), (1, 0.72))
     ],
+    "metrics": [*explainers.metrics.describe(), *measures.describe()],
     "unavailable": [{"task": "twitch-en", "message": "twitch-en: put EN.npz into data/"}],
 }
 

@@ -2,10 +2,11 @@
 
 import pytest
 
+from benchmarks.replication.published import BENCHMARK, PUBLISHED
 from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import split
 from benchmarks.report.render.blocks import Heading, Table, Text
-from benchmarks.report.sections.replication import BENCHMARK, PUBLISHED, calibration, measured
+from benchmarks.report.sections.replication import measured, replication
 
 
 def add(folder, settings, published, value, seed=0, setup=0):
@@ -36,7 +37,7 @@ def test_the_table_shows_what_was_measured_good_or_bad(folder, settings):
     add(folder, settings, first, 0.1)
     add(folder, settings, first, 0.7, setup=2)
     add(folder, settings, last, 0.982)
-    heading, table, *texts = calibration(split(load(folder.path)))
+    heading, table, *texts = replication(split(load(folder.path)))
     assert isinstance(heading, Heading)
     assert isinstance(table, Table)
     rows = [[entry.text for entry in row] for row in table.rows]
@@ -50,4 +51,4 @@ def test_the_table_shows_what_was_measured_good_or_bad(folder, settings):
 
 def test_nothing_measured_says_nothing(folder, settings):
     folder.quality("saliency", [0.1, 0.2])
-    assert list(calibration(split(load(folder.path)))) == []
+    assert list(replication(split(load(folder.path)))) == []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from explainers.metrics._case import Case, Level
+from explainers.metrics._case import Case, EdgeBudget
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def make_case() -> Callable[..., Case]:
             "only": same,
             "semantics": "mask",
             "output_change": None,
-            "levels": tuple(Level(f"k={max(1, count)}") for count in sizes.tolist()),
+            "budgets": tuple(EdgeBudget(f"k={max(1, count)}") for count in sizes.tolist()),
             "edge_index": np.stack([np.arange(scores.size), np.full(scores.size, scores.size)]),
             "truth": None,
         }

@@ -8,6 +8,7 @@ from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
 import explainers
 from explainers import metrics
+from explainers.metrics import _evaluate
 
 from ..conftest import (
     CONVS,
@@ -21,7 +22,8 @@ from ..conftest import (
     random_model,
 )
 
-LEVELS = ("k=1", "k=3", "f=50%", "f=100%")
+BUDGETS = ("k=1", "k=3", "f=50%", "f=100%")
+VALUES = {"spied": metrics.Value(title="spied", direction="", description="For a test.")}
 
 
 def frame(rows):
@@ -30,7 +32,7 @@ def frame(rows):
 
 def evaluated(model, data, nodes=(0, 4, 11), **options):
     explanations = explainers.load("saliency").explain(model, data, list(nodes))
-    return frame(metrics.evaluate(model, data, explanations, at=LEVELS, **options)), explanations
+    return frame(metrics.evaluate(model, data, explanations, at=BUDGETS, **options)), explanations
 
 
 @pytest.mark.parametrize("conv", sorted(CONVS))
@@ -69,8 +71,8 @@ def test_fidelity_of_graphs_by_hand(engine):
     for graph, explanation in zip((0, 4, 11), explanations, strict=True):
         target = int(explanation.target)
         order = explanation.edge_mask.abs().sort(descending=True, stable=True).indices
-        for level in LEVELS:
-            chosen = explanation.e_id[order[: metrics.size(level, len(order))]]
+        for budget in BUDGETS:
+            chosen = explanation.e_id[order[: metrics.size(budget, len(order))]]
             left = data.clone()  # in the batch, with all edges of the other graphs
             kept = torch.ones(data.num_edges, dtype=torch.bool)
             kept[chosen] = False
@@ -80,9 +82,9 @@ def test_fidelity_of_graphs_by_hand(engine):
             left.edge_index = data.edge_index[:, kept]
             only = float(predict(model, left)[graph, target].exp())
             whole = float(full[graph, target])
-            plus = values[graph, "fidelity+_prob", level, "delete"]
+            plus = values[graph, "fidelity+_prob", budget, "delete"]
             assert plus == pytest.approx(whole - without, abs=1e-12)
-            minus = values[graph, "fidelity-_prob", level, "delete"]
+            minus = values[graph, "fidelity-_prob", budget, "delete"]
             assert minus == pytest.approx(whole - only, abs=1e-12)
     assert values[4, "fidelity-_prob", "f=100%", "delete"] == pytest.approx(0, abs=1e-12)
 
@@ -107,14 +109,14 @@ def test_fidelity_by_hand(semantics, engine, graph, model):
         everything = torch.ones(graph.num_edges, dtype=torch.bool)
         full = probability(everything, node, target)
         order = explanation.edge_mask.abs().sort(descending=True, stable=True).indices
-        for level in LEVELS:
-            chosen = explanation.e_id[order[: metrics.size(level, len(order))]]
+        for budget in BUDGETS:
+            chosen = explanation.e_id[order[: metrics.size(budget, len(order))]]
             without, only = everything.clone(), ~everything
             without[chosen], only[chosen] = False, True
             plus = full - probability(without, node, target)
             minus = full - probability(only, node, target)
-            assert values[node, "fidelity+_prob", level, semantics] == pytest.approx(plus)
-            assert values[node, "fidelity-_prob", level, semantics] == pytest.approx(minus)
+            assert values[node, "fidelity+_prob", budget, semantics] == pytest.approx(plus)
+            assert values[node, "fidelity-_prob", budget, semantics] == pytest.approx(minus)
 
 
 def test_whole_selection_and_no_edges(graph, model):
@@ -137,9 +139,9 @@ def test_rows_are_complete(graph, model):
     assert len(asked) == 6
     for node in (0, 4):
         for name in asked:
-            for level in LEVELS:
+            for budget in BUDGETS:
                 for semantics in metrics.SEMANTICS:
-                    assert np.isfinite(values[node, name, level, semantics])
+                    assert np.isfinite(values[node, name, budget, semantics])
     assert not values.index.duplicated().any()
 
 
@@ -175,20 +177,20 @@ def test_ground_truth_belongs_to_the_graphs_edges(graph, model):
         chosen = scores.sort(descending=True, stable=True).indices[:10]
         recall = float(right[chosen].sum() / right.sum())
         assert rows[node, "recall", "k=10", ""] == pytest.approx(recall)
-    assert 11 not in rows.index.get_level_values("node")  # it has no edges to tell apart
+    assert 11 not in rows.index.get_level_values("node")  # it has no edges to separate
     assert metrics.evaluate(model, graph, explanations, metrics=["ground_truth"]) == []
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"at": ["k=0"]}, "level 'k=0'"),
+        ({"at": ["k=0"]}, "edge budget 'k=0'"),
         ({"semantics": ["cut"]}, "unknown semantics 'cut'; use mask or delete"),
         ({"metrics": ["fidelty"]}, "unknown metric 'fidelty'; .* did you mean 'fidelity'"),
         ({"engine": "fast"}, "unknown engine 'fast'; metrics have: analytic, batched, stock"),
         ({"labels": [0, 1]}, "2 labels for 1 explanations"),
         ({"truth": torch.ones(3).bool()}, r"truth .* bool tensor \[\d+\], .* got torch.bool \[3\]"),
-        ({"truth": torch.ones(3)}, "truth is to be a bool tensor .* got torch.float32"),
+        ({"truth": torch.ones(3)}, "truth must be a bool tensor .* got torch.float32"),
     ],
 )
 def test_bad_options(options, message, graph, model):
@@ -204,9 +206,9 @@ def test_explanation_of_another_graph(graph, model):
         metrics.evaluate(model, other, explanations)
 
 
-@pytest.mark.parametrize("level", ["node", "graph"])
-def test_the_truth_of_the_fields_edges(level, graph, model, monkeypatch):
-    if level == "graph":
+@pytest.mark.parametrize("task_level", ["node", "graph"])
+def test_the_truth_of_the_computation_graphs_edges(task_level, graph, model, monkeypatch):
+    if task_level == "graph":
         graph, model = random_batch(0), random_graph_model(0)
     truth = torch.rand(graph.num_edges, generator=torch.Generator().manual_seed(0)) < 0.3
     seen = []
@@ -215,8 +217,8 @@ def test_the_truth_of_the_fields_edges(level, graph, model, monkeypatch):
         seen.append(case.truth)
         return {}
 
-    spy.__module__ = "explainers.metrics.sparsity"
-    monkeypatch.setattr(metrics, "fetch", lambda package, name: spy)
+    metric = metrics.Metric(function=spy, needs="scores", values=VALUES)
+    monkeypatch.setattr(_evaluate, "load", lambda name: metric)
     explanations = explainers.load("saliency").explain(model, graph, [3, 0])
     metrics.evaluate(model, graph, explanations, metrics=["spy"], truth=truth)
     assert [case.tolist() for case in seen] == [truth[e.e_id].tolist() for e in explanations]
@@ -226,3 +228,12 @@ def test_the_truth_of_the_fields_edges(level, graph, model, monkeypatch):
 
 def test_nothing_to_evaluate(graph, model):
     assert metrics.evaluate(model, graph, []) == []
+
+
+def test_a_metric_gives_only_what_it_declares(graph, model, monkeypatch):
+    metric = metrics.Metric(function=lambda case: {"other": 1.0}, needs="scores", values=VALUES)
+    monkeypatch.setattr(_evaluate, "load", lambda name: metric)
+    explanations = explainers.load("saliency").explain(model, graph, 0)
+    message = "the metric 'spy' gives 'other', which is not among .* declares: spied"
+    with pytest.raises(ValueError, match=message):
+        metrics.evaluate(model, graph, explanations, metrics=["spy"])

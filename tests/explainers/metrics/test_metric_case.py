@@ -1,29 +1,29 @@
-"""Levels and rankings: which edges every metric is about."""
+"""Edge budgets and rankings: which edges every metric is about."""
 
 import pickle
 
 import numpy as np
 import pytest
 
-from explainers.metrics._case import Level, levels, magnitudes, ranking, size
+from explainers.metrics._case import EdgeBudget, edge_budgets, magnitudes, ranking, size
 
 
-def test_default_levels():
-    assert levels() == (
+def test_default_budgets():
+    assert edge_budgets() == (
         *("k=1", "k=2", "k=5", "k=10", "k=20", "k=50"),
         *("f=5%", "f=10%", "f=20%", "f=30%", "f=40%", "f=50%"),
         *("f=60%", "f=70%", "f=80%", "f=90%", "f=100%"),
     )
-    assert all(isinstance(level, Level) for level in levels())
+    assert all(isinstance(budget, EdgeBudget) for budget in edge_budgets())
 
 
 @pytest.mark.parametrize("name", ["k=1", "k=10", "k=12345", "f=1%", "f=10%", "f=99%", "f=100%"])
-def test_a_level_is_its_name(name):
-    level = Level(name)
-    assert level == name
-    assert f"{level}" == name
-    assert Level(level) == level
-    assert pickle.loads(pickle.dumps(level)) == level
+def test_a_budget_is_its_name(name):
+    budget = EdgeBudget(name)
+    assert budget == name
+    assert f"{budget}" == name
+    assert EdgeBudget(budget) == budget
+    assert pickle.loads(pickle.dumps(budget)) == budget
 
 
 @pytest.mark.parametrize(
@@ -33,18 +33,18 @@ def test_a_level_is_its_name(name):
         *("f=0%", "f=05%", "f=101%", "f=120%", "f=5", "f=0.5", "f=2.5%", "f=-5%", "F=5%"),
     ],
 )
-def test_bad_levels(name):
+def test_bad_budgets(name):
     with pytest.raises(
         ValueError, match="use k=N with N a whole number from 1, or f=N% with N"
     ) as caught:
-        Level(name)
+        EdgeBudget(name)
     assert repr(name) in str(caught.value)
     with pytest.raises(ValueError, match="use k=N"):
         size(name, 10)
 
 
 @pytest.mark.parametrize(
-    ("level", "edges", "selected"),
+    ("budget", "edges", "selected"),
     [
         ("k=1", 0, 0),
         ("k=1", 1, 1),
@@ -67,13 +67,13 @@ def test_bad_levels(name):
         ("f=100%", 2**53 + 1, 2**53 + 1),
     ],
 )
-def test_size(level, edges, selected):
-    assert size(level, edges) == selected
+def test_size(budget, edges, selected):
+    assert size(budget, edges) == selected
 
 
-def test_sizes_of_the_default_levels():
+def test_sizes_of_the_default_budgets():
     for edges in range(0, 300):
-        sizes = [size(level, edges) for level in levels()]
+        sizes = [size(budget, edges) for budget in edge_budgets()]
         assert all(min(edges, 1) <= count <= edges for count in sizes)
         assert sizes[-1] == edges
         assert sizes[:6] == sorted(sizes[:6])

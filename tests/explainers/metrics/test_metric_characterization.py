@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch_geometric.explain.metric import characterization_score as pyg_characterization
 
-from explainers.metrics.characterization import NEEDS, characterization, characterization_score
+from explainers.metrics.characterization import METRIC, characterization, characterization_score
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_of_a_case(make_case):
             only=[[0.3, 0.7], [0.3, 0.7], [0.55, 0.45]],
         )
     )
-    assert NEEDS == "predictions"
+    assert METRIC.needs == "predictions"
     assert tuple(found) == ("characterization_prob", "characterization_acc")
     # fidelity+ .5, .1, .5; 1 - fidelity- 1, 1, .75
     np.testing.assert_allclose(found["characterization_prob"], [2 / 3, 2 / 11, 0.6], rtol=1e-14)

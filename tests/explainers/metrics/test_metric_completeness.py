@@ -5,7 +5,7 @@ import pytest
 import torch
 from captum.attr import IntegratedGradients
 
-from explainers.metrics.completeness import NEEDS, completeness
+from explainers.metrics.completeness import METRIC, completeness
 
 
 def test_by_hand(make_case):
@@ -13,7 +13,7 @@ def test_by_hand(make_case):
     for change, error in [(0.5, 0.0), (0.75, 0.25), (-0.5, 1.0)]:
         case = make_case(scores=scores, node_scores=node_scores, output_change=change)
         assert completeness(case) == {"completeness": error}
-    assert NEEDS == "scores"
+    assert METRIC.needs == "scores"
 
 
 def test_no_claim_no_value(make_case):

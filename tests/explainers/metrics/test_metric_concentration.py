@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from explainers.metrics.concentration import NEEDS, concentration
+from explainers.metrics.concentration import METRIC, concentration
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def measure(make_case):
 
 def test_by_hand(measure):
     found = measure([0.0, 0.5, -0.25, 0.25])
-    assert NEEDS == "scores"
+    assert METRIC.needs == "scores"
     # Rising 0, .25, .25, .5 with weights -3, -1, 1, 3: 1.5 / 4.
     # Entropy .5 ln 2 + 2 * .25 ln 4 = 1.5 ln 2, of at most 2 ln 2; 90 % need three of four.
     assert found == pytest.approx({"gini": 0.375, "entropy": 0.75, "mass90": 0.75}, rel=1e-14)

@@ -9,8 +9,8 @@ from torch_geometric.explain.metric import fidelity as pyg_fidelity
 from torch_geometric.nn import GCN
 from torch_geometric.utils import erdos_renyi_graph
 
-from explainers.metrics._case import Case, levels, ranking, size
-from explainers.metrics.fidelity import NEEDS, fidelity
+from explainers.metrics._case import Case, edge_budgets, ranking, size
+from explainers.metrics.fidelity import METRIC, fidelity
 
 PROB = ("fidelity+_prob", "fidelity-_prob")
 ACC = ("fidelity+_acc", "fidelity-_acc")
@@ -27,7 +27,7 @@ def test_by_hand(make_case):
             only=[[0.6, 0.2, 0.2], [0.1, 0.8, 0.1], [0.1, 0.7, 0.2]],
         )
     )
-    assert NEEDS == "predictions"
+    assert METRIC.needs == "predictions"
     assert tuple(found) == ("fidelity+_prob", "fidelity-_prob", "fidelity+_acc", "fidelity-_acc")
     # Signed: without all the edges the class is more likely (.9) than with them (.7).
     np.testing.assert_allclose(found["fidelity+_prob"], [0.1, 0.4, -0.2], atol=1e-15)
@@ -67,7 +67,7 @@ def test_without_a_label_the_prediction_is_right_whatever_the_target(make_case):
 @pytest.mark.parametrize("edges", [0, 1, 7])
 @pytest.mark.parametrize("label", [None, 0, 1])
 def test_a_constant_model_loses_nothing(make_case, edges, label):
-    sizes = [size(level, edges) for level in levels()]
+    sizes = [size(budget, edges) for budget in edge_budgets()]
     found = fidelity(make_case(scores=np.zeros(edges), sizes=sizes, label=label))
     assert all(values.tolist() == [0] * len(sizes) for values in found.values())
 
@@ -80,7 +80,7 @@ def test_equal_probabilities_count_as_the_first_class_everywhere(make_case):
     assert found["fidelity+_acc"].tolist() == found["fidelity-_acc"].tolist() == [0]
 
 
-def test_no_levels(make_case):
+def test_no_budgets(make_case):
     found = fidelity(make_case(without=np.zeros((0, 2)), only=np.zeros((0, 2))))
     assert all(values.shape == (0,) for values in found.values())
 
@@ -105,7 +105,7 @@ class Setting:
         self.y = torch.randint(self.classes, (self.nodes,))
         self.model = GCN(4, 8, num_layers=2, out_channels=self.classes).eval()
         self.scores = torch.randn(self.edge_index.size(1), dtype=torch.float64).numpy()
-        self.sizes = np.array([size(level, self.scores.size) for level in levels()])
+        self.sizes = np.array([size(budget, self.scores.size) for budget in edge_budgets()])
 
     def mask(self, count: int) -> torch.Tensor:
         """The selection as a hard mask; PyG's `1 - mask` is nonsense on soft, signed scores."""
@@ -137,7 +137,7 @@ class Setting:
                 only=only[:, node],
                 semantics="mask",
                 output_change=None,
-                levels=levels(),
+                budgets=edge_budgets(),
                 edge_index=self.edge_index.numpy(),
                 truth=None,
             )

@@ -6,7 +6,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explainers.metrics.ground_truth import NEEDS, auroc, average_precision, ground_truth
+from explainers.metrics.ground_truth import METRIC, auroc, average_precision, ground_truth
 
 NUMBERS = ("auroc", "auroc_undirected", "average_precision", "r_precision")
 
@@ -20,7 +20,7 @@ def test_by_hand(make_case):
             sizes=[0, 1, 2, 3, 5],
         )
     )
-    assert NEEDS == "scores"
+    assert METRIC.needs == "scores"
     assert found["auroc"] == pytest.approx(5 / 6)  # of the 6 pairs only (3, 4) is the wrong way
     assert found["average_precision"] == pytest.approx((1 / 1 + 2 / 3) / 2)
     assert found["r_precision"] == pytest.approx(1 / 2)

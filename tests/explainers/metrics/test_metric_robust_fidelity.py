@@ -10,7 +10,7 @@ from explainers.metrics.robust_fidelity import DRAWS, draw, robust_fidelity
 
 
 def test_by_hand(make_case):
-    # Two levels; in half of the draws the first one's removal takes .4 from the class.
+    # Two budgets; in half of the draws the first one's removal takes .4 from the class.
     after = np.full((2, 2, DRAWS), 0.8)
     after[0, 0, ::2] = 0.4
     after[1, 1] = 0.9
@@ -32,7 +32,7 @@ def test_what_is_drawn(make_case):
     assert plus[0, :, 800:].mean() == pytest.approx(0.9, abs=0.02)
     assert minus[0, :, :800].mean() == pytest.approx(0.9, abs=0.02)
     assert minus[1].all()
-    # At both levels the same edges fall, of those that may.
+    # At both budgets the same edges fall, of those that may.
     np.testing.assert_array_equal(plus[0, :, 800:], plus[1, :, 800:])
     np.testing.assert_array_equal(kept[0, 0], draw(case, np.random.default_rng(0))[:DRAWS])
 

@@ -3,27 +3,27 @@
 import numpy as np
 import pytest
 
-from explainers.metrics._case import levels, size
-from explainers.metrics.sparsity import NEEDS, sparsity
+from explainers.metrics._case import edge_budgets, size
+from explainers.metrics.sparsity import METRIC, sparsity
 
 
 def test_by_hand(make_case):
     found = sparsity(make_case(scores=[4, -3, 2, 1, 0], sizes=[0, 1, 4, 5]))
-    assert NEEDS == "scores"
+    assert METRIC.needs == "scores"
     assert tuple(found) == ("sparsity",)
     np.testing.assert_allclose(found["sparsity"], [1.0, 0.8, 0.2, 0.0], atol=1e-15)
 
 
 @pytest.mark.parametrize("edges", [0, 1])
 def test_what_selects_all_there_is_leaves_nothing_out(make_case, edges):
-    sizes = [size(level, edges) for level in levels()]
+    sizes = [size(budget, edges) for budget in edge_budgets()]
     found = sparsity(make_case(scores=np.zeros(edges), sizes=sizes))
     assert found["sparsity"].tolist() == [0] * len(sizes)
 
 
 @pytest.mark.parametrize("edges", [2, 30, 999])
 def test_range(make_case, edges):
-    sizes = [size(level, edges) for level in levels()]
+    sizes = [size(budget, edges) for budget in edge_budgets()]
     values = sparsity(make_case(scores=np.ones(edges), sizes=sizes))["sparsity"]
     assert values.shape == (len(sizes),)
     assert values[-1] == 0  # f=100%

@@ -7,7 +7,7 @@ import torch
 from torch_geometric.explain import DummyExplainer, Explainer, Explanation
 from torch_geometric.explain import unfaithfulness as pyg_unfaithfulness
 
-from explainers.metrics.unfaithfulness import NEEDS, unfaithfulness
+from explainers.metrics.unfaithfulness import METRIC, unfaithfulness
 
 from ..conftest import random_graph, random_model
 
@@ -16,7 +16,7 @@ def test_by_hand(make_case):
     found = unfaithfulness(
         make_case(scores=[1], sizes=[1, 1], full=[0.5, 0.5], only=[[0.25, 0.75], [0.5, 0.5]])
     )
-    assert NEEDS == "predictions"
+    assert METRIC.needs == "predictions"
     # exp(-(.5 ln 2 + .5 ln 2/3)) = sqrt(3) / 2
     np.testing.assert_allclose(found["unfaithfulness"], [1 - np.sqrt(3) / 2, 0], atol=1e-15)
 

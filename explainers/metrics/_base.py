@@ -1,0 +1,78 @@
+"""What a metric says of itself: its function, what it needs, and the values that it gives."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from explainers.metrics._case import Bools, Case, Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One value that a metric gives, as tables, figures and comparisons treat it.
+
+    Attributes:
+        title: Its name in headings and on axes.
+        direction: ``"up"`` if higher is better, ``"down"`` if lower is, empty if neither is.
+        description: One sentence: what it says, its range and its direction.
+        bounds: The least and the largest value; infinite where there is none.
+        unit: In words, such as ``"output"`` for the units of the model's output; empty for a
+            number without a unit.
+        source: Authors and number of the paper, such as ``"Yuan et al., arXiv:2012.15445"``; empty
+            where there is none.
+        compared: Whether methods are compared by it; not if it is the same for all of them.
+    """
+
+    title: str
+    direction: Literal["up", "down", ""]
+    description: str
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    unit: str = ""
+    source: str = ""
+    compared: bool = True
+
+    def __post_init__(self) -> None:
+        if self.direction not in ("up", "down", ""):
+            raise ValueError(f"direction must be 'up', 'down' or '', got {self.direction!r}")
+        if not self.bounds[0] < self.bounds[1]:
+            raise ValueError(f"bounds must be a lower and a larger number, got {self.bounds}")
+
+    def describe(self) -> dict[str, Any]:
+        """The attributes as JSON can hold them: an infinite bound is None."""
+        bounds = [bound if math.isfinite(bound) else None for bound in self.bounds]
+        return dataclasses.asdict(self) | {"bounds": bounds}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric: the ``METRIC`` of its module.
+
+    Attributes:
+        function: Gives of a case the values by name, each a number, or an array [K] with one number
+            for each edge budget. A value that a case does not have is left out.
+        needs: ``"predictions"`` if the function looks at them (it is then called under each
+            semantics), else ``"scores"``.
+        values: What it gives, by name. No two metrics share a name.
+        draw: Gives the edges to be kept, bool [M, e], of which the function finds the model's
+            answers in the case; None for a metric that needs no more predictions than those at the
+            edge budgets. Such metrics are costly, and evaluated only if they are named.
+    """
+
+    function: Callable[[Case], Mapping[str, float | Floats]]
+    needs: Literal["predictions", "scores"]
+    values: Mapping[str, Value]
+    draw: Callable[[Case, np.random.Generator], Bools] | None = None
+
+    def __post_init__(self) -> None:
+        if self.needs not in ("predictions", "scores"):
+            raise ValueError(f"needs must be 'predictions' or 'scores', got {self.needs!r}")
+        if self.draw is not None and self.needs != "predictions":
+            raise ValueError("a metric with draw must need predictions")
+        if not self.values:
+            raise ValueError("a metric must declare the values that it gives")

@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from captum._utils.models.model import Model as CaptumLinearModel
-from captum.attr._utils.approximation_methods import approximation_parameters
 from torch import Tensor, nn
 from torch_geometric.explain import Explanation
 from torch_geometric.explain.algorithm.captum import CaptumModel
 from torch_geometric.explain.algorithm.utils import clear_masks
-from torch_geometric.nn import MessagePassing
+from torch_geometric.nn import MessagePassing, Sequential
 
 __all__ = [
-    "CaptumLinearModel",
     "CaptumModel",
     "clear_masks",
     "explanation",
     "has_mask",
+    "leftovers",
+    "named_inputs",
     "original_module",
     "quadrature",
     "set_norm",
@@ -47,8 +46,25 @@ def explanation(values: Mapping[str, Any]) -> Explanation:
     return made
 
 
+def leftovers(model: nn.Module) -> dict[int, Any]:
+    """For ``copy.deepcopy``'s memo: results of operations that modules hold, detached.
+
+    They cannot be copied, and are not part of the model: caches, or what an explainer has left.
+    """
+    held = [value for part in model.modules() for value in vars(part).values()]
+    return {id(one): one.detach() for one in held if isinstance(one, Tensor) and not one.is_leaf}
+
+
+def named_inputs(model: nn.Module) -> list[str] | None:
+    """What a PyG ``Sequential`` takes, by the names it was given; None for other models."""
+    return list(model.signature.param_dict) if isinstance(model, Sequential) else None
+
+
 def quadrature(name: str, n_steps: int) -> tuple[list[float], list[float]]:
     """Captum's points in [0, 1], ascending, and weights; ``name`` as its argument ``method``."""
+    # Captum brings matplotlib: whoever does not need it does not wait for it.
+    from captum.attr._utils.approximation_methods import approximation_parameters
+
     sizes, points = approximation_parameters(name)
     return points(n_steps), sizes(n_steps)
 
@@ -81,6 +97,8 @@ def strip(layer: MessagePassing) -> Callable[[], None]:
     parameter = layer._parameters.pop("_edge_mask", None)
     kept = {name: vars(layer).get(name, default) for name, default in MASKS.items()}
     explain = layer.explain
+    # GraphMaskExplainer puts one of its own in the place of the class's.
+    own = vars(layer).pop("explain_message", None)
     vars(layer).update(MASKS)
     if explain is True:
         layer.explain = None
@@ -90,6 +108,8 @@ def strip(layer: MessagePassing) -> Callable[[], None]:
         if parameter is not None:
             vars(layer).pop("_edge_mask", None)
             layer._parameters["_edge_mask"] = parameter
+        if own is not None:
+            vars(layer)["explain_message"] = own
         if explain is True:
             layer.explain = True
 

@@ -14,7 +14,8 @@ from torch_geometric.nn import GCN
 
 import explainers
 from benchmarks.report.data.comparison import compare
-from benchmarks.store.cell import load_all, spread, write
+from benchmarks.store.codec import spread
+from benchmarks.store.folder import load_all, write
 from explainers import metrics
 
 ROOT = Path(__file__).parents[1]

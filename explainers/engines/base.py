@@ -420,10 +420,10 @@ class Problem(ABC):
         for r, row in enumerate(rows):
             # Each explanation owns its storage: one that is kept does not keep all others.
             values = {
-                name: value if alone else value.clone()
+                name: value if alone and name in masks else value.clone()
                 for name, value in zip(names, row, strict=True)
             }
-            values.update((name, extra[r]) for name, extra in part.extra.items())
+            values.update((name, extra[r].clone()) for name, extra in part.extra.items())
             yield _compat.explanation(values)
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from explainers.engines.base import Engine, NotTheModel, Problem, groups
+from explainers.engines.memory import is_out_of_memory
 from explainers.engines.stock import StockProblem
 from explainers.prepare.computation_graph import ComputationGraphs
 from explainers.prepare.model import PreparedModel, edge_type, normalise
@@ -177,8 +178,15 @@ class _Blocks:
             def masks(layer: int, call: int) -> Tensor | None:
                 return None if layer in self.norms else by_edge(layer, call)
 
-        with prepared.borrowed() as copy:
-            return copy.run(x, self.edge_index, self.inputs, masks, norms)
+        try:
+            with prepared.borrowed() as copy:
+                return copy.run(x, self.edge_index, self.inputs, masks, norms)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise NotTheModel(
+                f"its layers fail on a cut graph ({type(error).__name__}: {error})"
+            ) from error
 
 
 def reduced_norm(
@@ -249,8 +257,6 @@ def _refusal(prepared: PreparedModel) -> str | None:
         problem.verify()
     except NotTheModel as error:
         return str(error)
-    except Exception as error:
-        return f"its layers fail on a cut graph ({type(error).__name__}: {error})"
     return None
 
 

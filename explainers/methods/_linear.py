@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from explainers import _compat
-
 # Below this share of the largest entry, a pivot of a Gram matrix may be rounding.
 SINGULAR = 1e-9
 # Sums over coalitions are exact in float32, but for weights that are not alike; rows that weigh so
@@ -73,8 +71,8 @@ def least_squares(
     return torch.linalg.lstsq(rows, values[:, None], driver="gelsd").solution[:, 0]
 
 
-class Linear(_compat.CaptumLinearModel):
-    """:func:`least_squares`, for Captum."""
+class Linear:
+    """:func:`least_squares`, as Captum calls an interpretable model."""
 
     def __init__(self, penalty: float = 0.0) -> None:
         self.penalty = penalty
@@ -87,7 +85,3 @@ class Linear(_compat.CaptumLinearModel):
     def representation(self) -> Tensor:
         """The coefficients, [P]."""
         return self._coefficients
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Not asked for by an attribution."""
-        raise NotImplementedError

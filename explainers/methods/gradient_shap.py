@@ -65,11 +65,17 @@ class GradientShap(Method):
             baseline = torch.zeros_like(x).repeat(len(alpha), 1, 1)
             if self.baselines == "nodes":
                 size = len(alpha)
+                # Rows of the graph; of a batch, of the explained graph, as if it were alone.
+                alone = problem.prepared.task_level == "graph"
+                first = problem.graphs.n_ptr.tolist()
                 rows = [
-                    generator.integers(len(background), size=(size, n)) for generator, n in draws
+                    generator.integers(n if alone else len(background), size=(size, n))
+                    + (start if alone else 0)
+                    for (generator, n), start in zip(draws, first[:-1], strict=True)
                 ]
                 drawn = torch.from_numpy(np.concatenate(rows, axis=1)).to(x.device)
-                baseline[:, problem.node_rows] = background[drawn]
+                pool = background[problem.graphs.n_id] if alone else background
+                baseline[:, problem.node_rows] = pool[drawn]
             if not problem.with_features:
                 baseline = x.repeat(len(alpha), 1, 1)
             along = alpha[:, problem.node_batch, None], alpha[:, problem.edge_batch]

@@ -66,7 +66,7 @@ class GraphMask(TrainedMethod):
         self.at_least("epochs", 1)
         for option in ("lr", "penalty"):
             if not getattr(self, option) > 0:
-                raise ValueError(f"option must be above 0, got {getattr(self, option)!r}")
+                raise ValueError(f"{option} must be above 0, got {getattr(self, option)!r}")
         if not self.allowance >= 0:
             raise ValueError(f"allowance must be 0 or more, got {self.allowance!r}")
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from explainers import _compat
 from explainers.prepare.copies import usable
 
 # Edge-level inputs: passed on by keyword if the data have them and the model takes them.
@@ -125,6 +126,9 @@ def _keywords(model: nn.Module, wanted: list[str]) -> set[str]:
     Raises:
         ValueError: ``forward`` hides which inputs it takes, and it may be called with some.
     """
+    inputs = _compat.named_inputs(model)
+    if inputs is not None:
+        return {name for name in wanted if name in inputs}
     parameters = inspect.signature(model.forward).parameters
     named = {name for name in wanted if name in parameters}
     kinds = {parameter.kind for parameter in parameters.values()}

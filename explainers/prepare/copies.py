@@ -7,6 +7,7 @@ The user's model never sees an explainer (PyG issue 9653: after ``GNNExplainer``
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -96,7 +97,7 @@ def private_copy(model: nn.Module) -> nn.Module:
     Raises:
         ValueError: The model cannot be copied.
     """
-    memo: dict[int, Any] = {}
+    memo = _compat.leftovers(model)
     for layer in message_passing(model):
         memo.update(_compat.stripped_state(layer))
     for parameter in model.parameters():
@@ -136,6 +137,33 @@ def as_called(model: nn.Module) -> Iterator[None]:
 def message_passing(model: nn.Module) -> list[MessagePassing]:
     """The message-passing layers of a model."""
     return [part for part in model.modules() if isinstance(part, MessagePassing)]
+
+
+@contextmanager
+def others_refused(copy: ModelCopy, name: str) -> Iterator[None]:
+    """Inside, a message-passing layer that is no part of the copy must not run.
+
+    It would be the user's own, on which nothing may be set: its messages could not be masked.
+
+    Raises:
+        ValueError: One does.
+    """
+    own, thread = {id(layer) for layer in copy.layers}, threading.get_ident()
+
+    def check(part: nn.Module, _: Any) -> None:
+        mine = threading.get_ident() == thread  # the hook is everybody's
+        if mine and isinstance(part, MessagePassing) and id(part) not in own:
+            raise ValueError(
+                f"model {name} runs a layer {type(part).__name__} that is not its module (kept "
+                "in a list, or by a forward that was replaced), whose messages cannot be masked; "
+                "make it an attribute of the model or put it into a ModuleList"
+            )
+
+    handle = nn.modules.module.register_module_forward_pre_hook(check)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -252,7 +252,9 @@ CHANGES = {
     "features": lambda model, data, change: change(data.x),
     "edge weights": lambda model, data, change: change(data.edge_weight),
     "edges": lambda model, data, change: data.edge_index.data.copy_(data.edge_index.flip(0)),
-    "edges by numpy": lambda model, data, change: data.edge_index.numpy().sort(0),
+    "edges by numpy": lambda model, data, change: data.edge_index.numpy().__setitem__(
+        slice(None), data.edge_index.numpy()[::-1].copy()
+    ),
     "replaced": lambda model, data, change: setattr(
         model.a.lin.weight, "data", 2 * model.a.lin.weight.data
     ),

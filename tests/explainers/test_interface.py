@@ -96,11 +96,11 @@ def test_as_algorithm_with_edge_weights(model):
 def test_as_algorithm_says_what_it_cannot(graph, model):
     algorithm = explainers.as_algorithm("saliency")
     with pytest.raises(ValueError, match="does not support"):
-        explainer(model, algorithm, node_mask_type="object")
-    with pytest.raises(ValueError, match="index is to name one node, got None"):
+        explainer(model, algorithm, level="edge")
+    with pytest.raises(ValueError, match="index must name one node, got None"):
         explainer(model, algorithm)(graph.x, graph.edge_index)
     batch = random_batch(0)
-    with pytest.raises(ValueError, match="index is to name one graph, got None"):
+    with pytest.raises(ValueError, match="index must name one graph, got None"):
         explainer(random_graph_model(0), algorithm, "graph")(
             batch.x, batch.edge_index, batch=batch.batch
         )
@@ -147,7 +147,7 @@ def test_a_third_party_adds_a_method(plugged_in, graph, model):
     [
         (("random", "other.module:X"), r"two methods are called 'random': .* rename one"),
         (("mine", "no.such.module:X"), r"the method 'mine' cannot be imported from 'no.such"),
-        (("mine", "math:pi"), r"the method 'mine' is to be a subclass"),
+        (("mine", "math:pi"), r"the method 'mine' must be a subclass"),
     ],
 )
 def test_bad_third_party(point, message, plugged_in):

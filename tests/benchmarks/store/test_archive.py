@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.harness.options import Plan
+from benchmarks.harness.options import make_plan
 from benchmarks.harness.run import Run
 from benchmarks.store import archive
 from benchmarks.store.archive import NAME, UnreadableArchive, load_run, members, pack, unpack
@@ -22,7 +23,7 @@ from benchmarks.store.folder import load_all, write
 
 ROOT = Path(__file__).parents[3]
 KEY = "0123456789abcdef"
-PLAN = Plan("quick", (), ("random",), "cpu", nodes=2, seeds=1, repeats=1, resume=True)
+PLAN = replace(make_plan(methods=["random"], device="cpu", nodes=2), resume=True)
 
 
 def make_cell(number=0):

@@ -41,5 +41,5 @@ def test_a_damping_near_one_comes_to_an_end():
 
 @pytest.mark.parametrize("damping", [-0.1, 1.0, float("nan")])
 def test_bad_damping(damping):
-    with pytest.raises(ValueError, match="damping is to be 0 or more and below 1"):
+    with pytest.raises(ValueError, match="damping must be 0 or more and below 1"):
         explainers.load("page_rank", damping=damping)

@@ -94,7 +94,8 @@ def test_by_hand(name, expected):
         two.copy_(torch.tensor([[2.0, -3.0, 5.0]]))
     x = torch.tensor([[1.0, -0.5]], dtype=torch.float64)
     data = Data(x=x, edge_index=torch.empty(2, 0, dtype=torch.long))
-    (explanation,) = explainers.load(name).explain(model, data, 0)
+    config = {"mode": "regression", "task_level": "node", "return_type": "raw"}
+    (explanation,) = explainers.load(name).explain(model, data, 0, model_config=config)
     assert explanation.node_mask[0].tolist() == expected
 
 

@@ -116,6 +116,16 @@ def strip(layer: MessagePassing) -> Callable[[], None]:
     return put_back
 
 
+def can_be_explained(layer: MessagePassing) -> bool:
+    """Whether PyG's own masks work on the layer.
+
+    They take it back to the ``propagate`` that its class had before PyG compiled it. For a class
+    whose base was compiled first, such as FastRGCNConv after RGCNConv, that is the base's.
+    """
+    plain = MessagePassing.propagate.__module__
+    return bool(getattr(type(layer), "_orig_propagate", layer.propagate).__module__ == plain)
+
+
 def forget_caches(layer: MessagePassing) -> None:
     """Lets a convolution compute anew what it kept of an earlier graph, now and later."""
     if getattr(layer, "cached", False):

@@ -250,6 +250,8 @@ def _refusal(prepared: PreparedModel) -> str | None:
     if any(one.order or one.reverse for turns in prepared.maps for one in turns):
         return "it changes the order of its edges"
     nodes = sample(prepared)
+    if not len(nodes):
+        return None
     problem = BatchedProblem(
         prepared, prepared.cut(nodes), nodes, torch.zeros_like(nodes), memory_budget=1
     )
@@ -264,11 +266,11 @@ CHECKED_NODES, CHECKED_BYTES = 8, 64 * 2**20
 
 
 def sample(prepared: PreparedModel) -> Tensor:
-    """A few nodes, from small computation graphs to large ones, whose passes cost little.
+    """A few nodes, from small computation graphs to large ones, whose passes cost little; or none.
 
     Those that are explained are checked when they are; a sample only has to say so early.
     """
     order = prepared.bytes_per_unit.argsort()
     affordable = int((prepared.bytes_per_unit <= CHECKED_BYTES / CHECKED_NODES).sum())
-    chosen = torch.linspace(0, max(affordable - 1, 0), min(CHECKED_NODES, len(order))).long()
+    chosen = torch.linspace(0, affordable - 1, min(CHECKED_NODES, affordable)).long()
     return order[chosen].unique().to(prepared.x.device)

@@ -22,6 +22,7 @@ from torch_geometric.explain.config import ModelConfig, ModelReturnType
 from torch_geometric.nn import GCNConv, MessagePassing
 from torch_geometric.utils import add_remaining_self_loops
 
+from explainers import _compat
 from explainers.prepare import outputs, probe
 from explainers.prepare.checks import check_data, edge_inputs, graph_of_each_node
 from explainers.prepare.computation_graph import (
@@ -327,7 +328,8 @@ class PreparedModel:
 
         They are where layers take the edges as they are, or with loops behind them.
         """
-        return self.without_loops and all(one.plain for turns in self.maps for one in turns)
+        plain = all(one.plain for turns in self.maps for one in turns)
+        return self.without_loops and plain and all(map(_compat.can_be_explained, self.layers))
 
     @property
     def weights_known(self) -> bool:

@@ -38,7 +38,10 @@ def complete(nodes):
 
 def explain(data):
     method = explainers.load(name, memory_budget=budget, **options)
-    return method, method.explain(model, data, min(node, data.num_nodes - 1))
+    config = {"mode": "multiclass_classification", "task_level": "node", "return_type": "raw"}
+    return method, method.explain(
+        model, data, min(node, data.num_nodes - 1), model_config=config
+    )
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -82,7 +85,10 @@ def measured(*arguments):
 )
 def test_the_first_explanation(shape, size, layer, name, node, budget):
     found = measured(shape, layer, name, node, budget, size)
-    allowed = budget + 3 * found["own"] + SLACK
+    # A pass with gradients keeps the messages of both layers and the factors on them; where every
+    # node gets one from every other, these are nearly all there is.
+    passes = 5 if shape == "complete" else 3
+    allowed = budget + passes * found["own"] + SLACK
     assert found["taken"] <= allowed, (
         f"{found['taken'] / MIB:.0f} MiB, allowed {allowed / MIB:.0f}; the model itself takes "
         f"{found['own'] / MIB:.0f}, engine {found['engine']}"

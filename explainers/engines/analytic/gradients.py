@@ -420,9 +420,12 @@ def _refusal(prepared: PreparedModel) -> str | None:
     if not alike(_full_outputs(prepared), prepared.output):
         return more
     nodes = batched.sample(prepared)[-2:]
+    alphas: tuple[float, ...] = (0.0, 0.5)
+    if not len(nodes):  # even the smallest computation graph is large: one pass has to do
+        nodes = prepared.bytes_per_unit.argmin().view(1).to(prepared.x.device)
+        alphas = alphas[1:]
     found = reach(prepared.index, nodes, prepared.hops)
     problem = AnalyticProblem(prepared, found, nodes, torch.zeros_like(nodes), memory_budget=1)
-    alphas = (0.0, 0.5)
     with torch.no_grad(), torch.inference_mode(False):
         a = prepared.x.new_tensor(alphas)[:, None]
         expected = problem.predict(a[..., None] * problem.x, a * problem.edge_mask)

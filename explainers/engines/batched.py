@@ -262,7 +262,7 @@ def _refusal(prepared: PreparedModel) -> str | None:
     return None
 
 
-CHECKED_NODES, CHECKED_BYTES = 8, 64 * 2**20
+CHECKED_NODES, CHECKED_BYTES = 4, 32 * 2**20
 
 
 def sample(prepared: PreparedModel) -> Tensor:

@@ -200,9 +200,13 @@ class PreparedModel:
             size = self.x.new_full((self.units,), self.edge_index.size(1), dtype=torch.float64)
         else:
             size = self.index.size_bound(self.hops)
+        return (size + 1).cpu() * self.bytes_per_edge
+
+    @cached_property
+    def bytes_per_edge(self) -> int:
+        """Roughly what one pass forwards and backwards takes for an edge."""
         widths = [max(p.shape) for p in self.model.parameters() if p.dim() == 2]
-        per_edge = 4 * (self.x.size(1) + 2 * sum(widths)) * self.x.element_size()
-        return (size + 1).cpu() * per_edge
+        return 4 * (self.x.size(1) + 2 * sum(widths)) * self.x.element_size()
 
     @cached_property
     def probabilities(self) -> Tensor:
@@ -381,6 +385,7 @@ class PreparedModel:
 
     def _user_output(self) -> Tensor:
         edge_index, inputs = self.given
+        before = probe.random_state(self.x.device)
         try:
             output = self.user_run()
         except Exception as error:
@@ -389,6 +394,12 @@ class PreparedModel:
                 f"{''.join(f', {key}=...' for key in self.with_batch(inputs))}) with x "
                 f"{list(self.x.shape)} and edge_index {list(edge_index.shape)}: {error}"
             ) from error
+        if probe.random_state(self.x.device) != before:
+            raise ValueError(
+                f"model {self.name} is random in eval mode: it draws random numbers, so that its "
+                "outputs differ from call to call; pass training=self.training to F.dropout, or "
+                "use nn.Dropout"
+            )
         rows = {self.num_nodes, self._graphs}
         if isinstance(output, Tensor) and output.dim() == 1 and output.size(0) in rows:
             output = output[:, None]

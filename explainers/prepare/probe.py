@@ -8,9 +8,11 @@ Only where a graph has self loops, or a model rewrites its edges, one more.
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,8 +32,9 @@ from explainers.prepare.outputs import alike
 if TYPE_CHECKING:
     from explainers.prepare.model import PreparedModel
 
-RUNS = 5  # to see whether a model is random
-TRIED = 64  # edges on which gradients are tried
+SMALL = 32 * 2**20  # bytes of a pass with gradients over the whole graph
+TRIED = 32  # edges on which gradients are tried
+POOL, VIEWS = 32, 8  # units among which to look from, and from how many
 DISTURBED = 8  # nodes that are changed to see who depends on them
 _SEED = 0
 
@@ -81,21 +84,22 @@ def look_at_calls(prepared: PreparedModel) -> tuple[list[list[EdgeMap]], list[Ca
 def _check_same(prepared: PreparedModel, output: Tensor) -> None:
     if output.shape == prepared.output.shape and alike(output, prepared.output):
         return
-    # Once may be the same by chance.
-    runs = (prepared.user_run().view_as(prepared.output) for _ in range(RUNS))
-    again = next((run for run in runs if not alike(run, prepared.output)), None)
-    if again is not None:
-        raise ValueError(
-            f"model {prepared.name} is random in eval mode: called twice, its outputs differ by "
-            f"{_distance(again, prepared.output)}; pass training=self.training to F.dropout, or "
-            "use nn.Dropout"
-        )
     raise ValueError(
         f"a private copy of model {prepared.name} gives other outputs than the model itself, by "
         f"{_distance(output, prepared.output)}: it depends on something that copy.deepcopy does "
         "not copy, or on a graph that a convolution has cached; call reset_parameters() or make "
         "the layers with cached=False, and keep no references from outside"
     )
+
+
+def random_state(device: torch.device) -> list[object]:
+    """The states of the generators that a model may draw from."""
+    states: list[object] = [torch.get_rng_state().tolist(), random.getstate()]
+    legacy = np.random.get_state(legacy=False)["state"]  # noqa: NPY002  # a model may draw from it
+    states += [legacy["key"].tolist(), legacy["pos"]]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device).tolist())
+    return states
 
 
 def _distance(one: Tensor, other: Tensor) -> str:
@@ -218,13 +222,75 @@ def same_without_loops(prepared: PreparedModel) -> bool:
 
 
 def looks_beyond(prepared: PreparedModel) -> str:
-    """Why a prediction depends on more than the messages that reach it, or ``""``.
-
-    The features of a few nodes and the messages that they send are changed. Whoever they cannot
-    reach within the model's hops must keep its output.
-    """
+    """Why a prediction depends on more than the messages that reach it, or ``""``."""
     if any(one.reverse for turns in prepared.maps for one in turns):
         return "one of its layers sends messages against the direction of the edges"
+    found = _by_gradients(prepared) if _affordable(prepared) else None
+    return _by_disturbance(prepared) if found is None else found
+
+
+def _affordable(prepared: PreparedModel) -> bool:
+    """Whether a pass with gradients over the whole graph is small."""
+    entries = prepared.given[0].size(1) * prepared.bytes_per_edge
+    return entries <= SMALL and prepared.x.is_floating_point()
+
+
+def _by_gradients(prepared: PreparedModel) -> str | None:
+    """Looks from a few units at all nodes: outside of their computation graphs, no gradient.
+
+    None if there is nothing to see: these are all of the graph, or there are no gradients.
+    """
+    edge_index, inputs = prepared.given
+    generator = torch.Generator().manual_seed(_SEED)
+    views = _views(prepared)
+    x = prepared.x.detach().clone().requires_grad_()
+    weights = torch.rand(prepared.output.size(1), generator=generator).to(prepared.output) + 0.5
+    seen = False
+    try:
+        with torch.enable_grad(), prepared.borrowed() as copy:
+            output = copy.run(x, edge_index, prepared.with_batch(inputs)) @ weights
+            for unit, outside in views:
+                (found,) = torch.autograd.grad(
+                    output[unit], x, retain_graph=True, materialize_grads=True
+                )
+                size = found.abs().amax(dim=1)
+                seen = seen or bool(size.any())
+                beyond = (size > float(size.max()) * 1e-12) & outside
+                if bool(beyond.any()):
+                    return (
+                        f"the prediction for {prepared.task_level} {unit} depends on node "
+                        f"{int(beyond.nonzero()[0])}, which sends no message to it: some layer "
+                        "depends on more than the messages into each node"
+                    )
+    except Exception:
+        return None  # whether gradients can be had is asked elsewhere
+    return "" if seen else None
+
+
+def _views(prepared: PreparedModel) -> list[tuple[int, Tensor]]:
+    """A few units, and the nodes outside of the computation graph of each, bool [N].
+
+    Chosen so that together they look at as many nodes from outside as they can.
+    """
+    units = prepared.bytes_per_unit.argsort()[:POOL].to(prepared.x.device)
+    graphs = prepared.cut(units)
+    outside = torch.ones(len(units), prepared.num_nodes, dtype=torch.bool, device=units.device)
+    outside[graphs.node_batch, graphs.n_id] = False
+    views: list[tuple[int, Tensor]] = []
+    left = torch.ones(prepared.num_nodes, dtype=torch.bool, device=units.device)
+    rest = outside.any(dim=1)
+    while len(views) < VIEWS and bool(rest.any()):
+        # First who sees what nobody has seen yet, then others as well: each has hops of its own.
+        new = (outside & left).sum(dim=1).masked_fill(~rest, -1)
+        best = int(new.argmax())
+        views.append((int(units[best]), outside[best]))
+        left &= ~outside[best]
+        rest[best] = False
+    return views
+
+
+def _by_disturbance(prepared: PreparedModel) -> str:
+    """Looks at a few nodes from all units: whom they do not reach must keep its output."""
     generator = torch.Generator().manual_seed(_SEED)
     disturbed, untouched = _choose(prepared, generator)
     if not bool(untouched.any()):

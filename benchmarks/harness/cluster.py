@@ -74,7 +74,7 @@ class Result:
 
 
 def units(items: Iterable[pytest.Item], workers: int) -> list[Unit]:
-    """The tests in units: timed ones (they have a ``repeat``) by what is to be paired.
+    """The tests in units: timed ones (they have a ``repeat``) by what is paired.
 
     The others in so many units that each worker gets about four: a unit costs the import of torch.
     """

@@ -112,7 +112,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Shows how far the run is from here on, unless it is to be quiet."""
+    """Shows how far the run is from here on, unless ``-q`` was given."""
     config = session.config
     reporter = config.pluginmanager.getplugin("terminalreporter")
     verbosity = config.get_verbosity()

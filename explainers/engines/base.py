@@ -8,6 +8,7 @@ and a default that any engine has; an engine overrides what it can do better. So
 once, never asks on which engine it runs, and no engine knows a method.
 """
 
+# long: one interface, with the default of everything that it offers
 from __future__ import annotations
 
 from abc import ABC, abstractmethod

@@ -20,7 +20,8 @@ from explainers.engines.base import Engine, NotTheModel, Problem, groups
 from explainers.engines.memory import is_out_of_memory
 from explainers.engines.stock import StockProblem
 from explainers.prepare.computation_graph import ComputationGraphs
-from explainers.prepare.model import PreparedModel, edge_type, normalise
+from explainers.prepare.layers import edge_type, normalise
+from explainers.prepare.model import PreparedModel
 
 
 class BatchedProblem(Problem):

@@ -19,7 +19,8 @@ from torch_geometric.utils import get_embeddings
 from explainers import _compat
 from explainers.engines.base import Attribution, Engine, Explains, ReferenceProblem
 from explainers.prepare.copies import ModelCopy
-from explainers.prepare.model import PreparedModel, edge_type
+from explainers.prepare.layers import edge_type
+from explainers.prepare.model import PreparedModel
 
 
 class StockProblem(ReferenceProblem):

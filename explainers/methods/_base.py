@@ -1,5 +1,6 @@
 """What all methods share: options, input checks, the choice of an engine, the way through it."""
 
+# long: the way of one call, from its arguments to its explanations
 from __future__ import annotations
 
 import copy
@@ -26,8 +27,8 @@ from explainers.engines.base import (
     Stale,
 )
 from explainers.engines.memory import is_out_of_memory, note_split, smaller
+from explainers.methods._arguments import chosen_nodes, targets_of
 from explainers.prepare import PreparedModel, forget, prepare
-from explainers.prepare.outputs import is_multiclass, is_regression
 
 MASK_TYPES = ("node_and_edge", "edge", "node")
 
@@ -57,7 +58,7 @@ class Method(ABC):
         granularity: What it tells apart: ``edges``; ``features`` of each node, or only ``nodes``.
             The scores of what it does not score are zeros.
         signed: Whether a negative score means evidence against the target.
-        model_dependent: Whether the scores depend on the model's outputs at all; a floor's do not.
+        model_dependent: Whether the scores depend on the model's outputs; a baseline's do not.
         target_dependent: Whether they depend on the class that is explained.
         needs_gradients: Whether the model must be differentiable.
         needs_fit: Whether the method trains on other predictions before it explains one.
@@ -221,7 +222,7 @@ class Method(ABC):
             prepared = prepare(model, data, model_config)
             with torch.inference_mode(False):
                 chosen = chosen_nodes(nodes, prepared)
-                return prepared, chosen, _targets(target, chosen, prepared)
+                return prepared, chosen, targets_of(target, chosen, prepared)
 
         prepared, chosen, targets = prepared_now()
         # Many computation graphs read most rows many times: then all are compared once instead.
@@ -298,7 +299,7 @@ class Method(ABC):
         engine: str,
     ) -> Iterator[Explanation]:
         """Explains node after node; goes on elsewhere if what is explained is not the model."""
-        done = 0
+        done, again_at_most = 0, 2
         while True:
             prepared, nodes, targets = asked
             try:
@@ -306,12 +307,12 @@ class Method(ABC):
                     done += 1
                     yield explanation
                 return
-            except Stale:
-                forget(model)
-                asked = again()
-            except NotTheModel as error:
+            except (Stale, NotTheModel) as error:
                 # Perhaps the features were written to behind torch's back: then so is all of it.
-                if not prepared.unchanged(None):
+                if isinstance(error, Stale) or not prepared.unchanged(None):
+                    if not again_at_most:
+                        raise ValueError("the data change while they are explained") from error
+                    again_at_most -= 1
                     forget(model)
                     asked = again()
                     continue
@@ -413,60 +414,3 @@ class Method(ABC):
                     stacklevel=4,
                 )
         return choice.engine.name
-
-
-def chosen_nodes(nodes: int | Sequence[int] | Tensor, prepared: PreparedModel) -> Tensor:
-    """``nodes`` as an int64 tensor [R] on the graph's device.
-
-    Raises:
-        ValueError: They are no whole numbers, or not all in the graph.
-    """
-    chosen = _whole_numbers("nodes", nodes)
-    for node in chosen.tolist():
-        if not 0 <= node < prepared.units:
-            whole = "batch" if prepared.task_level == "graph" else "graph"
-            raise ValueError(
-                f"{prepared.task_level} {node} is out of range: the {whole} has "
-                f"{prepared.task_level}s 0 to {prepared.units - 1}"
-            )
-    return chosen.to(prepared.x.device)
-
-
-def _targets(
-    target: int | Sequence[int] | Tensor | None, nodes: Tensor, prepared: PreparedModel
-) -> Tensor:
-    if target is None:
-        if is_regression(prepared.config) and prepared.output.size(1) > 1:
-            raise ValueError(
-                f"the model returns {prepared.output.size(1)} real numbers for each "
-                f"{prepared.task_level}; target must say which column to explain"
-            )
-        return prepared.output[nodes].argmax(dim=-1)
-    targets = _whole_numbers("target", target)
-    if len(targets) != len(nodes):
-        raise ValueError(
-            f"target has {len(targets)} classes for {len(nodes)} {prepared.task_level}s; give one "
-            f"for each {prepared.task_level}"
-        )
-    classes = prepared.output.size(1)
-    for value in targets.tolist():
-        if not 0 <= value < classes:
-            what = "classes" if is_multiclass(prepared.config) else "columns"
-            raise ValueError(f"target {value} is out of range: {what} are 0 to {classes - 1}")
-    return targets.to(prepared.x.device)
-
-
-def _whole_numbers(name: str, values: int | Sequence[int] | Tensor) -> Tensor:
-    """``values`` as an int64 tensor [R] on the CPU."""
-    try:
-        tensor = torch.as_tensor(values)
-    except (TypeError, ValueError, RuntimeError):
-        tensor = torch.empty(0, 0)
-    if not tensor.numel() and tensor.dim() == 1:
-        return tensor.long().cpu()
-    kind = tensor.dtype
-    if tensor.dim() > 1 or kind == torch.bool or kind.is_floating_point or kind.is_complex:
-        raise ValueError(
-            f"{name} must be a whole number, a list of them or a LongTensor [R], got {values!r:.80}"
-        )
-    return tensor.detach().clone().long().cpu().view(-1)

@@ -17,7 +17,8 @@ from torch_geometric.explain import ModelConfig
 
 from explainers.engines import registry
 from explainers.engines.base import Problem, ReferenceProblem
-from explainers.methods._base import Method, chosen_nodes
+from explainers.methods._arguments import chosen_nodes
+from explainers.methods._base import Method
 from explainers.prepare import PreparedModel, prepare
 
 

@@ -1,4 +1,4 @@
-"""The degree floor."""
+"""The degree: a baseline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from explainers.methods._base import Method
 
 @dataclass(kw_only=True)
 class Degree(Method):
-    """The weight that a graph convolution gives an edge by degrees alone: a floor.
+    """The weight that a graph convolution gives an edge by degrees alone: a baseline.
 
     Kipf and Welling, arXiv:1609.02907, eq. 2. An edge w -> u scores 1 / sqrt(d_w d_u), and each
     feature of a node w what the node's own loop weighs, 1 / d_w; d is 1 plus the number of edges

@@ -29,8 +29,8 @@ class KernelShap(PerturbationMethod):
     than players the fit is that of the smallest norm.
 
     Args:
-        n_samples: Coalitions, the full and the empty one among them, as in Captum. Where players
-            are many, so are to be the coalitions: compare seeds.
+        n_samples: Coalitions, the full and the empty one among them, as in Captum. Many players
+            need many coalitions: compare seeds.
         seed: Of the coalitions.
     """
 

@@ -26,8 +26,8 @@ class Lime(PerturbationMethod):
     features that are not zero.
 
     Args:
-        n_samples: Coalitions, as in Captum. Where players are many, so are to be the coalitions:
-            compare seeds.
+        n_samples: Coalitions, as in Captum. Many players need many coalitions: compare
+            seeds.
         penalty: Of the ridge regression.
         seed: Of the coalitions.
     """

@@ -1,4 +1,4 @@
-"""The PageRank floor."""
+"""PageRank: a baseline."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROUNDING = 1e-14  # no step gets nearer than this
 
 @dataclass(kw_only=True)
 class PageRank(Method):
-    """How central the ends of an edge are in the graph, whatever the model says: a floor.
+    """How central the ends of an edge are in the graph, whatever the model says: a baseline.
 
     Page, Brin, Motwani and Winograd, Stanford InfoLab 1999-66. An edge scores the mean PageRank
     of its two ends and each feature of a node the node's PageRank. The ranks are those of the

@@ -70,12 +70,8 @@ class PGExplainer(TrainedMethod):
                 logits = learned.logits(prepared.edge_index[:, drawn.e_id], problem.nodes)
                 algorithm.uniform = drawn.uniform[epoch]
                 mask = algorithm._concrete_sample(logits, temperature)
-                edge_mask = (
-                    problem.edge_mask.index_put((problem.edge_rows,), mask.sigmoid()[inside])
-                    if isinstance(problem.edge_rows, Tensor)
-                    else mask.sigmoid()[inside]
-                )
-                output = problem.predict(problem.x[None], edge_mask[None])[0]
+                masks = problem.edge_masks(mask.sigmoid()[inside][None])
+                output = problem.predict(problem.x[None], masks)[0]
                 algorithm._loss(output, problem.targets, mask).backward()
                 algorithm.optimizer.step()
         return learned

@@ -1,4 +1,4 @@
-"""The random floor."""
+"""The random baseline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from explainers.methods._seeded import generators
 
 @dataclass(kw_only=True)
 class Random(Method):
-    """Uniform random scores: the floor that a method has to beat.
+    """Uniform random scores: the baseline that a method must beat.
 
     Args:
         seed: Of the scores; a node's scores do not depend on the other nodes asked for.
@@ -25,7 +25,7 @@ class Random(Method):
     model_dependent: ClassVar[bool] = False
     needs_gradients: ClassVar[bool] = False
     deterministic: ClassVar[bool] = False
-    citation: ClassVar[str] = "the floor of Amara et al. 2022, arXiv:2206.09677"
+    citation: ClassVar[str] = "the baseline of Amara et al. 2022, arXiv:2206.09677"
 
     seed: int = 0
 

@@ -1,4 +1,4 @@
-"""Ground truth: whether the scores find the edges of the right explanation."""
+"""Ground truth: whether the scores find the edges of the ground truth."""
 
 from __future__ import annotations
 

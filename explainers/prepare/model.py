@@ -5,6 +5,7 @@ explained in its place (a private copy, a graph without self loops, a cut) gives
 is not used. See :class:`PreparedModel`.
 """
 
+# long: what is known of one model on one graph
 from __future__ import annotations
 
 import copy
@@ -19,11 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.explain.config import ModelConfig, ModelReturnType
-from torch_geometric.nn import GCNConv, MessagePassing
-from torch_geometric.utils import add_remaining_self_loops
+from torch_geometric.nn import MessagePassing
 
 from explainers import _compat
-from explainers.prepare import outputs, probe
+from explainers.prepare import dependence, layers, outputs, probe
 from explainers.prepare.checks import check_data, edge_inputs, graph_of_each_node
 from explainers.prepare.computation_graph import (
     BatchIndex,
@@ -118,11 +118,12 @@ class PreparedModel:
             self.inputs = {name: value[self.e_id] for name, value in self.inputs.items()}
         self._norms = probe.norms(self, calls)
         self.without_loops = not own_loops or probe.same_without_loops(self)
-        self.beyond = probe.looks_beyond(self)
+        self.beyond = dependence.looks_beyond(self)
         if self.task_level == "graph" and self.units > 1:
             probe.check_independence(self)
         self.trial = probe.try_gradients(self)
         self._marks = self._mark(self.x)
+        assert self._rounding  # computed from the features as they are now
 
     def with_config(self, config: ModelConfig | dict[str, Any] | None) -> PreparedModel:
         """The same with what its outputs mean.
@@ -168,7 +169,7 @@ class PreparedModel:
     @cached_property
     def edge_type(self) -> Tensor | None:
         """The relation of each edge that is explained [E'], if the data tell them apart."""
-        return edge_type(self.inputs)
+        return layers.edge_type(self.inputs)
 
     # ------------------------------------------------------------------------ computation graphs
 
@@ -252,21 +253,33 @@ class PreparedModel:
         x, marks = self.x, self._marks
         if n_id is not None:
             x, marks = x.index_select(0, n_id), marks.index_select(0, n_id)
-        return torch.allclose(self._mark(x), marks, rtol=1e-5, atol=1e-7)
+        # Equal rows differ by rounding alone, in a sum that may be of other order and cancel.
+        return torch.allclose(self._mark(x), marks, rtol=0.0, atol=self._rounding)
 
     def _mark(self, x: Tensor) -> Tensor:
-        """A number for each row, which another row hardly has."""
-        generator = torch.Generator().manual_seed(0)
-        direction = torch.rand(x.size(1), generator=generator).to(x.device) + 0.5
-        if not x.is_floating_point():
-            return x.double() @ direction.double()
-        return x @ direction.to(x)
+        """A number for each row, which another row hardly has, float64."""
+        return x.double() @ self._direction
 
-    def copy_output(self) -> Tensor:
-        """What a private copy gives now: the model's output, if nothing was left on the copies."""
+    @cached_property
+    def _direction(self) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        direction = torch.rand(self.x.size(1), generator=generator, dtype=torch.float64) + 0.5
+        return direction.to(self.x.device)
+
+    @cached_property
+    def _rounding(self) -> float:
+        return 1e-12 * self.x.size(1) * max(float(self.x.double().abs().max()), 1e-30)
+
+    def copy_outputs(self) -> list[Tensor]:
+        """What private copies give now, one in use and a new one.
+
+        The model's output, if nothing was left on them.
+        """
         edge_index, inputs = self.given
-        with self.borrowed() as copy, torch.no_grad():
-            return copy.run(self.x, edge_index, self.with_batch(inputs))
+        keywords = self.with_batch(inputs)
+        with self.borrowed() as used, torch.no_grad():
+            copies = (used, ModelCopy(self.model))
+            return [copy.run(self.x, edge_index, keywords) for copy in copies]
 
     def memo(self, key: Any, make: Callable[[], Made]) -> Made:
         """What ``make`` makes for this model and graph; made once."""
@@ -418,61 +431,3 @@ class PreparedModel:
                 f"model {self.name} returned NaN or infinite outputs; check its weights"
             )
         return output.clone()
-
-
-def edge_type(inputs: dict[str, Tensor]) -> Tensor | None:
-    """The relation of each edge [E] among edge-level inputs: whole numbers, one for each."""
-    for name in ("edge_type", "edge_attr"):
-        value = inputs.get(name)
-        if value is not None and not value.is_floating_point() and value.numel() == len(value):
-            return value.view(-1)
-    return None
-
-
-def owns_loops(layer: MessagePassing) -> bool:
-    """Whether the layer says that it puts self loops of its own behind the edges."""
-    return bool(getattr(layer, "add_self_loops", False))
-
-
-def is_normalised(layer: MessagePassing) -> bool:
-    """Whether the layer weighs edges by degrees, which a cut graph would get wrong."""
-    return isinstance(layer, GCNConv) and bool(layer.normalize)
-
-
-def raw_weights(
-    layer: GCNConv, edge_index: Tensor, weight: Tensor | None, x: Tensor
-) -> tuple[Tensor, Tensor]:
-    """What a GCNConv normalises for ``weight`` [E]: weights of edges [E'] and its loops."""
-    nodes, index = x.size(0), edge_index
-    if layer.add_self_loops:
-        # With the graph's loops still there: GCNConv lets them keep their weights.
-        fill = 2.0 if layer.improved else 1.0
-        index, weight = add_remaining_self_loops(index, weight, fill, nodes)
-    if weight is None:  # as in gcn_norm: without weights, `improved` changes nothing
-        weight = x.new_ones(index.size(1))
-    edges = index.size(1) - bool(layer.add_self_loops) * nodes
-    return weight[:edges], weight[edges:]
-
-
-def normalise(
-    edges: Tensor, loops: Tensor, edge_index: Tensor, degree: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Weights of edges [..., E] and self loops ([N] or [0]), over the roots of both degrees.
-
-    ``degree`` is [..., N]; so are the loops of the result, if there are any.
-    """
-    scale = degree.pow(-0.5)
-    scale = scale.masked_fill(scale.isinf(), 0)
-    edges = scale[..., edge_index[0]] * edges * scale[..., edge_index[1]]
-    return edges, loops * scale * scale if len(loops) else loops
-
-
-__all__ = [
-    "PreparedModel",
-    "alike",
-    "edge_type",
-    "is_normalised",
-    "normalise",
-    "owns_loops",
-    "raw_weights",
-]

@@ -161,3 +161,8 @@ def alike(output: Tensor, expected: Tensor, typical: float | None = None) -> boo
     size = expected.abs()
     scale = size.amax(-1).clamp(min=float(size.mean()) if typical is None else typical)
     return bool(((output - expected).abs().amax(-1) <= tolerance * scale).all())
+
+
+def distance(one: Tensor, other: Tensor) -> str:
+    """The largest difference of two outputs, for messages."""
+    return f"{float((one.double() - other.double()).abs().max()):.1e}"

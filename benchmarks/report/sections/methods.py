@@ -19,7 +19,7 @@ def methods(results: Results) -> Iterator[Block]:
         seen = "model and class" if entry.get("target_dependent", True) else "model"
         texts = [
             str(entry.get("name")),
-            seen if entry.get("model_dependent", True) else "neither: a floor",
+            seen if entry.get("model_dependent", True) else "neither: a baseline",
             " and ".join(entry.get("granularity") or []),
             "signed" if entry.get("signed") else "unsigned",
             "no" if entry.get("deterministic", True) else "yes",

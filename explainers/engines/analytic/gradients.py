@@ -28,6 +28,7 @@ Points and weights of the quadrature are Captum's; the sums are those of the sto
 another order.
 """
 
+# long: one derivation, whose parts are read together
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -45,7 +46,8 @@ from explainers.engines.base import Attribution, Engine, Finish, groups
 from explainers.engines.batched import BatchedProblem
 from explainers.prepare.computation_graph import Reach, reach
 from explainers.prepare.csr import expand, to_indptr
-from explainers.prepare.model import PreparedModel, is_normalised
+from explainers.prepare.layers import is_normalised
+from explainers.prepare.model import PreparedModel
 from explainers.prepare.outputs import alike
 
 # What a problem's answer takes on a CPU, in bytes: in its caches it is written faster.

@@ -71,7 +71,9 @@ def again(run, command=None, **changes):
 
 
 def config(method="random"):
-    method = SimpleNamespace(name=method, engine="stock", options={"seed": 0})
+    method = SimpleNamespace(
+        name=method, chosen_engine=lambda model, data: "stock", options={"seed": 0}
+    )
     return Run.config(SimpleNamespace(plan=PLAN), make_task("karate"), 0, method)
 
 

@@ -326,7 +326,7 @@ def test_a_packed_run_goes_on(folder):
     run = Run(PLAN, folder)
     run.open()
     try:
-        assert run.done(cell)
+        assert run._files.done(cell)
         assert run.messages == []
     finally:
         run.close()

@@ -186,6 +186,6 @@ def test_methods_are_as_they_describe_themselves(folder):
     folder.manifest(**manifest, methods=[described, baseline])
     _, table = methods(load(folder.path))
     assert texts(table) == [
-        ["degree", "neither: a floor", "edges and nodes", "signed", "no", "no", "", ""],
+        ["degree", "neither: a baseline", "edges and nodes", "signed", "no", "no", "", ""],
         ["pg", "model", "edges", "unsigned", "yes", "yes", "batched", "Luo"],
     ]

@@ -168,7 +168,11 @@ class _Blocks:
         prepared, norms, masks = self.prepared, self.norms, None
         if edge_mask is not None:
             by_edge = prepared.masks(
-                edge_mask, self.edge_index, edge_type(self.inputs), self.num_nodes
+                edge_mask,
+                self.edge_index,
+                edge_type(self.inputs),
+                self.num_nodes,
+                has_loops=prepared.has_loops,
             )
             # A message is the norm times what is sent: the mask goes onto the smaller factor.
             norms = {}

@@ -53,6 +53,9 @@ class StockProblem(ReferenceProblem):
             output: Tensor = captum(x, edge_mask, self.graph.edge_index)
         return output.view(1, -1, self.prepared.output.size(1))
 
+    def verify(self) -> None:
+        """Verified on all nodes when the model was prepared: nothing is cut."""
+
     def scores_of(self, method: Explains) -> Attribution:
         both = self.with_features and self.with_edges
         published = both and self.prepared.suits_pyg

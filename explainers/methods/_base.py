@@ -336,7 +336,7 @@ class Method(ABC):
                 problem = next(problems, None)
                 if problem is None:
                     return
-                if len(nodes) == 1 and not prepared.unchanged(problem.graphs.n_id):
+                if len(nodes) == 1 and not prepared.unchanged(problem.graphs):
                     raise Stale
                 problem.with_features = self.mask_type != "edge" and prepared.trial.features
                 problem.with_edges = self.mask_type != "node"

@@ -167,6 +167,11 @@ class PreparedModel:
         return inputs if self.batch is None else {**inputs, "batch": self.batch}
 
     @cached_property
+    def has_loops(self) -> bool:
+        """Whether there are self loops among the edges that are explained."""
+        return bool((self.edge_index[0] == self.edge_index[1]).any())
+
+    @cached_property
     def edge_type(self) -> Tensor | None:
         """The relation of each edge that is explained [E'], if the data tell them apart."""
         return layers.edge_type(self.inputs)
@@ -248,11 +253,15 @@ class PreparedModel:
         """The mean size of the model's outputs."""
         return float(self.output.double().abs().mean())
 
-    def unchanged(self, n_id: Tensor | None) -> bool:
-        """Whether the features of some nodes, or of all, are still those that were prepared."""
+    def unchanged(self, graphs: ComputationGraphs | None) -> bool:
+        """Whether what some computation graphs read, or all features, is as it was prepared."""
         x, marks = self.x, self._marks
-        if n_id is not None:
-            x, marks = x.index_select(0, n_id), marks.index_select(0, n_id)
+        if graphs is not None:
+            x, marks = x.index_select(0, graphs.n_id), marks.index_select(0, graphs.n_id)
+            e_id = graphs.e_id if self.e_id is None else self.e_id[graphs.e_id]
+            edges = self.given[0].index_select(1, e_id)
+            if not torch.equal(edges, graphs.n_id[graphs.edge_index]):
+                return False
         # Equal rows differ by rounding alone, in a sum that may be of other order and cancel.
         return torch.allclose(self._mark(x), marks, rtol=0.0, atol=self._rounding)
 
@@ -304,7 +313,13 @@ class PreparedModel:
         return key in self._memo
 
     def masks(
-        self, edge_mask: Tensor, edge_index: Tensor, types: Tensor | None, nodes: int
+        self,
+        edge_mask: Tensor,
+        edge_index: Tensor,
+        types: Tensor | None,
+        nodes: int,
+        *,
+        has_loops: bool = True,
     ) -> Callable[[int, int], Tensor]:
         """What to multiply onto the messages of a pass over ``edge_index`` [2, e].
 
@@ -313,8 +328,11 @@ class PreparedModel:
             edge_index: [2, e].
             types: [e], the relations of the edges, or None.
             nodes: How many nodes the graph of the pass has.
+            has_loops: Whether there may be self loops among these edges.
         """
         made: dict[EdgeMap, Tensor] = {}
+        if not has_loops:
+            made[EdgeMap(loops=True)] = torch.cat([edge_mask, edge_mask.new_ones(nodes)])
         padded = torch.cat([edge_mask, edge_mask.new_ones(1)])  # ALONE, -1, reads the one
 
         def mask(layer: int, call: int) -> Tensor:

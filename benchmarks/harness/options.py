@@ -188,6 +188,7 @@ class Plan:
             "|".join(EXECUTORS),
             default="local",
             check=option.installed_executor,
+            check_last=True,  # Ray may be missing; errors in other options come first
             for_workers=False,
         ),
     ]

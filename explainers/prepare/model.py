@@ -45,6 +45,7 @@ from explainers.prepare.edge_maps import EdgeMap
 from explainers.prepare.outputs import alike
 
 Made = TypeVar("Made")
+SCALES = (1000.0, -1000.0)  # of the features, to tell raw scores from probabilities
 
 
 class PreparedModel:
@@ -134,8 +135,19 @@ class PreparedModel:
         same = copy.copy(self)
         same._memo = {}
         same.__dict__.pop("probabilities", None)
-        same.config = outputs.resolve(config, self.output, self.task_level)
+        same.config = outputs.resolve(config, self.output, self.task_level, self._stays_in_unit)
         return same
+
+    def _stays_in_unit(self) -> bool:
+        """Whether outputs stay between 0 and 1 at large features, as probabilities do."""
+        edge_index, inputs = self.given
+        if not self.x.is_floating_point():
+            return True
+        with self.borrowed() as copy, torch.no_grad():
+            found = [
+                copy.run(scale * self.x, edge_index, self.with_batch(inputs)) for scale in SCALES
+            ]
+        return all(bool(((out >= 0) & (out <= 1)).all()) for out in found)
 
     @cached_property
     def layers(self) -> list[MessagePassing]:

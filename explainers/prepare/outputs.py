@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,13 +21,20 @@ CONFIG_HINT = (
 )
 
 
-def resolve(config: ModelConfig | dict[str, Any] | None, output: Tensor, level: str) -> ModelConfig:
+def resolve(
+    config: ModelConfig | dict[str, Any] | None,
+    output: Tensor,
+    level: str,
+    stays_in_unit: Callable[[], bool] = lambda: True,
+) -> ModelConfig:
     """PyG's configuration of a model, from what the user says or, without doubt, from its output.
 
     Args:
         config: The user's, or None to infer it.
         output: [N, C], the model's output on the whole graph.
         level: ``"node"`` or ``"graph"``, as the output's rows say.
+        stays_in_unit: Whether outputs between 0 and 1 stay there at large inputs, as
+            probabilities do; asked only if there is doubt.
 
     Raises:
         ValueError: The configuration is malformed or does not fit the output, or none is given and
@@ -35,7 +43,7 @@ def resolve(config: ModelConfig | dict[str, Any] | None, output: Tensor, level: 
             probabilities.
     """
     if config is None:
-        return _infer(output, level)
+        return _infer(output, level, stays_in_unit)
     if isinstance(config, dict):
         try:
             config = ModelConfig(**{"task_level": level, **config})
@@ -58,7 +66,7 @@ def resolve(config: ModelConfig | dict[str, Any] | None, output: Tensor, level: 
     return config
 
 
-def _infer(output: Tensor, level: str) -> ModelConfig:
+def _infer(output: Tensor, level: str, stays_in_unit: Callable[[], bool]) -> ModelConfig:
     hint = CONFIG_HINT.format(level=level)
     if output.size(1) == 1:
         raise ValueError(
@@ -67,7 +75,7 @@ def _infer(output: Tensor, level: str) -> ModelConfig:
         )
     kind = _distribution(output)
     in_unit = bool((output >= 0).all()) and bool((output <= 1).all())
-    if kind == ModelReturnType.raw and in_unit:
+    if kind == ModelReturnType.raw and in_unit and stays_in_unit():
         raise ValueError(
             f"the model returns {output.size(1)} columns of numbers between 0 and 1 that do not "
             "add up to 1, which may be independent probabilities (mode='binary_classification', "

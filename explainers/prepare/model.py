@@ -23,7 +23,7 @@ from torch_geometric.explain.config import ModelConfig, ModelReturnType
 from torch_geometric.nn import MessagePassing
 
 from explainers import _compat
-from explainers.prepare import dependence, layers, outputs, probe
+from explainers.prepare import dependence, outputs, probe
 from explainers.prepare.checks import check_data, edge_inputs, graph_of_each_node
 from explainers.prepare.computation_graph import (
     BatchIndex,
@@ -124,7 +124,8 @@ class PreparedModel:
             probe.check_independence(self)
         self.trial = probe.try_gradients(self)
         self._marks = self._mark(self.x)
-        assert self._rounding  # computed from the features as they are now
+        size = max(float(self.x.double().abs().max()), 1e-30)
+        self._rounding = 1e-12 * self.x.size(1) * size
 
     def with_config(self, config: ModelConfig | dict[str, Any] | None) -> PreparedModel:
         """The same with what its outputs mean.
@@ -182,11 +183,6 @@ class PreparedModel:
     def has_loops(self) -> bool:
         """Whether there are self loops among the edges that are explained."""
         return bool((self.edge_index[0] == self.edge_index[1]).any())
-
-    @cached_property
-    def edge_type(self) -> Tensor | None:
-        """The relation of each edge that is explained [E'], if the data tell them apart."""
-        return layers.edge_type(self.inputs)
 
     # ------------------------------------------------------------------------ computation graphs
 
@@ -286,10 +282,6 @@ class PreparedModel:
         generator = torch.Generator().manual_seed(0)
         direction = torch.rand(self.x.size(1), generator=generator, dtype=torch.float64) + 0.5
         return direction.to(self.x.device)
-
-    @cached_property
-    def _rounding(self) -> float:
-        return 1e-12 * self.x.size(1) * max(float(self.x.double().abs().max()), 1e-30)
 
     def copy_outputs(self) -> list[Tensor]:
         """What private copies give now, one in use and a new one.

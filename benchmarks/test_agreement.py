@@ -66,7 +66,7 @@ def test_agreement(
         explanations = benchmark.pedantic(
             method.explain, args=(task.model, task.data, nodes), rounds=1
         )
-        check(explanations, len(nodes))
+        check(explanations, task, nodes)
         mine = known[subject, model_seed, method.name] = list(map(edge_scores, explanations))
         for name in others:
             key = (subject, model_seed, name)
@@ -97,7 +97,7 @@ def test_stability(
         explanations = benchmark.pedantic(
             method.explain, args=(task.model, task.data, nodes), rounds=1
         )
-        check(explanations, len(nodes))
+        check(explanations, task, nodes)
         targets = [int(one.target) for one in explanations]
 
         def again(task: Task, data: Data | None = None, **options: Any) -> list[Explanation]:

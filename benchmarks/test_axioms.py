@@ -76,7 +76,7 @@ def test_axioms(
         explanations = benchmark.pedantic(
             method.explain, args=(task.model, task.data, nodes), rounds=1
         )
-        check(explanations, len(nodes))
+        check(explanations, task, nodes)
         targets = torch.stack([one.target for one in explanations])
         for (node, change), explanation in zip(changes[key], explanations, strict=True):
             share = violations(change, edge_scores(explanation))
@@ -108,7 +108,7 @@ def test_completeness(
         explanations = benchmark.pedantic(
             method.explain, args=(task.model, task.data, nodes), rounds=1
         )
-        check(explanations, len(nodes))
+        check(explanations, task, nodes)
         for node, explanation in zip(nodes, explanations, strict=True):
             delta = abs(float(explanation.convergence_delta))
             cell.add_value("completeness", delta, node=node)

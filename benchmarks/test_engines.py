@@ -120,7 +120,7 @@ def test_engines(
         if name == CURVE:
             return
         explanation, rows, edges = result
-        check([explanation])
+        check([explanation], task, [node])
         if bulk and engine == "analytic":
             over = benchmark.stats.stats.median / least_seconds(task, rows, edges, timer)
             cell.add_value("over_limit", over, node=node)

@@ -100,7 +100,7 @@ def test_replication(
         explanations = benchmark.pedantic(
             method.explain, args=(task.model, task.data, nodes, targets), rounds=1
         )
-        check(explanations, len(nodes))
+        check(explanations, task, nodes, targets)
         if level != TEN:
             metric, values = "pooled_auroc", pooled(task, method.name, nodes, explanations)
         else:

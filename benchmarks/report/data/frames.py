@@ -18,6 +18,7 @@ import pandas as pd
 
 from benchmarks.store.archive import load_run
 from benchmarks.store.cell import Cell
+from benchmarks.store.text import cleaned, printable, table_text
 
 _CONFIG = ("task", "model", "model_seed", "method", "engine", "options", "device")
 QUALITY = (
@@ -77,7 +78,7 @@ def load(folder: Path) -> Results:
         content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise ValueError(f"it holds a {type(content).__name__}")
-        manifest = content
+        manifest = cleaned(content)
         for entry in manifest.get("methods") or ():
             for old, new in _METHOD_ALIASES.items():
                 if old in entry:
@@ -181,7 +182,7 @@ def _factors(entries: Iterable[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+    return "" if value is None else table_text(printable(str(value)))
 
 
 def _sort_key(value: Any) -> tuple[int, float, tuple[Any, ...]]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.harness.guards import Invalid
-from explainers.prepare import PreparedModel, forget, prepare
+from explainers.prepare import forget, prepare
 from explainers.prepare.outputs import alike
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ _FORMULA = re.compile(r"[=+\-@\t\r]")
 
 
 def printable(text: str) -> str:
-    """The text with a space for each control character and ``\\ufffd`` for what cannot be shown."""
+    """The text with a space for each control character, and U+FFFD for what cannot be shown."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(map(_printable, text))

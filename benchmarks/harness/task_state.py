@@ -61,10 +61,9 @@ class _State:
         self._data = task.data
         self._kept = copy.deepcopy(task.model)
         self._entries: dict[str, Any] = {key: task.data[key] for key in task.data.keys()}  # noqa: SIM118
-        others = {"nodes": task.nodes, "ground_truth": task.ground_truth}
         self._tensors = {
             f"{where}{name}": value
-            for where, found in (("data.", self._entries), ("the task's ", others))
+            for where, found in (("data.", self._entries), ("the task's ", vars(task)))
             for name, value in found.items()
             if isinstance(value, Tensor)
         }
@@ -138,7 +137,11 @@ _STATES: weakref.WeakKeyDictionary[nn.Module, _State] = weakref.WeakKeyDictionar
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors have the same type, shape and content."""
+    """Whether two tensors have the same type, shape and content; ``other`` is whole."""
+    if one.layout == torch.strided and other.layout == torch.strided and one.numel():
+        last = sum((n - 1) * step for n, step in zip(one.shape, one.stride(), strict=True))
+        if (one.storage_offset() + last + 1) * one.element_size() > one.untyped_storage().nbytes():
+            return False  # its memory was taken away: it cannot even be read
     if one.dtype != other.dtype or one.shape != other.shape or one.layout != other.layout:
         return False
     return torch.equal(one, other) or bool(

@@ -105,7 +105,7 @@ def tasks(results: Results) -> Iterator[Block]:
     for name, message in sorted(missing.items()):
         yield Caution(f"{name} is unavailable: {message}")
     if described:
-        kinds = {entry.get("accuracy_kind") for entry in entries}
+        kinds = {entry.get("accuracy_kind") for entry in results.manifest["tasks"]}
         other = "".join(text for kind, text in _KINDS.items() if kind in kinds)
         header = (
             *("task", "accuracy", "models", "nodes", "edges", "features", "output"),

@@ -48,8 +48,8 @@ model = GCN(3, 4, num_layers=2, out_channels=2)
 
 
 def test_the_page_has_files_and_commands():
-    assert set(FILES) == {"own_model.py", "own_data.py"}
-    assert len(COMMANDS) == 3
+    assert set(FILES) == {"own_model.py", "own_data.py", "own_outputs.py"}
+    assert len(COMMANDS) == 7
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("python")])
@@ -57,7 +57,7 @@ def test_the_pages_commands(folder, capsys, command):
     words = command.split()[3:]
     assert command_line.main(words) == 0
     name = re.match(r"[^:]*", capsys.readouterr().out).group().partition(",")[0]
-    assert re.fullmatch(r"(trained|clubs)-[0-9a-f]{8}", name)
+    assert re.fullmatch(r"(trained|clubs|member|friends|density|labels)-[0-9a-f]{8}", name)
     assert [path.name for path in folder.glob("*.png")] == [f"{name}-{words[-1]}.png"]
 
 

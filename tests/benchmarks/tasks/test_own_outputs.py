@@ -34,9 +34,9 @@ def job(tmp_path_factory):
     (folder / "own_outputs.py").write_text(FILE)
     options = [f"--task={folder}/own_outputs.py:{name}" for name in NAMES]
     options += ["--profile", "quick", "--nodes", "2", "--seeds", "1", "--method", METHOD]
+    options += ["--results", str(folder / "out")]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "benchmarks/", "--benchmark-only", *options]
-        + ["--results", str(folder / "out")],
+        [sys.executable, "-m", "pytest", "benchmarks/", "--benchmark-only", *options],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -107,10 +107,9 @@ _OUTPUTS: weakref.WeakKeyDictionary[PreparedModel, list[Tensor]] = weakref.WeakK
 def _outputs(network: PreparedModel, task: Task) -> list[Tensor]:
     """The outputs of the task's model and of the private copies that the engines share."""
     data, inputs = task.data, {**network.keywords, **network.given[1]}
-    return [
-        task.model(data.x, data.edge_index, **inputs),
-        *network.copy_outputs(),
-    ]
+    own = task.model(data.x, data.edge_index, **inputs)
+    # One number for each row, as a prepared model has them.
+    return [own[:, None] if own.dim() == 1 else own, *network.copy_outputs()]
 
 
 def _difference(kept: nn.Module, model: nn.Module) -> str | None:

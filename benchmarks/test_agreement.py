@@ -63,9 +63,7 @@ def test_agreement(
     subject = f"{task.name}, {task.architecture}"
     config = run.config(task, model_seed, method)
     with run.cell("agreement", config, task=task, nodes=nodes, others=others) as cell:
-        explanations = benchmark.pedantic(
-            method.explain, args=(task.model, task.data, nodes), rounds=1
-        )
+        explanations = benchmark.pedantic(method.explain, args=task.arguments(nodes), rounds=1)
         check(explanations, task, nodes)
         mine = known[subject, model_seed, method.name] = list(map(edge_scores, explanations))
         for name in others:
@@ -94,16 +92,14 @@ def test_stability(
     models = range(plan.seeds)
     inputs: dict[str, Any] = {"seeds": seeds, "models": len(models), "draws": draws}
     with run.cell("stability", config, task=task, nodes=nodes, **inputs) as cell:
-        explanations = benchmark.pedantic(
-            method.explain, args=(task.model, task.data, nodes), rounds=1
-        )
+        explanations = benchmark.pedantic(method.explain, args=task.arguments(nodes), rounds=1)
         check(explanations, task, nodes)
         targets = [int(one.target) for one in explanations]
 
         def again(task: Task, data: Data | None = None, **options: Any) -> list[Explanation]:
             """Explains the same classes."""
             fresh = explainers.load(method.name, **options)
-            return fresh.explain(task.model, data or task.data, nodes, targets)
+            return fresh.explain(task.model, data or task.data, nodes, targets, task.model_config)
 
         if not method.deterministic:
             runs = [again(task, seed=seed) for seed in range(seeds)]
@@ -123,7 +119,7 @@ def test_stability(
 def supported(name: str, task: Task) -> Method:
     """The method; skips the test if it does not support the task's model."""
     method = explainers.load(name)
-    if not method.supports(task.model, task.data):
+    if not method.supports(task.model, task.data, task.model_config):
         pytest.skip(f"{name} does not support the model")
     return method
 
@@ -131,10 +127,10 @@ def supported(name: str, task: Task) -> Method:
 def scores(name: str, task: Task, nodes: Sequence[int]) -> list[Floats] | None:
     """A method's scores of each node; None if it does not support the model, or fails."""
     method = explainers.load(name)
-    if not method.supports(task.model, task.data):
+    if not method.supports(task.model, task.data, task.model_config):
         return None
     with attempt() as outcome:  # of a failure its own cell tells
-        found = [edge_scores(one) for one in method.explain(task.model, task.data, nodes)]
+        found = [edge_scores(one) for one in method.explain(*task.arguments(nodes))]
     return found if outcome.error is None else None
 
 

@@ -18,9 +18,11 @@ from benchmarks.measures.equivalent_networks import REWRITES, is_gcn
 from benchmarks.measures.sensitivity import violations
 from benchmarks.tasks import Task
 from explainers.engines import registry
+from explainers.methods._arguments import targets_of
 from explainers.methods.integrated_gradients import METHOD as INTEGRATED_GRADIENTS
 from explainers.methods.integrated_gradients import QUADRATURES
 from explainers.prepare import prepare
+from explainers.prepare.outputs import is_regression
 
 NODES = {"quick": 5, "full": 10}
 # An edge at a time is taken out of every computation graph: those of hubs would cost more than all
@@ -63,7 +65,7 @@ def test_axioms(
 ) -> None:
     """Edges that matter and have no score; how far scores move from one network to its equals."""
     method = explainers.load(variant["method"])
-    if not method.supports(task.model, task.data):
+    if not method.supports(task.model, task.data, task.model_config):
         pytest.skip(f"{method.name} does not support the model")
     key = (f"{task.name}, {task.architecture}", model_seed)
     if key not in changes:
@@ -73,9 +75,7 @@ def test_axioms(
         pytest.skip(f"every computation graph has more than {MOST_EDGES} edges")
     config = run.config(task, model_seed, method)
     with run.cell("axioms", config, task=task, nodes=nodes, rewrites=list(REWRITES)) as cell:
-        explanations = benchmark.pedantic(
-            method.explain, args=(task.model, task.data, nodes), rounds=1
-        )
+        explanations = benchmark.pedantic(method.explain, args=task.arguments(nodes), rounds=1)
         check(explanations, task, nodes)
         targets = torch.stack([one.target for one in explanations])
         for (node, change), explanation in zip(changes[key], explanations, strict=True):
@@ -88,7 +88,7 @@ def test_axioms(
             other = rewrite(task.model, torch.Generator().manual_seed(model_seed))
             check_equal(task, other, name)
             again = explainers.load(variant["method"])
-            moved = again.explain(other, task.data, nodes, targets)
+            moved = again.explain(other, task.data, nodes, targets, task.model_config)
             for node, one, two in zip(nodes, explanations, moved, strict=True):
                 error = relative_error(edge_scores(two), edge_scores(one))
                 cell.add_value(f"invariance_{name}", error, node=node)
@@ -100,14 +100,12 @@ def test_completeness(
     """What a quadrature and its number of steps leave of F(x) - F(0)."""
     method = INTEGRATED_GRADIENTS(**variant["options"])
     method.name = variant["method"]
-    if not method.supports(task.model, task.data):
+    if not method.supports(task.model, task.data, task.model_config):
         pytest.skip(f"{method.name} does not support the model")
     nodes = plan.pick(task)
     config = run.config(task, model_seed, method)
     with run.cell("completeness", config, task=task, nodes=nodes) as cell:
-        explanations = benchmark.pedantic(
-            method.explain, args=(task.model, task.data, nodes), rounds=1
-        )
+        explanations = benchmark.pedantic(method.explain, args=task.arguments(nodes), rounds=1)
         check(explanations, task, nodes)
         for node, explanation in zip(nodes, explanations, strict=True):
             delta = abs(float(explanation.convergence_delta))
@@ -118,15 +116,17 @@ def single_changes(task: Task, nodes: list[int], count: int) -> list[tuple[int, 
     """What masking each edge changes, for the first ``count`` of ``nodes`` with few edges.
 
     Returns:
-        The node, and the change of its predicted class's output for each edge of its computation
-        graph, [e].
+        The node, and the change of the explained output for each edge of its computation graph,
+        [e]; of a regression over the mean size of the outputs, whose unit can be any.
     """
-    network = prepare(task.model, task.data)
+    network = prepare(task.model, task.data, task.model_config)
     engine = registry.choose(network).engine
+    scale = network.typical if is_regression(network.config) and network.typical else 1.0
     found = []
     for node in nodes:
         place = torch.tensor([node], device=network.x.device)
-        (problem,) = engine.problems(network, place, network.output[place].argmax(1), 2**28)
+        targets = targets_of(task.targets(node), place, network)
+        (problem,) = engine.problems(network, place, targets, 2**28)
         edges = problem.graphs.edge_counts[0]
         if edges > MOST_EDGES:
             continue
@@ -136,7 +136,7 @@ def single_changes(task: Task, nodes: list[int], count: int) -> list[tuple[int, 
             parts = [problem.masked_outputs(kept) for kept in one_out.split(problem.copies)]
             outputs = torch.cat(parts)[:, 0, problem.targets[0]]
         change = outputs - whole[0, 0, problem.targets[0]]
-        found.append((node, change.double().cpu().numpy()))
+        found.append((node, change.double().cpu().numpy() / scale))
         if len(found) == count:
             break
     return found

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-import torch
 from torch_geometric.explain import Explanation
 
 import explainers
@@ -100,7 +99,7 @@ def test_engines(
     nodes = task.nodes[:count].tolist() if bulk else [node]
     subject = "saliency" if name == CURVE else name
     method = explainers.load(subject, engine=engine, **variant.get("given", {}))
-    if not method.supports(task.model, task.data):
+    if not method.supports(task.model, task.data, task.model_config):
         what = "metrics do" if name == CURVE else f"{name} does"
         pytest.skip(f"{what} not support the model with engine {engine}")
     config = run.config(task, 0, method) | {"method": name, "engine": engine}
@@ -109,8 +108,8 @@ def test_engines(
     rounds = 1 if engine == "stock" or bulk else 3
     part = {"repeat": repeat}
     with run.cell("engines", config, task=task, nodes=[node], part=part, count=count) as cell:
-        if name != CURVE and not method.fitted(task.model, task.data):
-            method.fit(task.model, task.data)
+        if name != CURVE and not method.fitted(task.model, task.data, task.model_config):
+            method.fit(task.model, task.data, model_config=task.model_config)
         peak = peak_memory(explain, device) if repeat == 0 else None
         result = benchmark.pedantic(
             explain, rounds=rounds, iterations=1, warmup_rounds=int(rounds > 1)
@@ -131,9 +130,7 @@ def test_engines(
             stock[key] = explanation
             return
         if key not in stock:  # stock's cell is from before the run was resumed
-            (stock[key],) = explainers.load(name, engine="stock").explain(
-                task.model, task.data, node
-            )
+            (stock[key],) = explainers.load(name, engine="stock").explain(*task.arguments(node))
         error = difference(explanation, stock[key])
         cell.add_value("equality_error", error, node=node)
 
@@ -144,7 +141,7 @@ def _last(method: Method, task: Task, nodes: Sequence[int]) -> Callable[[], Any]
     def explain() -> tuple[Explanation | None, int, int]:
         """The last explanation, nodes and edges in all of them."""
         last, rows, edges = None, 0, 0
-        for last in method.stream(task.model, task.data, nodes):
+        for last in method.stream(*task.arguments(nodes)):
             rows += len(last.n_id)
             edges += len(last.e_id)
         return last, rows, edges
@@ -154,11 +151,17 @@ def _last(method: Method, task: Task, nodes: Sequence[int]) -> Callable[[], Any]
 
 def _curve(task: Task, engine: str, nodes: Sequence[int]) -> Callable[[], Any]:
     """Fidelity at ten budgets under both semantics, of explanations that are there already."""
-    explanations = explainers.load("saliency").explain(task.model, task.data, torch.tensor(nodes))
+    explanations = explainers.load("saliency").explain(*task.arguments(nodes))
 
     def evaluate() -> Any:
         return explainers.metrics.evaluate(
-            task.model, task.data, explanations, at=BUDGETS, metrics=["fidelity"], engine=engine
+            task.model,
+            task.data,
+            explanations,
+            at=BUDGETS,
+            metrics=["fidelity"],
+            engine=engine,
+            model_config=task.model_config,
         )
 
     return evaluate

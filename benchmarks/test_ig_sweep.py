@@ -74,8 +74,8 @@ def test_ig_sweep(
         key = (f"{task.name}, {task.architecture}", model_seed, node)
         if key not in references:
             exact = explainers.load(METHOD, engine="batched", n_steps=REFERENCE_STEPS)
-            (references[key],) = exact.explain(task.model, task.data, node)
-        explain = partial(method.explain, task.model, task.data, node)
+            (references[key],) = exact.explain(*task.arguments(node))
+        explain = partial(method.explain, *task.arguments(node))
         peak = peak_memory(explain, device) if repeat == 0 else None
         (explanation,) = benchmark.pedantic(explain, rounds=2, iterations=1, warmup_rounds=1)
         check([explanation], task, [node])

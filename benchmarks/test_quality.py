@@ -36,24 +36,29 @@ def test_quality(
 ) -> None:
     """Explains the nodes and scores the explanations; the time is that of the scoring."""
     method = explainers.load(variant["method"])
-    if not method.supports(task.model, task.data):
+    if not method.supports(task.model, task.data, task.model_config):
         pytest.skip(f"{method.name} does not support the model")
     nodes = plan.pick(task)
     levels = [str(budget) for budget in explainers.metrics.edge_budgets()]
     config = run.config(task, model_seed, method)
     with run.cell("quality", config, task=task, nodes=nodes, levels=levels) as cell:
-        explanations = method.explain(task.model, task.data, nodes)
+        explanations = method.explain(*task.arguments(nodes))
         check(explanations, task, nodes)
         # One round: the fixture is what makes this a benchmark to pytest; the rows are the result.
         rows = benchmark.pedantic(
             explainers.metrics.evaluate,
             args=(task.model, task.data, explanations),
-            kwargs={"truth": task.ground_truth},
+            kwargs={"truth": task.ground_truth, "model_config": task.model_config},
             rounds=1,
         )
         cell.quality += filter(kept, rows)
         cell.quality += explainers.metrics.evaluate(
-            task.model, task.data, explanations, at=[HEADLINE], metrics=costly()
+            task.model,
+            task.data,
+            explanations,
+            at=[HEADLINE],
+            metrics=costly(),
+            model_config=task.model_config,
         )
 
 

@@ -61,7 +61,7 @@ def test_runtime(
     What a method has to learn first is timed by itself, when it is first needed.
     """
     method = explainers.load(variant["method"], engine=variant["engine"], **variant["options"])
-    if not method.supports(task.model, task.data):
+    if not method.supports(task.model, task.data, task.model_config):
         pytest.skip(f"{method.name} does not support the model with engine {method.engine}")
     nodes = plan.pick(task)
     node = nodes[repeat % len(nodes)]
@@ -69,12 +69,12 @@ def test_runtime(
     config = run.config(task, model_seed, method)
     part = {"repeat": repeat}
     with run.cell("runtime", config, task=task, nodes=[node], part=part, rounds=rounds) as cell:
-        if not method.fitted(task.model, task.data):
+        if not method.fitted(task.model, task.data, task.model_config):
             start = timer()
-            method.fit(task.model, task.data)
+            method.fit(task.model, task.data, model_config=task.model_config)
             seconds, count = timer() - start, method.options["training_nodes"]
             cell.add_times([seconds], repeat=repeat, nodes=count, varied="fit")
-        explain = partial(method.explain, task.model, task.data, node)
+        explain = partial(method.explain, *task.arguments(node))
         peak = peak_memory(explain, device) if repeat == 0 else None
         explanations = benchmark.pedantic(
             explain, rounds=rounds, iterations=1, warmup_rounds=int(rounds > 1)

@@ -118,9 +118,9 @@ def explain(options: argparse.Namespace) -> int:
         raise ValueError(f"--task {name} is unavailable: {error}") from error
     explanations = {}
     for name, method in tqdm(methods.items(), desc="explaining", disable=None, leave=False):
-        if not method.supports(task.model, task.data):
+        if not method.supports(task.model, task.data, task.model_config):
             raise ValueError(f"--method {name}: does not support the model of {task.name}")
-        (explanations[name],) = method.explain(task.model, task.data, options.node)
+        (explanations[name],) = method.explain(*task.arguments(options.node))
 
     notes = {name: _fidelity(task, found, options.edges) for name, found in explanations.items()}
     title = "\n".join(_subject(task, options.node, next(iter(explanations.values()))))
@@ -141,16 +141,29 @@ def explain(options: argparse.Namespace) -> int:
 def _subject(task: Task, node: int, explanation: Explanation) -> Iterator[str]:
     """What is explained, in two lines."""
     from explainers.prepare import prepare
-    from explainers.prepare.outputs import to_probabilities
+    from explainers.prepare.outputs import is_multiclass, is_regression, to_probabilities
 
-    prepared = prepare(task.model, task.data)
+    prepared = prepare(task.model, task.data, task.model_config)
     yield f"{task.name}, {prepared.task_level} {node}: {task.description}"
-    probability = to_probabilities(explanation.prediction[None], prepared.config)[0]
+    values = to_probabilities(explanation.prediction[None], prepared.config)[0]
     target = int(explanation.target)
-    yield (
-        f"predicted class {target} with probability {float(probability[target]):.2f}, "
-        f"labelled {int(task.data.y[node])}; accuracy of the model {task.accuracy:.1%}"
-    ).replace("%", " %")
+    label, value = task.data.y[node], float(values[target])
+    if not is_multiclass(prepared.config):
+        label = label.view(-1)[target]
+    if is_regression(prepared.config):
+        which = f" in column {target} of {len(values)}" if len(values) > 1 else ""
+        found = f"predicted {value:.4g}{which}, labelled {float(label):.4g}"
+    elif is_multiclass(prepared.config):
+        found = f"predicted class {target} with probability {value:.2f}, labelled {int(label)}"
+    else:
+        which = f"label {target} of {len(values)}: " if len(values) > 1 else ""
+        said = "yes" if value > 0.5 else "no"
+        known = "yes" if int(label) else "no"
+        found = f"{which}predicted {said}, probability of yes {value:.2f}, labelled {known}"
+    name, _, size = task.performance.partition(" ")
+    if size.endswith("%"):
+        size = f"{100 * task.accuracy:.1f} %"
+    yield f"{found}; {name} of the model {size}"
 
 
 def _fidelity(task: Task, explanation: Explanation, edges: int) -> str:
@@ -167,11 +180,17 @@ def _fidelity(task: Task, explanation: Explanation, edges: int) -> str:
         at=[f"k={count}"],
         semantics=["mask"],
         metrics=["fidelity"],
+        model_config=task.model_config,
     )
     value = {row["metric"]: row["value"] for row in rows}
+    unit = "probability"
+    if task.mode == "regression":
+        # One node has no deviation; see `explainers.metrics.evaluate`.
+        level = "graphs" if "batch" in task.data else "nodes"
+        unit = f"change of the output, in its standard deviations over all {level}"
     return (
         f"fidelity+ = {value['fidelity+_prob']:.3f}, fidelity- = {value['fidelity-_prob']:.3f} "
-        "(probability, masked)"
+        f"({unit}, masked)"
     )
 
 

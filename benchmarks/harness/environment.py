@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import math
 import os
 import platform
 import re
@@ -187,11 +188,18 @@ def determinism() -> dict[str, Any]:
 
 def describe(task: Task, model_seed: int) -> dict[str, Any]:
     """One entry of the manifest's ``tasks``."""
+    y, classes, columns = task.data.y, None, None
+    if task.mode == "multiclass_classification":
+        classes = int(y.max()) + 1
+    else:
+        columns = y.numel() // len(y)
     return {
         "name": task.name,
         "model": task.architecture,
         "model_seed": model_seed,
-        "accuracy": task.accuracy,
+        "accuracy": None if math.isnan(task.accuracy) else task.accuracy,
+        "accuracy_kind": task.accuracy_kind,
+        "mode": task.mode,
         "provenance": task.provenance,
         "dataset_sha256": task.dataset_sha256,
         "checkpoint_sha256": task.checkpoint_sha256,
@@ -199,7 +207,8 @@ def describe(task: Task, model_seed: int) -> dict[str, Any]:
         "nodes": int(task.data.x.size(0)),
         "edges": int(task.data.edge_index.size(1)),
         "features": int(task.data.x.size(1)),
-        "classes": int(task.data.y.max()) + 1,
+        "classes": classes,
+        "columns": columns,
     }
 
 

@@ -23,7 +23,7 @@ def check(
     explanations: Iterable[Explanation],
     task: Task,
     nodes: Sequence[int],
-    targets: Tensor | None = None,
+    targets: Sequence[int] | Tensor | None = None,
 ) -> None:
     """Checks what a method gave: that it is of what was asked for, with finite scores.
 
@@ -35,7 +35,8 @@ def check(
         explanations: What ``explain`` returned.
         task: What was explained.
         nodes: The nodes or graphs asked for, in order.
-        targets: The class asked for of each; None for the class that the model predicts.
+        targets: The class asked for of each; None for what the task explains: its own targets, or
+            the class that the model predicts.
 
     Raises:
         Invalid: One of them is not as it must be; the message says how.
@@ -61,7 +62,10 @@ def check(
                 raise Invalid(f"{name} is not detached")
             if bad := int((~mask.isfinite()).sum()):
                 raise Invalid(f"{name} has {bad} of {mask.numel()} scores that are not finite")
-    _check_targets(found, targets)
+    targets = task.targets(nodes) if targets is None else targets
+    # Which outcome a single column stands for is the library's own convention.
+    if targets is not None or task.mode == "multiclass_classification":
+        _check_targets(found, targets)
 
 
 _ROWS = {"edge_mask": "e_id", "node_mask": "n_id"}
@@ -93,7 +97,9 @@ def _check_places(explanation: Explanation, task: Task, node: int) -> None:
         raise Invalid(f"an explanation is of {of} where {node} was asked for")
 
 
-def _check_targets(explanations: Sequence[Explanation], targets: Tensor | None) -> None:
+def _check_targets(
+    explanations: Sequence[Explanation], targets: Sequence[int] | Tensor | None
+) -> None:
     """That the explained class is the one asked for, else that with the largest output."""
     for i, explanation in enumerate(explanations):
         target, prediction = explanation.get("target"), explanation.get("prediction")

@@ -146,7 +146,7 @@ class Run:
                 self._manifest.write()
             raise benchmarks.tasks.Unavailable(str(error)) from error
         print(
-            f"{name}, {task.architecture}, model seed {model_seed}: accuracy {task.accuracy:.2%}; "
+            f"{name}, {task.architecture}, model seed {model_seed}: {task.performance}; "
             f"{task.provenance}"
         )
         self._tasks[key] = task
@@ -165,7 +165,7 @@ class Run:
             "model": task.architecture,
             "model_seed": model_seed,
             "method": method.name,
-            "engine": method.chosen_engine(task.model, task.data),
+            "engine": method.chosen_engine(task.model, task.data, task.model_config),
             "options": dict(method.options),
             "device": self.plan.device,
         }
@@ -301,6 +301,7 @@ class Run:
             "nodes": list(nodes),
             "dataset_sha256": task.dataset_sha256,
             "checkpoint_sha256": task.checkpoint_sha256,
+            **_explained(task, nodes),
             **self._surroundings,
             **others,
             **({"method_sha256": foreign} if foreign else {}),
@@ -362,6 +363,18 @@ class Run:
             "options": {},
             "device": self.plan.device,
         }
+
+
+def _explained(task: Task, nodes: Sequence[int]) -> dict[str, Any]:
+    """What the model's outputs mean and which is explained, where a task says so."""
+    found: dict[str, Any] = {}
+    if task.model_config is not None:
+        found["model_config"] = {
+            name: value.value for name, value in vars(task.model_config).items()
+        }
+    if task.target is not None:
+        found["targets"] = task.targets(nodes)
+    return found
 
 
 def default_folder(root: Path) -> Path:

@@ -127,10 +127,9 @@ class _State:
     def _run(self) -> list[Tensor]:
         """The outputs of the task's model and of the private copies that the engines share."""
         inputs = {**self._prepared.keywords, **self._prepared.given[1]}
-        return [
-            self._there()(self._data.x, self._data.edge_index, **inputs),
-            *self._prepared.copy_outputs(),
-        ]
+        own = self._there()(self._data.x, self._data.edge_index, **inputs)
+        # One number for each row, as a prepared model has them.
+        return [own[:, None] if own.dim() == 1 else own, *self._prepared.copy_outputs()]
 
 
 _STATES: weakref.WeakKeyDictionary[nn.Module, _State] = weakref.WeakKeyDictionary()

@@ -38,6 +38,7 @@ def characterization_of_means(
         semantics=[semantics],
         metrics=["fidelity"],
         labels=labels,
+        model_config=task.model_config,
     )
     plus, minus = (
         np.mean([row["value"] for row in rows if row["metric"] == f"fidelity{sign}_acc"])

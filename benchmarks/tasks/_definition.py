@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
+from torch_geometric.explain import ModelConfig
 
+from benchmarks.tasks._outputs import ACCURACY, R_SQUARED
 from benchmarks.tasks._source import Source
 
 
@@ -150,7 +153,8 @@ class Task:
         data: ``x`` float32 [N, F], ``edge_index`` int64 [2, E] without self loops (but see
             :class:`Dataset`), ``y`` int64 [N], ``train_mask`` and ``test_mask`` bool [N]; on the
             device asked for. If graphs are classified, also ``batch`` int64 [N], and ``y`` and the
-            masks are [G]; if edges have weights, ``edge_weight`` float32 [E].
+            masks are [G]; if edges have weights, ``edge_weight`` float32 [E]. A user's own ``y``
+            may be others, see :func:`benchmarks.tasks._outputs.check_labels`.
         model: The trained network, ``model(x, edge_index)`` -> log-probabilities [N, C], with the
             data's ``edge_weight`` by keyword, or ``model(x, edge_index, batch=batch)`` -> [G, C];
             in eval mode, no parameter requires a gradient; on the same device.
@@ -159,7 +163,8 @@ class Task:
             no edge to score.
         ground_truth: Which edges a correct explanation selects, bool [E] on the device; None if
             unknown.
-        accuracy: Share of those in ``test_mask`` that the model predicts right, in [0, 1].
+        accuracy: Share of those in ``test_mask`` that the model predicts right, in [0, 1]; or what
+            ``accuracy_kind`` says.
         provenance: One sentence for reports: where the data come from.
         dataset_sha256: Of the raw files or, for generated data, of the tensors.
         checkpoint_sha256: Of the model's weights.
@@ -169,6 +174,12 @@ class Task:
         architecture: The kind of the model's layers: ``gcn``, ``sage``, ``gin`` or ``gat``;
             ``own`` if a user brings the model.
         feature_names: Of the F features; none if they have only numbers.
+        model_config: What the model returns, as ``explain`` and ``evaluate`` take it; None where
+            they infer it.
+        target: The column that is explained of each node or graph, int64 [N or G] on the CPU; None
+            for the predicted class, for a single column, or for the most probable label.
+        accuracy_kind: What ``accuracy`` is: ``accuracy``, ``micro-F1`` of several labels or ``R²``
+            of a regression, see :func:`benchmarks.tasks._outputs.performance`.
     """
 
     name: str
@@ -185,3 +196,31 @@ class Task:
     description: str
     architecture: str = "gcn"
     feature_names: tuple[str, ...] = ()
+    model_config: ModelConfig | None = None
+    target: Tensor | None = None
+    accuracy_kind: str = ACCURACY
+
+    def arguments(self, nodes: int | Sequence[int] | Tensor) -> tuple[Any, ...]:
+        """Those of ``explain`` and ``stream``: model, data, nodes, targets and what is returned."""
+        return self.model, self.data, nodes, self.targets(nodes), self.model_config
+
+    def targets(self, nodes: int | Sequence[int] | Tensor) -> list[int] | None:
+        """What of each of ``nodes`` is explained, for ``explain``; None for its own choice."""
+        if self.target is None:
+            return None
+        return self.target[torch.as_tensor(nodes).view(-1)].tolist()
+
+    @property
+    def performance(self) -> str:
+        """The accuracy with its name, such as ``accuracy 93.10%`` or ``R² 0.871``."""
+        if math.isnan(self.accuracy):
+            return f"{self.accuracy_kind} undefined"
+        form = ".3f" if self.accuracy_kind == R_SQUARED else ".2%"
+        return f"{self.accuracy_kind} {self.accuracy:{form}}"
+
+    @property
+    def mode(self) -> str:
+        """What the model returns, as PyG's ``ModelConfig`` names it."""
+        # A task that does not say returns classes: nothing else is inferred.
+        config = self.model_config
+        return "multiclass_classification" if config is None else str(config.mode.value)

@@ -23,15 +23,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
+from torch_geometric.explain import ModelConfig
 
 from benchmarks.tasks._definition import Definition, Task, with_edges
+from benchmarks.tasks._outputs import check_labels, performance
 from benchmarks.tasks._source import tensors_sha256
-from explainers.prepare import prepare
+from explainers.prepare import PreparedModel, prepare
+from explainers.prepare.outputs import is_multiclass, is_regression
 
-_ENTRIES = ("model", "data", "nodes", "ground_truth", "feature_names")
+_ENTRIES = (
+    *("model", "data", "nodes", "ground_truth", "feature_names"),
+    *("model_config", "target"),
+)
 _WANTED = (
     "it must be a Definition, or a dict with 'model' and 'data' and, optionally, 'nodes', "
-    "'ground_truth' and 'feature_names'"
+    "'ground_truth', 'feature_names', 'model_config' and 'target'"
 )
 
 
@@ -41,14 +47,17 @@ class UserModel:
 
     Args:
         model: In place of one that is trained here.
-        data: ``x``, ``edge_index`` and ``y``; optionally ``test_mask``, where the accuracy is
-            measured.
+        data: ``x``, ``edge_index`` and ``y``; optionally ``test_mask``, where the accuracy (or
+            micro-F1, or R²) is measured.
         nodes: The nodes or graphs to explain, int64 [n]; None for all, of the nodes those with an
             incoming edge.
         ground_truth: Which edges a correct explanation selects, bool [E]; None if unknown.
         description: A sentence for listings.
         source: ``file.py:name``, without its folder.
         feature_names: Of the F features; none if they have only numbers.
+        config: What the model returns, resolved; None if the user did not say.
+        target: The column to explain of each node or graph, int64 [N or G]; None for the predicted
+            class, the only column or the most probable label.
     """
 
     model: nn.Module
@@ -58,16 +67,17 @@ class UserModel:
     description: str
     source: str
     feature_names: tuple[str, ...] = ()
+    config: ModelConfig | None = None
+    target: Tensor | None = None
 
     def task(self, name: str, device: torch.device) -> Task:
         """The task; the user's objects are copied, so that every call gives the same."""
         data, model = self.data.clone(), copy.deepcopy(self.model).eval().requires_grad_(False)
-        prepared = prepare(model.cpu(), data.cpu())
-        right = prepared.output.argmax(dim=-1) == data.y
-        mask = data.get("test_mask")
+        prepared = prepare(model.cpu(), data.cpu(), self.config)
+        kind, value = performance(prepared.output, data.y, prepared.config, data.get("test_mask"))
         nodes = self.nodes
         if nodes is None:
-            order = torch.from_numpy(np.random.RandomState(0).permutation(len(right)))
+            order = torch.from_numpy(np.random.RandomState(0).permutation(prepared.units))
             nodes = order[with_edges(data, prepared.task_level == "graph")[order]]
         tensors = {key: value for key, value in data.to_dict().items() if torch.is_tensor(value)}
         truth = {} if self.ground_truth is None else {"ground_truth": self.ground_truth}
@@ -77,7 +87,7 @@ class UserModel:
             model=model.to(device),
             nodes=nodes.cpu(),
             ground_truth=None if self.ground_truth is None else self.ground_truth.to(device),
-            accuracy=float((right if mask is None else right[mask]).double().mean()),
+            accuracy=value,
             provenance=f"the user's own model and data, {self.source}",
             dataset_sha256=tensors_sha256({**tensors, **truth}),
             checkpoint_sha256=tensors_sha256(model.state_dict()),
@@ -86,6 +96,9 @@ class UserModel:
             description=self.description,
             architecture="own",
             feature_names=self.feature_names,
+            model_config=self.config,
+            target=self.target,
+            accuracy_kind=kind,
         )
 
 
@@ -204,12 +217,15 @@ def _checked(spec: str, given: Any, description: str) -> UserModel:
             )
     model, data = given["model"], given["data"]
     try:
-        count = len(prepare(model.cpu(), data.cpu()).output)
+        prepared = _prepared(model, data, given.get("model_config"))
+        check_labels(data.get("y"), prepared.output, prepared.config)
+        target = _target(given.get("target"), prepared)
     except ValueError as error:
         raise ValueError(f"--task {spec}: {error}") from error
+    count = prepared.units
+    config = None if given.get("model_config") is None else prepared.config
     nodes = None if given.get("nodes") is None else torch.as_tensor(given["nodes"])
     truth = given.get("ground_truth")
-    _check_vector(spec, "data.y", data.get("y"), torch.int64, count)
     for entry, value, dtype, size in (
         ("data.test_mask", data.get("test_mask"), torch.bool, count),
         ("nodes", nodes, torch.int64, None),
@@ -229,7 +245,62 @@ def _checked(spec: str, given: Any, description: str) -> UserModel:
             "features; name each, or none"
         )
     source = f"{Path(spec.rpartition(':')[0]).name}:{spec.rpartition(':')[2]}"
-    return UserModel(model, data, nodes, truth, description, source, names)
+    return UserModel(model, data, nodes, truth, description, source, names, config, target)
+
+
+def _prepared(model: nn.Module, data: Data, config: Any) -> PreparedModel:
+    """The model on its data, if it can be explained with what the user says of its outputs.
+
+    Raises:
+        ValueError: It cannot, or ``config`` does not suit what it returns.
+    """
+    if config is not None and not isinstance(config, (ModelConfig, dict)):
+        raise ValueError(
+            f"'model_config' is a {type(config).__name__}; it must be a "
+            "torch_geometric.explain.ModelConfig or a dict of its arguments"
+        )
+    return prepare(model.cpu(), data.cpu(), config)
+
+
+def _target(given: Any, prepared: PreparedModel) -> Tensor | None:
+    """The column to explain of each node or graph, int64 [R]; None for the library's choice.
+
+    Args:
+        given: A number for all of them, or one for each.
+        prepared: The model on its data.
+
+    Raises:
+        ValueError: There is no such column, none is given where there must be, or one is where the
+            predicted class is explained.
+    """
+    rows, columns = prepared.output.shape
+    if given is None:
+        if is_regression(prepared.config) and columns > 1:
+            raise ValueError(
+                f"the model returns {columns} real numbers for each {prepared.task_level}; add "
+                "'target', the number of the column to explain"
+            )
+        return None
+    if is_multiclass(prepared.config):
+        raise ValueError(
+            "'target' is for outputs that are several labels or numbers; of a multiclass "
+            "classification the predicted class is explained: leave it out"
+        )
+    try:
+        target = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError):
+        target = torch.empty(0)
+    if target.dtype != torch.int64 or list(target.shape) not in ([], [rows]):
+        raise ValueError(
+            f"'target' must be a whole number, or torch.int64 [{rows}], one for each "
+            f"{prepared.task_level}, got {given!r:.80}"
+        )
+    if not 0 <= int(target.min()) <= int(target.max()) < columns:
+        raise ValueError(
+            f"'target' names the columns {int(target.min())} to {int(target.max())}, but the "
+            f"model returns 0 to {columns - 1}"
+        )
+    return target.expand(rows).clone().cpu()
 
 
 def _check_vector(spec: str, entry: str, value: Any, dtype: torch.dtype, size: int | None) -> None:
@@ -242,5 +313,4 @@ def _check_vector(spec: str, entry: str, value: Any, dtype: torch.dtype, size: i
     else:
         got = type(value).__name__
     shape = "[n]" if size is None else f"[{size}]"
-    hint = "; without labels, give the model's predictions" if entry == "data.y" else ""
-    raise ValueError(f"--task {spec}: {entry} must be {dtype} {shape}, got {got}{hint}")
+    raise ValueError(f"--task {spec}: {entry} must be {dtype} {shape}, got {got}")

@@ -27,6 +27,9 @@ class Value:
         source: Authors and number of the paper, such as ``"Yuan et al., arXiv:2012.15445"``; empty
             where there is none.
         compared: Whether methods are compared by it; not if it is the same for all of them.
+        regression: Its name in headings where the model's outputs are real numbers: the value is
+            then a change of the explained output, in units of that output's standard deviation
+            over the explained nodes, and without bounds. Empty if it means the same there.
     """
 
     title: str
@@ -36,6 +39,7 @@ class Value:
     unit: str = ""
     source: str = ""
     compared: bool = True
+    regression: str = ""
 
     def __post_init__(self) -> None:
         if self.direction not in ("up", "down", ""):

@@ -60,8 +60,9 @@ def evaluate(
         memory_budget: Bytes that one pass may take, roughly.
         model_config: What the model's outputs mean, as for ``explain``. Of a binary output the two
             outcomes take the place of classes. Of a regression a change of probability is a change
-            of the explained output, over the outputs' standard deviation over the explained nodes;
-            metrics that need probabilities have no value.
+            of the explained output, over the standard deviation that this output has over the
+            explained nodes (over all, where these have the same output); metrics that need
+            probabilities have no value.
 
     Returns:
         One dict for each value: ``node`` (the graph's number, if graphs were explained),
@@ -99,7 +100,7 @@ def _all_rows(
 ) -> list[Row]:
     nodes = torch.tensor([unit(e) for e in explanations], device=prepared.x.device)
     targets = torch.stack([e.target for e in explanations]).to(prepared.x.device)
-    reading = _Reading(prepared, nodes, targets)
+    reading = _Reading(prepared, nodes)
     passes = 2 * len(asked.budgets) if asked.semantics else 1
     rows: list[Row] = []
     done = 0
@@ -178,26 +179,29 @@ class _Reading:
     """What the metrics read of a model's outputs: probabilities of outcomes, or numbers in units.
 
     Of independent binary outputs the explained one alone, as the probabilities of its two outcomes;
-    of a regression the explained output over its standard deviation.
+    of a regression the explained output over the standard deviation of its column.
     """
 
-    def __init__(self, prepared: PreparedModel, nodes: Tensor, targets: Tensor) -> None:
+    def __init__(self, prepared: PreparedModel, nodes: Tensor) -> None:
         self.config = prepared.config
         self.numbers = is_regression(self.config)
         self._multiclass = is_multiclass(self.config)
-        self._unit = 1.0
+        self._unit = prepared.output.new_ones(prepared.output.size(1), dtype=torch.float64)
         if self.numbers:
-            explained = prepared.output[nodes].double().gather(1, targets[:, None])
+            everywhere = prepared.output.double()
+            rounding = 1e-6 * everywhere.abs().amax(dim=0)
             # One node, or equal outputs, have no deviation: then that of the whole graph.
-            spread = [explained.std(correction=0), prepared.output.double().std(correction=0)]
-            self._unit = next((float(one) for one in spread if one > 0), 1.0)
+            for values in (everywhere, everywhere[nodes]):
+                spread = values.std(dim=0, correction=0)
+                self._unit = torch.where(spread > rounding, spread, self._unit)
 
     def read(self, outputs: Tensor, targets: Tensor) -> Any:
         """The outputs [K, R, C] as the metrics read them, [K, R, C']."""
         values = to_probabilities(outputs, self.config)
         if not self._multiclass:
             values = values.gather(2, targets.expand(len(values), -1)[..., None])
-            parts = [values / self._unit] if self.numbers else [1 - values, values]
+            unit = self._unit[targets][:, None]
+            parts = [values / unit] if self.numbers else [1 - values, values]
             values = torch.cat(parts, dim=2)
         return _numpy(values)
 

@@ -73,6 +73,7 @@ METRIC = Metric(
     values={
         "fidelity+_prob": Value(
             title="fidelity+ (prob)",
+            regression="fidelity+ (sd)",
             direction="up",
             bounds=(-1, 1),
             description=(
@@ -84,6 +85,7 @@ METRIC = Metric(
         ),
         "fidelity-_prob": Value(
             title="fidelity- (prob)",
+            regression="fidelity- (sd)",
             direction="down",
             bounds=(-1, 1),
             description=(

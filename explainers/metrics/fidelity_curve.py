@@ -59,6 +59,7 @@ METRIC = Metric(
     values={
         "area_fidelity+_prob": Value(
             title="fidelity+ (prob), mean over sparsities",
+            regression="fidelity+ (sd), mean over sparsities",
             direction="up",
             bounds=(-1, 1),
             description=(
@@ -69,6 +70,7 @@ METRIC = Metric(
         ),
         "area_fidelity-_prob": Value(
             title="fidelity- (prob), mean over sparsities",
+            regression="fidelity- (sd), mean over sparsities",
             direction="down",
             bounds=(-1, 1),
             description=(

@@ -71,6 +71,7 @@ METRIC = Metric(
     values={
         "robust_fidelity+_prob": Value(
             title="robust fidelity+ (prob)",
+            regression="robust fidelity+ (sd)",
             direction="up",
             bounds=(-1, 1),
             description=(
@@ -82,6 +83,7 @@ METRIC = Metric(
         ),
         "robust_fidelity-_prob": Value(
             title="robust fidelity- (prob)",
+            regression="robust fidelity- (sd)",
             direction="down",
             bounds=(-1, 1),
             description=(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ class Metric:
         source: The paper it is taken from; empty for a metric of this benchmark's own.
         bounded: Whether its values lie in [-1, 1], and are printed with three decimals.
         compared: Whether methods, and runs, are compared by it.
+        regression: Its title where the model's outputs are real numbers, if it then is a change of
+            the output over its standard deviation; else empty.
     """
 
     title: str
@@ -32,6 +34,7 @@ class Metric:
     source: str = ""
     bounded: bool = False
     compared: bool = True
+    regression: str = ""
 
     @property
     def heading(self) -> str:
@@ -51,6 +54,13 @@ class Metrics(dict[str, Metric]):
     def __missing__(self, name: str) -> Metric:
         return Metric(name)
 
+    def of_regression(self) -> Metrics:
+        """The same as they are named where the model's outputs are real numbers."""
+        return Metrics(
+            (name, replace(one, title=one.regression) if one.regression else one)
+            for name, one in self.items()
+        )
+
 
 def described(manifest: Mapping[str, Any]) -> Metrics:
     """The metrics that a manifest describes, in its order; none, if the run is from before that."""
@@ -64,6 +74,7 @@ def described(manifest: Mapping[str, Any]) -> Metrics:
                 source=str(entry.get("source") or ""),
                 bounded=_bounded(entry.get("bounds")),
                 compared=bool(entry.get("compared", True)),
+                regression=str(entry.get("regression") or ""),
             ),
         )
         for entry in manifest.get("metrics") or ()

@@ -15,6 +15,7 @@ from benchmarks.report.data.metrics import Metrics, described
 STOCK = "stock"
 # What a time is compared with, if it was measured: the method as Captum and PyG publish it.
 PREFERRED = ("integrated_gradients", STOCK)
+CLASSES, REGRESSION = "multiclass_classification", "regression"
 RANDOM = "random"  # the random baseline: any method should be better
 # Options that make no variant of a method: a seed is a repetition, and how many nodes are explained
 # at once has a column of its own.
@@ -35,7 +36,8 @@ class Section:
         quality: The rows that are ok, with the column ``label``.
         runtime: The rows that are ok, with ``label`` and ``per_node``, the seconds of one node.
         failed: The rows of both frames that are not ok.
-        metrics: What the manifest says of the metrics.
+        metrics: What the manifest says of the metrics; of a regression, in its terms.
+        mode: What the model returns, as PyG names it; ``regression`` for real numbers.
     """
 
     task: str
@@ -46,6 +48,12 @@ class Section:
     runtime: pd.DataFrame
     failed: pd.DataFrame
     metrics: Metrics
+    mode: str = CLASSES
+
+    @property
+    def changed(self) -> str:
+        """Of what a fidelity is the change."""
+        return "output, in standard deviations" if self.mode == REGRESSION else "probability"
 
     def of(self, benchmark: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of one benchmark: quality and runtime."""
@@ -85,6 +93,10 @@ def split(results: Results) -> list[Section]:
         set(pd.concat([quality[place], runtime[place]]).itertuples(index=False, name=None))
     )
     metrics = described(results.manifest)
+    modes = {
+        (entry.get("name"), entry.get("model", "gcn")): str(entry.get("mode") or CLASSES)
+        for entry in results.manifest.get("tasks") or ()
+    }
     several = [len(set(names)) > 1 for names in zip(*found, strict=True)]
     sections: list[Section] = []
     for task, model, device in found:
@@ -93,6 +105,7 @@ def split(results: Results) -> list[Section]:
         )
         suffix = [name for name, shown in zip((model, device), several[1:], strict=True) if shown]
         title = f"{task} ({', '.join(suffix)})" if suffix else task
+        mode = modes.get((task, model), CLASSES)
         sections.append(
             Section(
                 task=task,
@@ -108,7 +121,8 @@ def split(results: Results) -> list[Section]:
                     ],
                     ignore_index=True,
                 ),
-                metrics=metrics,
+                metrics=metrics.of_regression() if mode == REGRESSION else metrics,
+                mode=mode,
             )
         )
     return sections

@@ -14,7 +14,9 @@ from benchmarks.report.figures.style import grid, legend, style
 _REMOVED = {"mask": "masked", "delete": "deleted"}
 
 
-def draw(curves: pd.DataFrame, palette: Palette, metrics: Metrics) -> Figure | None:
+def draw(
+    curves: pd.DataFrame, palette: Palette, metrics: Metrics, changed: str = "probability"
+) -> Figure | None:
     """Panels: fidelity+ and fidelity- by masked and deleted edges; see ``quality.curves``."""
     if curves.empty:
         return None
@@ -27,7 +29,7 @@ def draw(curves: pd.DataFrame, palette: Palette, metrics: Metrics) -> Figure | N
                 here = (curves["metric"] == name) & (curves["semantics"] == semantics)
                 _panel(axes[i, j], curves[here], palette)
                 axes[i, j].set_title(f"{metrics[name].heading}, edges {_REMOVED[semantics]}")
-                axes[i, j].set_ylabel("change of probability" if j == 0 else "")
+                axes[i, j].set_ylabel(f"change of {changed}" if j == 0 else "")
                 if i == len(rows) - 1:
                     axes[i, j].set_xlabel("sparsity (share of edges not selected)")
         legend(figure, palette.method_handles(set(curves["method"])))

@@ -13,7 +13,9 @@ from benchmarks.report.figures.style import grid, legend, logarithmic, style
 from benchmarks.report.render.blocks import seconds
 
 
-def draw(points: Sequence[Tradeoff], palette: Palette) -> Figure | None:
+def draw(
+    points: Sequence[Tradeoff], palette: Palette, title: str = "fidelity+ (prob)"
+) -> Figure | None:
     """Fidelity+ at ten edges against the time of one explanation, with the Pareto front."""
     if not points:
         return None
@@ -38,7 +40,7 @@ def draw(points: Sequence[Tradeoff], palette: Palette) -> Figure | None:
             )
         logarithmic(axis, "x", [point.seconds for point in points], seconds)
         axis.set_xlabel("median time of one explanation")
-        axis.set_ylabel("fidelity+ (prob), 10 edges, masked ↑")
+        axis.set_ylabel(f"{title}, 10 edges, masked ↑")
         legend(
             figure,
             palette.method_handles(point.label for point in points)

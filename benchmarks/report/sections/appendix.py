@@ -5,15 +5,30 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
 from benchmarks.report.data import quality
 from benchmarks.report.data.frames import Results
 from benchmarks.report.data.metrics import described
-from benchmarks.report.data.section import Section
+from benchmarks.report.data.section import REGRESSION, Section
 from benchmarks.report.render.blocks import NOTHING, Block, Code, Entry, Heading, Table, Text
 from benchmarks.report.render.wording import counted
+
+_OUTPUTS = {
+    "binary_classification": (
+        ", where the model says yes or no for each output, the explained class is the yes of the "
+        "explained output, and the predicted class is yes where its probability is above 1/2; "
+        "attributions are of the output as the model returns it."
+    ),
+    REGRESSION: (
+        ", where the model returns real numbers, fidelity is the change of the explained output "
+        "and not of a probability: F(G) - F(G without S), and F(G) - F(S), in units of that "
+        "output's standard deviation over the explained nodes (sd), signed and without bounds. "
+        "Metrics that need probabilities or classes have no value there."
+    ),
+}
 
 
 def failures(results: Results, sections: Sequence[Section]) -> Iterator[Block]:
@@ -58,20 +73,34 @@ def meaning(results: Results) -> Iterator[Block]:
         "the test has little power. A method is significantly better than the random baseline if "
         "p < 0.05 in the one-sided test, corrected in the same way."
     )
+    yield from _outputs(results.manifest)
     used = {str(name) for name in results.quality["metric"].unique()}
     metrics = described(results.manifest)
+    modes = {entry.get("mode") for entry in results.manifest.get("tasks") or ()}
     rows = []
     for name in [*(name for name in metrics if name in used), *sorted(used - set(metrics))]:
         known = metrics[name]
         source = known.source or (NOTHING if name not in metrics else "this benchmark")
         text = known.text or "Not described here; its direction is not known to the report."
-        rows.append([Entry(known.heading), Entry(text), Entry(source, url=known.url)])
+        heading = known.heading
+        if known.regression and REGRESSION in modes:
+            heading += f"; of a regression: {known.regression}"
+        rows.append([Entry(heading), Entry(text), Entry(source, url=known.url)])
     if rows:
         yield Table(
             "The metrics. ↑: higher is better, ↓: lower.",
             ("metric", "what it says", "source"),
             rows,
         )
+
+
+def _outputs(manifest: dict[str, Any]) -> Iterator[Block]:
+    """What probabilities and classes are on tasks whose models return others."""
+    for mode, text in _OUTPUTS.items():
+        tasks = manifest.get("tasks") or ()
+        names = sorted({str(entry.get("name")) for entry in tasks if entry.get("mode") == mode})
+        if names:
+            yield Text(f"On {', '.join(names)}{text}")
 
 
 def reproduce(results: Results) -> Iterator[Block]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.report.data.frames import Results
+from benchmarks.report.data.section import REGRESSION
 from benchmarks.report.render.blocks import (
     NOTHING,
     Block,
@@ -16,6 +17,16 @@ from benchmarks.report.render.blocks import (
     size,
 )
 from benchmarks.report.render.wording import counted, join, mapping, named
+
+_R_SQUARED = "R²"
+# What the models' accuracy is where they do not predict one class.
+_KINDS = {
+    _R_SQUARED: (
+        " R² is the share of the variance of the numbers that the model predicts (coefficient of "
+        "determination; the mean over the columns)."
+    ),
+    "micro-F1": " micro-F1 is that of all labels of all test nodes together.",
+}
 
 
 def cautions(results: Results) -> Iterator[Block]:
@@ -94,31 +105,63 @@ def tasks(results: Results) -> Iterator[Block]:
     for name, message in sorted(missing.items()):
         yield Caution(f"{name} is unavailable: {message}")
     if described:
+        kinds = {entry.get("accuracy_kind") for entry in results.manifest["tasks"]}
+        other = "".join(text for kind, text in _KINDS.items() if kind in kinds)
         header = (
-            *("task", "accuracy", "models", "nodes", "edges", "features", "classes"),
+            *("task", "accuracy", "models", "nodes", "edges", "features", "output"),
             *("provenance of the data", "SHA-256 of the data"),
         )
         yield Table(
             "The tasks. Accuracy is on the test nodes: the mean over the models, in brackets the "
-            "lowest and the highest.",
+            f"lowest and the highest.{other}",
             header,
             [_task(name, entries) for name, entries in described.items()],
         )
 
 
 def _task(name: str, entries: list[dict[str, Any]]) -> list[Entry]:
+    first = entries[0]
+    shown = _plain if first.get("accuracy_kind") == _R_SQUARED else _percent
     found = [float(entry["accuracy"]) for entry in entries if entry.get("accuracy") is not None]
     accuracy = NOTHING
     if found:
-        accuracy = f"{100 * sum(found) / len(found):.1f} %"
+        accuracy = shown(sum(found) / len(found))
         if len(found) > 1:
-            accuracy += f" [{100 * min(found):.1f} %, {100 * max(found):.1f} %]"
-    first = entries[0]
+            accuracy += f" [{shown(min(found))}, {shown(max(found))}]"
+    if (kind := first.get("accuracy_kind", "accuracy")) != "accuracy":
+        accuracy = f"{kind} {accuracy if found else 'undefined'}"
     counts = [
         f"{first[key]:,}" if isinstance(first.get(key), int) else NOTHING
-        for key in ("nodes", "edges", "features", "classes")
+        for key in ("nodes", "edges", "features")
     ]
     sums = sorted({str(entry.get("dataset_sha256") or NOTHING) for entry in entries})
     provenance = str(first.get("provenance") or NOTHING)
-    texts = [name, accuracy, str(len(entries)), *counts, provenance, ", ".join(sums)]
+    texts = [
+        name,
+        accuracy,
+        str(len(entries)),
+        *counts,
+        _output(first),
+        provenance,
+        ", ".join(sums),
+    ]
     return [Entry(text) for text in texts]
+
+
+def _output(entry: dict[str, Any]) -> str:
+    """What a task's model returns, in words."""
+    columns = entry.get("columns") or 1
+    if entry.get("mode") == REGRESSION:
+        return "a real number" if columns == 1 else f"{columns:,} real numbers"
+    if entry.get("mode") == "binary_classification":
+        return "yes or no" if columns == 1 else f"{columns:,} labels"
+    classes = entry.get("classes")
+    return f"{classes:,} {'class' if classes == 1 else 'classes'}" if classes else NOTHING
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.3f}"

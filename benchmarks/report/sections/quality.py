@@ -21,7 +21,7 @@ from benchmarks.report.data.quality import (
     other_metrics,
     ranking,
 )
-from benchmarks.report.data.section import Section
+from benchmarks.report.data.section import REGRESSION, Section
 from benchmarks.report.figures import fidelity_curves, tradeoff
 from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import (
@@ -59,6 +59,8 @@ def quality(section: Section, palette: Palette) -> Iterator[Block]:
     for semantics in every:
         columns = [(name, HEADLINE_BUDGET, semantics) for name in PROB]
         caption = f"The 10 edges with the highest absolute score, {_EDGES[semantics]}"
+        if section.mode == REGRESSION:
+            caption += f"; fidelity is the change of the {section.changed} over the explained nodes"
         yield from comparison(section, order, columns, caption, speeds)
     wider = [(name, budget, one) for name, budget in WIDER for one in every]
     for columns, caption in (
@@ -77,14 +79,14 @@ def quality(section: Section, palette: Palette) -> Iterator[Block]:
         f"fidelity-{section.slug}",
         f"{section.title}: fidelity against sparsity. Lines are means over the nodes, bands their "
         "95 % intervals. At the left of a panel all edges are selected, at the right 5 %.",
-        fidelity_curves.draw(lines, palette, section.metrics),
+        fidelity_curves.draw(lines, palette, section.metrics, section.changed),
         lines,
     )
     yield from picture(
         f"quality-cost-{section.slug}",
         f"{section.title}: quality against cost. Bars are 95 % intervals. A method is drawn once "
         "for each of its engines: their scores are equal up to rounding, their times are not.",
-        tradeoff.draw(points, palette),
+        tradeoff.draw(points, palette, section.metrics["fidelity+_prob"].title),
         runtimes.tradeoff_data(points),
     )
     yield from _tradeoffs(section, points)
@@ -205,7 +207,8 @@ def _tradeoffs(section: Section, points: Sequence[runtimes.Tradeoff]) -> Iterato
         "methods for which no other is both at least as good and at least as fast.",
         (
             *("method", "engine", "median time of one explanation, this machine"),
-            *("fidelity+ (prob), 10 edges, masked ↑", "on the Pareto front"),
+            f"{section.metrics['fidelity+_prob'].title}, 10 edges, masked ↑",
+            "on the Pareto front",
         ),
         rows,
     )

@@ -88,7 +88,7 @@ def _sentences(section: Section) -> Iterator[str]:
     for name, word in _HEADLINES.items():
         standings = quality.compare(section, name, HEADLINE_BUDGET, "mask")
         if standings:
-            yield _winner(section, f"{word} (probability, mask) at 10 edges", standings)
+            yield _winner(section, f"{word} ({section.changed}, mask) at 10 edges", standings)
     yield from _pairwise(section)
     yield from _against_random(section)
     yield from _speed(section)

@@ -36,6 +36,11 @@ def make_task(name, model="gcn"):
         dataset_sha256="d",
         checkpoint_sha256="c",
         stand_in=False,
+        model_config=None,
+        target=None,
+        mode="multiclass_classification",
+        accuracy_kind="accuracy",
+        performance="accuracy 75.00%",
     )
 
 
@@ -72,7 +77,7 @@ def again(run, command=None, **changes):
 
 def config(method="random"):
     method = SimpleNamespace(
-        name=method, chosen_engine=lambda model, data: "stock", options={"seed": 0}
+        name=method, chosen_engine=lambda model, data, model_config: "stock", options={"seed": 0}
     )
     return Run.config(SimpleNamespace(plan=PLAN), make_task("karate"), 0, method)
 
@@ -343,6 +348,8 @@ def test_manifest_knows_the_tasks(run):
         "model": "gcn",
         "model_seed": 0,
         "accuracy": 0.75,
+        "accuracy_kind": "accuracy",
+        "mode": "multiclass_classification",
         "provenance": "made up",
         "dataset_sha256": "d",
         "checkpoint_sha256": "c",
@@ -351,6 +358,7 @@ def test_manifest_knows_the_tasks(run):
         "edges": 5,
         "features": 3,
         "classes": 2,
+        "columns": None,
     }
     assert manifest["unavailable"] == [
         {"task": "twitch-en", "message": "twitch-en: put EN.npz into data/"}

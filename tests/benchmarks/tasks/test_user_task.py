@@ -12,6 +12,7 @@ from torch_geometric.nn import GCN
 
 import benchmarks.__main__ as command_line
 import benchmarks.tasks
+import explainers
 from benchmarks.harness.options import make_plan
 from benchmarks.tasks import _user_task
 
@@ -48,8 +49,8 @@ model = GCN(3, 4, num_layers=2, out_channels=2)
 
 
 def test_the_page_has_files_and_commands():
-    assert set(FILES) == {"own_model.py", "own_data.py"}
-    assert len(COMMANDS) == 3
+    assert set(FILES) == {"own_model.py", "own_data.py", "own_outputs.py"}
+    assert len(COMMANDS) == 7
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("python")])
@@ -57,7 +58,7 @@ def test_the_pages_commands(folder, capsys, command):
     words = command.split()[3:]
     assert command_line.main(words) == 0
     name = re.match(r"[^:]*", capsys.readouterr().out).group().partition(",")[0]
-    assert re.fullmatch(r"(trained|clubs)-[0-9a-f]{8}", name)
+    assert re.fullmatch(r"(trained|clubs|member|friends|density|labels)-[0-9a-f]{8}", name)
     assert [path.name for path in folder.glob("*.png")] == [f"{name}-{words[-1]}.png"]
 
 
@@ -237,3 +238,83 @@ def test_bad_values(value, message):
         benchmarks.tasks.resolve("own.py:f")
     assert message in str(caught.value)
     assert str(caught.value).startswith("--task own.py:f: ")
+
+
+HEAD = """
+one, two = GCN(3, 4, num_layers=2, out_channels=1), model
+def made(model, y=data.y, mode=None, return_type="raw", **more):
+    graph = data.clone()
+    graph.y = y
+    if mode is not None:
+        more["model_config"] = {"mode": mode, "return_type": return_type}
+    return {"model": model, "data": graph, **more}
+real, yes = torch.tensor([0.5, 1.0, 2.0]), torch.tensor([0.0, 1.0, 0.0])
+BINARY, REGRESSION = "binary_classification", "regression"
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("made(one, yes)", "the model returns one column, which may be a probability"),
+        (
+            "made(one, real, BINARY)",
+            "data.y must be 0 or 1 [3] or [3, 1] for model_config mode 'binary_classification', "
+            "but has 0.5",
+        ),
+        ("made(two, yes, BINARY)", "data.y must be 0 or 1 [3, 2] for model_config mode"),
+        (
+            "made(one, data.y, REGRESSION)",
+            "data.y must be real numbers [3] or [3, 1] for model_config mode 'regression', got "
+            "torch.int64 [3]",
+        ),
+        ("made(one, real / 0, REGRESSION)", "data.y has NaN or infinite numbers"),
+        ("made(two, real, REGRESSION)", "data.y must be real numbers [3, 2] for model_config"),
+        (
+            "made(two, torch.rand(3, 2), REGRESSION)",
+            "the model returns 2 real numbers for each node; add 'target', the number of",
+        ),
+        (
+            "made(two, torch.rand(3, 2), REGRESSION, target=2)",
+            "'target' names the columns 2 to 2, but the model returns 0 to 1",
+        ),
+        (
+            "made(two, torch.rand(3, 2), REGRESSION, target=[0, 1])",
+            "'target' must be a whole number, or torch.int64 [3], one for each node, got [0, 1]",
+        ),
+        ("made(two, torch.rand(3, 2), REGRESSION, target=0.5)", "'target' must be a whole number"),
+        ("made(two, target=1)", "of a multiclass classification the predicted class is explained"),
+        ("made(two, yes)", "data.y must be torch.int64 [3], got torch.float32 [3]; without labels"),
+        (
+            "made(one, data.y, 'multiclass_classification')",
+            "but the model returns one column; use mode='binary_classification' or 'regression'",
+        ),
+        ("made(one, yes, BINARY, 'log_probs')", "model_config {'mode': 'binary_classification'"),
+        (
+            "{**made(one, real), 'model_config': 'regression'}",
+            "'model_config' is a str; it must be a torch_geometric.explain.ModelConfig or a dict",
+        ),
+    ],
+)
+def test_outputs_that_do_not_fit(value, message):
+    write(f=value)
+    content = Path("own.py").read_text().replace("def f():", f"{HEAD}def f():")
+    Path("own.py").write_text(content)
+    with pytest.raises(ValueError) as caught:
+        benchmarks.tasks.resolve("own.py:f")
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("--task own.py:f: ")
+
+
+def test_the_target_of_each_node():
+    write(f="made(two, torch.rand(3, 2), REGRESSION, target=torch.tensor([0, 1, 1]))")
+    content = Path("own.py").read_text().replace("def f():", f"{HEAD}def f():")
+    Path("own.py").write_text(content)
+    task = benchmarks.tasks.load("own.py:f")
+    assert task.targets([2, 0]) == [1, 0]
+    assert task.targets(1) == [1]
+    method = explainers.load("saliency")
+    found = method.explain(*task.arguments([2, 0]))
+    assert [int(one.target) for one in found] == [1, 0]
+    assert task.mode == "regression"
+    assert task.accuracy_kind == "R²"

@@ -62,6 +62,7 @@ def test_the_description_is_plain_data():
         "unit": "output squared",
         "source": "Yeh et al., arXiv:1901.09392",
         "compared": True,
+        "regression": "",
     }
 
 

@@ -130,6 +130,9 @@ class Definition:
         variants: Tasks of the same kind on other data, by a suffix: the variant ``published`` of
             ``tree-cycles`` is the task ``tree-cycles:published``.
         sources: The raw files that ``build`` reads.
+        motif: Whether the ground truth is a motif that the structure of the graph gives away: a
+            model that has learned nothing, or the nodes' degrees, find it as well. Reports say so
+            where they compare with the ground truth.
     """
 
     title: str
@@ -139,6 +142,7 @@ class Definition:
     stand_in: bool = False
     variants: Mapping[str, Definition] = field(default_factory=dict)
     sources: Sequence[Source[Any]] = ()
+    motif: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +173,7 @@ class Task:
         architecture: The kind of the model's layers: ``gcn``, ``sage``, ``gin`` or ``gat``;
             ``own`` if a user brings the model.
         feature_names: Of the F features; none if they have only numbers.
+        motif: See :class:`Definition`.
     """
 
     name: str
@@ -185,3 +190,4 @@ class Task:
     description: str
     architecture: str = "gcn"
     feature_names: tuple[str, ...] = ()
+    motif: bool = False

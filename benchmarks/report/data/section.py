@@ -36,6 +36,8 @@ class Section:
         runtime: The rows that are ok, with ``label`` and ``per_node``, the seconds of one node.
         failed: The rows of both frames that are not ok.
         metrics: What the manifest says of the metrics.
+        baselines: The methods that do not look at the model, as the manifest says.
+        motif: Whether the task's ground truth is declared to be given away by the structure.
     """
 
     task: str
@@ -46,6 +48,8 @@ class Section:
     runtime: pd.DataFrame
     failed: pd.DataFrame
     metrics: Metrics
+    baselines: frozenset[str] = frozenset()
+    motif: bool = False
 
     def of(self, benchmark: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of one benchmark: quality and runtime."""
@@ -85,6 +89,14 @@ def split(results: Results) -> list[Section]:
         set(pd.concat([quality[place], runtime[place]]).itertuples(index=False, name=None))
     )
     metrics = described(results.manifest)
+    baselines = frozenset(
+        str(entry.get("name"))
+        for entry in results.manifest.get("methods") or ()
+        if not entry.get("model_dependent", True)
+    )
+    motifs = {
+        entry.get("name") for entry in results.manifest.get("tasks") or () if entry.get("motif")
+    }
     several = [len(set(names)) > 1 for names in zip(*found, strict=True)]
     sections: list[Section] = []
     for task, model, device in found:
@@ -109,6 +121,8 @@ def split(results: Results) -> list[Section]:
                     ignore_index=True,
                 ),
                 metrics=metrics,
+                baselines=baselines,
+                motif=task in motifs,
             )
         )
     return sections

@@ -25,6 +25,10 @@ from benchmarks.tasks import Task
 
 NODES = {"quick": 3, "full": 20}
 DRAWS = {"quick": 2, "full": 5}
+FITTED_DRAWS = 2  # of methods that train anew on each of the models
+# Of the new weights of a task's model 0; those of the next begin 100 later. Far from the seeds of
+# trainings, which begin with weights drawn in the same way.
+FIRST_SEED = 10_000
 TRUTH = ("auroc", "average_precision")
 # By layers with new weights, the models of the draws; those of the task and model at hand.
 Models = dict[tuple[str, ...], list[nn.Module]]
@@ -61,15 +65,16 @@ def test_randomisation(
     method = explainers.load(variant["method"])
     if not method.supports(task.model, task.data):
         pytest.skip(f"{method.name} does not support the model")
-    draws = DRAWS[plan.profile]
+    draws = FITTED_DRAWS if method.needs_fit else DRAWS[plan.profile]
     key = (task.name, task.architecture, model_seed)
     if key not in drawn:
         drawn.clear()  # methods vary fastest: none comes back to an earlier model
         try:
-            drawn[key] = models(task, draws)
+            drawn[key] = models(task, FIRST_SEED + 100 * model_seed, DRAWS[plan.profile])
         except ValueError as error:
             pytest.skip(str(error))
-    names, randomised = drawn[key]
+    names, every = drawn[key]
+    randomised = {chosen: copies[:draws] for chosen, copies in every.items()}
     nodes = plan.pick(task)[: NODES[plan.profile]]
     others = [seed for seed in range(plan.seeds) if seed != model_seed]
     config = run.config(task, model_seed, method)
@@ -93,6 +98,9 @@ def test_randomisation(
         }
         for stage in randomisation.stages(names):
             add_similarity(cell, scores, found[stage.chosen], stage.name, signed=method.signed)
+        if not method.deterministic:  # how alike the scores are if nothing but chance changes
+            repeated = [again(task.model, seed) for seed in range(1, draws + 1)]
+            add_similarity(cell, scores, repeated, "same model, other draw", signed=method.signed)
         trained = [again(load_task(task.name, s, task.architecture).model, s + 1) for s in others]
         add_similarity(cell, scores, trained, "trained with another seed", signed=method.signed)
         if task.ground_truth is not None:
@@ -102,14 +110,15 @@ def test_randomisation(
             add_truth(cell, task, pairs, "untrained")
 
 
-def models(task: Task, draws: int) -> tuple[list[str], Models]:
+def models(task: Task, seed: int, draws: int) -> tuple[list[str], Models]:
     """A task's layers from input to output, and for each stage its models, one for each draw.
 
     Raises:
         ValueError: Some of the weights cannot be drawn anew.
     """
     names = randomisation.layers(task.model, task.data)
-    fresh = [randomisation.untrained(task.model, names, seed) for seed in range(draws)]
+    seeds = range(seed, seed + draws)
+    fresh = [randomisation.untrained(task.model, names, each) for each in seeds]
     chosen = {stage.chosen: None for stage in randomisation.stages(names)}  # the last twice
     return names, {
         one: [randomisation.with_layers_of(task.model, each, one) for each in fresh]

@@ -10,6 +10,7 @@ import pandas as pd
 from benchmarks.report.data.randomisation import (
     EQUIVALENT,
     OTHER_MODELS,
+    SAME_MODEL,
     TRAINED,
     TRUTH,
     UNTRAINED,
@@ -56,7 +57,8 @@ def randomisation(section: Section) -> Iterator[Block]:
         "two models trained with different seeds. A correlation that stays near 1 comes from the "
         "graph and the features, whatever the model does; methods that do not look at the model "
         "have 1 by construction, unless they are random. A low value alone is no praise: random "
-        "scores, and methods whose own random numbers decide, have it as well."
+        "scores have it as well, and so have methods whose own random numbers decide, which are "
+        "drawn anew for every model (compare with the same model and another draw)."
     )
     yield from _similarity(
         section, rows, "spearman", "cascading", "rank correlation of the absolute scores"
@@ -79,8 +81,7 @@ def _similarity(
     columns = {stage.name: stage.heading for stage in stages(known, mode)}
     if not columns:
         return
-    if (known["other"] == OTHER_MODELS).any():
-        columns[OTHER_MODELS] = OTHER_MODELS
+    columns |= {name: name for name in (OTHER_MODELS, SAME_MODEL) if (known["other"] == name).any()}
     yield Table(
         f"{section.title}: parameter randomisation, {mode}: {what} on the trained model and with "
         f"{_NEW[mode]}; means over the nodes and models.",

@@ -36,6 +36,7 @@ def make_task(name, model="gcn"):
         dataset_sha256="d",
         checkpoint_sha256="c",
         stand_in=False,
+        motif=False,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -87,21 +88,20 @@ def test_randomisation(
         targets = [int(one.target) for one in explanations]
         scores = [edge_scores(one) for one in explanations]
 
-        def again(model: nn.Module, seed: int) -> list[Explanation]:
+        seeds = itertools.count(1)  # the cell's own explanations have the default, 0
+
+        def again(model: nn.Module) -> list[Explanation]:
             """Explains the same classes; what is random in the method is drawn anew, too."""
-            options = {} if method.deterministic else {"seed": seed}
+            options = {} if method.deterministic else {"seed": next(seeds)}
             return explainers.load(method.name, **options).explain(model, task.data, nodes, targets)
 
-        found = {
-            chosen: [again(model, seed) for seed, model in enumerate(copies, start=1)]
-            for chosen, copies in randomised.items()
-        }
+        found = {chosen: list(map(again, copies)) for chosen, copies in randomised.items()}
         for stage in randomisation.stages(names):
             add_similarity(cell, scores, found[stage.chosen], stage.name, signed=method.signed)
         if not method.deterministic:  # how alike the scores are if nothing but chance changes
-            repeated = [again(task.model, seed) for seed in range(1, draws + 1)]
+            repeated = [again(task.model) for _ in range(draws)]
             add_similarity(cell, scores, repeated, "same model, other draw", signed=method.signed)
-        trained = [again(load_task(task.name, s, task.architecture).model, s + 1) for s in others]
+        trained = [again(load_task(task.name, s, task.architecture).model) for s in others]
         add_similarity(cell, scores, trained, "trained with another seed", signed=method.signed)
         if task.ground_truth is not None:
             whole = tuple(reversed(names))

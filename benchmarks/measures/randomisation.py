@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -136,9 +137,8 @@ def untrained(model: nn.Module, names: Sequence[str], seed: int) -> nn.Module:
     fresh = copy.deepcopy(model).cpu()
     with seeded(seed), torch.no_grad():
         for name in names:
-            reset = fresh.get_submodule(name).reset_parameters
-            assert callable(reset)
-            reset()
+            layer: Any = fresh.get_submodule(name)
+            layer.reset_parameters()
     before = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
     if all(torch.equal(tensor, before[name]) for name, tensor in fresh.state_dict().items()):
         raise ValueError(

@@ -47,7 +47,7 @@ def test_what_does_not_look_at_the_model_stays_as_it_is(section):
 
 def test_random_scores_are_unrelated(section):
     rows = values(section, "random", "spearman")
-    assert abs(rows["value"].mean()) < 0.15
+    assert abs(rows["value"].mean()) < 0.2
     overlap = values(section, "random", "top_overlap")["value"].mean()
     assert overlap == pytest.approx(0.2, abs=0.1)
 

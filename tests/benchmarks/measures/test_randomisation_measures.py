@@ -196,11 +196,9 @@ def test_ties_at_the_cut_do_not_depend_on_the_order_of_the_edges():
     there = np.array([0.0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
     here = np.arange(10.0, 0, -1)
     assert similarity(here, there, signed=False)["top_overlap"] == 0
-    assert similarity(here[::-1], there, signed=False)["top_overlap"] == pytest.approx(
-        1 / 3, abs=0.2
-    )
     means = [similarity(here[::-1], there, signed=False, seed=s)["top_overlap"] for s in range(50)]
     assert np.mean(means) == pytest.approx(1 / 3, abs=0.03)
+    assert means == pytest.approx([1 / 3] * 50, abs=0.3)  # each is a mean over orders
     assert similarity(there, there, signed=False)["top_overlap"] == 1
 
 

@@ -326,6 +326,7 @@ def test_manifest_knows_the_tasks(run):
         "dataset_sha256": "d",
         "checkpoint_sha256": "c",
         "stand_in": False,
+        "motif": False,
         "nodes": 4,
         "edges": 5,
         "features": 3,

@@ -204,6 +204,7 @@ def describe(task: Task, model_seed: int) -> dict[str, Any]:
         "dataset_sha256": task.dataset_sha256,
         "checkpoint_sha256": task.checkpoint_sha256,
         "stand_in": task.stand_in,
+        "motif": task.motif,
         "nodes": int(task.data.x.size(0)),
         "edges": int(task.data.edge_index.size(1)),
         "features": int(task.data.x.size(1)),

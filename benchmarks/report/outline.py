@@ -14,6 +14,7 @@ from benchmarks.report.sections.agreement import agreement
 from benchmarks.report.sections.axioms import axioms
 from benchmarks.report.sections.ground_truth import ground_truth
 from benchmarks.report.sections.methods import methods
+from benchmarks.report.sections.randomisation import randomisation
 from benchmarks.report.sections.ranks import ranks
 from benchmarks.report.sections.verdict import verdict
 
@@ -47,6 +48,7 @@ def _section(section: Section, palette: Palette, manifest: dict[str, Any]) -> li
         *quality.quality(section, palette),
         *ranks(section, palette),
         *ground_truth(section),
+        *randomisation(section),
         *axioms(section),
         *agreement(section),
         *cost.runtime(section, palette, machine(section, manifest)),

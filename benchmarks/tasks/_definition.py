@@ -133,6 +133,9 @@ class Definition:
         variants: Tasks of the same kind on other data, by a suffix: the variant ``published`` of
             ``tree-cycles`` is the task ``tree-cycles:published``.
         sources: The raw files that ``build`` reads.
+        motif: Whether the ground truth is a motif that the structure of the graph gives away: a
+            model that has learned nothing, or the nodes' degrees, find it as well. Reports say so
+            where they compare with the ground truth.
     """
 
     title: str
@@ -142,6 +145,7 @@ class Definition:
     stand_in: bool = False
     variants: Mapping[str, Definition] = field(default_factory=dict)
     sources: Sequence[Source[Any]] = ()
+    motif: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +184,7 @@ class Task:
             for the predicted class, for a single column, or for the most probable label.
         accuracy_kind: What ``accuracy`` is: ``accuracy``, ``micro-F1`` of several labels or ``R²``
             of a regression, see :func:`benchmarks.tasks._outputs.performance`.
+        motif: See :class:`Definition`.
     """
 
     name: str
@@ -199,6 +204,7 @@ class Task:
     model_config: ModelConfig | None = None
     target: Tensor | None = None
     accuracy_kind: str = ACCURACY
+    motif: bool = False
 
     def arguments(self, nodes: int | Sequence[int] | Tensor) -> tuple[Any, ...]:
         """Those of ``explain`` and ``stream``: model, data, nodes, targets and what is returned."""

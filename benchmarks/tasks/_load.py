@@ -92,6 +92,7 @@ def load(
         description=task.description,
         architecture=model,
         feature_names=dataset.feature_names,
+        motif=task.motif,
         # Moved last: Data.to and Module.to change the object in place.
         data=data.to(place),
         model=network.to(place),

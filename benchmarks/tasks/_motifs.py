@@ -94,6 +94,7 @@ def published(
         recipe=recipe,
         build=functools.partial(_build, source, sha256),
         sources=[source],
+        motif=True,
     )
     replication = dataclasses.replace(
         task,

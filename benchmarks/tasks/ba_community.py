@@ -68,6 +68,7 @@ TASK = Definition(
     description="Roles in the houses of two joined BA-Shapes graphs, and in which of the two.",
     recipe=RECIPE,
     build=build,
+    motif=True,
     variants=published(
         "syn2.npz",
         "5e08b132cd2b89996b87e3b68c63f257191338cc887231c2ac58d7f6bdc60123",

@@ -49,6 +49,7 @@ TASK = Definition(
     description="Roles in 80 houses attached to a Barabasi-Albert graph; the houses are known.",
     recipe=RECIPE,
     build=build,
+    motif=True,
     variants=published(
         "syn1.npz",
         "f8b372012429ea39637a2d03225fdb1ab3bf172d3dca6dd41bb07dc09ee2fd25",

@@ -26,6 +26,7 @@ TASK = Definition(
     description="Is a node in one of the 80 six-cycles attached to a binary tree, or in the tree?",
     recipe=TREE_RECIPE,
     build=build,
+    motif=True,
     variants=published(
         "syn3.npz",
         "ba4dce935bd5f3c579896102b67c7d1e23eac925ed68f1bb79417e7fa321787c",

@@ -25,6 +25,7 @@ TASK = Definition(
     description="Is a node in one of the 80 three-by-three grids attached to a binary tree?",
     recipe=TREE_RECIPE,
     build=build,
+    motif=True,
     variants=published(
         "syn4.npz",
         "0275c868708dbe9f3fe188af4d0ebc4db8e87e77f44adba9ab59a05facf48250",

@@ -38,6 +38,8 @@ class Section:
         failed: The rows of both frames that are not ok.
         metrics: What the manifest says of the metrics; of a regression, in its terms.
         mode: What the model returns, as PyG names it; ``regression`` for real numbers.
+        baselines: The methods that do not look at the model, as the manifest says.
+        motif: Whether the task's ground truth is declared to be given away by the structure.
     """
 
     task: str
@@ -49,6 +51,8 @@ class Section:
     failed: pd.DataFrame
     metrics: Metrics
     mode: str = CLASSES
+    baselines: frozenset[str] = frozenset()
+    motif: bool = False
 
     @property
     def changed(self) -> str:
@@ -97,6 +101,14 @@ def split(results: Results) -> list[Section]:
         (entry.get("name"), entry.get("model", "gcn")): str(entry.get("mode") or CLASSES)
         for entry in results.manifest.get("tasks") or ()
     }
+    baselines = frozenset(
+        str(entry.get("name"))
+        for entry in results.manifest.get("methods") or ()
+        if not entry.get("model_dependent", True)
+    )
+    motifs = {
+        entry.get("name") for entry in results.manifest.get("tasks") or () if entry.get("motif")
+    }
     several = [len(set(names)) > 1 for names in zip(*found, strict=True)]
     sections: list[Section] = []
     for task, model, device in found:
@@ -123,6 +135,8 @@ def split(results: Results) -> list[Section]:
                 ),
                 metrics=metrics.of_regression() if mode == REGRESSION else metrics,
                 mode=mode,
+                baselines=baselines,
+                motif=task in motifs,
             )
         )
     return sections

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from benchmarks.report.data.quality import GROUND_TRUTH, ranking
+from benchmarks.report.data.randomisation import caution
 from benchmarks.report.data.section import Section
-from benchmarks.report.render.blocks import Block, Heading
+from benchmarks.report.render.blocks import Block, Heading, Table
 from benchmarks.report.sections.quality import comparison
 
 
@@ -24,4 +26,7 @@ def ground_truth(section: Section) -> Iterator[Block]:
     )
     if found:
         yield Heading("Ground truth", f"truth-{section.slug}", 3)
-        yield from found
+        for block in found:
+            if isinstance(block, Table):
+                block = replace(block, caption=f"{block.caption} {caution(section)}".strip())
+            yield block

@@ -86,6 +86,7 @@ def bench(pytester, monkeypatch, drawn):
             dataset_sha256="d",
             checkpoint_sha256=f"c{seed}",
             stand_in=False,
+            motif=False,
         )
 
     def write(folder):

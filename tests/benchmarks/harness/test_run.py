@@ -41,6 +41,7 @@ def make_task(name, model="gcn"):
         mode="multiclass_classification",
         accuracy_kind="accuracy",
         performance="accuracy 75.00%",
+        motif=False,
     )
 
 
@@ -354,6 +355,7 @@ def test_manifest_knows_the_tasks(run):
         "dataset_sha256": "d",
         "checkpoint_sha256": "c",
         "stand_in": False,
+        "motif": False,
         "nodes": 4,
         "edges": 5,
         "features": 3,

@@ -140,10 +140,15 @@ def cheapest_setting(settings: list[Setting], place: str = "") -> str:
         settings: Those that were measured, of one method and engine.
         place: What they were measured on, to begin the sentence with; may be empty.
     """
-    best = steps.cheapest(settings)
+    best, caution = steps.cheapest(settings), steps.caution(settings)
     start = f"On {place}, " if place else ""
     limit = f"a median relative error below {share(steps.MAX_ERROR)}"
-    if best is None:
+    swept, default = (settings[0].engine, settings[0].default) if settings else ("", "")
+    if default and default != swept:
+        start += f"leave the default, engine {default}; on {swept}, "
+    if caution:
+        sentence = f"{start}no setting is recommended: {caution}. Measure again on a quiet machine."
+    elif best is None:
         sentence = f"{start}no setting of n_steps and internal_batch_size has {limit}."
     else:
         sentence = f"{start}the cheapest setting with {limit} is {_recommendation(best)}."

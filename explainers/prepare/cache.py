@@ -114,4 +114,4 @@ def _same(kept: bytearray | Tensor | None, tensor: Tensor) -> bool:
 
 def _bytes(tensor: Tensor) -> memoryview:
     """A tensor's bytes, those of the tensor itself if it is contiguous."""
-    return memoryview(tensor.detach().reshape(-1).view(torch.uint8).numpy())
+    return tensor.detach().reshape(-1).view(torch.uint8).numpy().data

@@ -1,4 +1,7 @@
-"""Every engine against stock: how much faster, at how equal results; one node and many at once."""
+"""Every engine against stock and against ``k-hop by hand``: how much faster, at how equal results.
+
+One node and many at once.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from benchmarks.harness.options import Plan
 from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
 from benchmarks.harness.variants import parametrize
+from benchmarks.measures import by_hand
 from benchmarks.measures.engines import difference, least_seconds
 from benchmarks.tasks import Task
 from explainers.methods import Method
@@ -42,12 +46,14 @@ BULK_CURVES = 100
 
 
 def variants(plan: Plan) -> list[dict[str, Any]]:
-    """Stock first, so that the others can be compared with its result."""
+    """Stock first, so that the others can be compared with its result; then by hand."""
     found: list[dict[str, Any]] = []
     for name in plan.methods:
         engines = plan.engines(name)
         if "stock" not in engines:
             continue
+        if name in by_hand.METHODS:
+            engines = ("stock", by_hand.NAME, *(one for one in engines if one != "stock"))
         for engine in engines:
             found.append({"method": name, "engine": engine, "options": {}})
             if (name, engine) in BATCHES:
@@ -75,6 +81,12 @@ def stock() -> dict[tuple[str, str, int], Explanation]:
     return {}
 
 
+@pytest.fixture(scope="module")
+def hands() -> dict[tuple[str, str], by_hand.ByHand]:
+    """What is made ready once for a task and a kind of model."""
+    return {}
+
+
 def test_engines(
     run: Run,
     plan: Plan,
@@ -85,6 +97,7 @@ def test_engines(
     repeat: int,
     variant: dict[str, Any],
     stock: dict[tuple[str, str, int], Explanation],
+    hands: dict[tuple[str, str], by_hand.ByHand],
     benchmark: Any,
 ) -> None:
     """Seconds for one node or for many, and the largest relative difference to stock."""
@@ -98,13 +111,23 @@ def test_engines(
     count = len(task.nodes) if bulk == "all" else min(bulk or 1, len(task.nodes))
     nodes = task.nodes[:count].tolist() if bulk else [node]
     subject = "saliency" if name == CURVE else name
-    method = explainers.load(subject, engine=engine, **variant.get("given", {}))
+    alone = engine == by_hand.NAME
+    method = explainers.load(
+        subject, engine="stock" if alone else engine, **variant.get("given", {})
+    )
+    if alone and (reason := by_hand.refusal(task.model, task.data, task.model_config)):
+        pytest.skip(f"{name} is not written by hand: {reason}")
     if not method.supports(task.model, task.data, task.model_config):
         what = "metrics do" if name == CURVE else f"{name} does"
         pytest.skip(f"{what} not support the model with engine {engine}")
     config = run.config(task, 0, method) | {"method": name, "engine": engine}
     config["options"] = config["options"] | variant["options"]
-    explain = _curve(task, engine, nodes) if name == CURVE else _last(method, task, nodes)
+    if name == CURVE:
+        explain = _curve(task, engine, nodes)
+    elif alone:
+        explain = _by_hand(method, task, node, hands, (task_name, architecture))
+    else:
+        explain = _last(method, task, nodes)
     rounds = 1 if engine == "stock" or bulk else 3
     part = {"repeat": repeat}
     with run.cell("engines", config, task=task, nodes=[node], part=part, count=count) as cell:
@@ -131,6 +154,8 @@ def test_engines(
             return
         if key not in stock:  # stock's cell is from before the run was resumed
             (stock[key],) = explainers.load(name, engine="stock").explain(*task.arguments(node))
+        if alone and name == "gnn_explainer":
+            return  # PyG draws initial masks of its own; the tests give it the same
         error = difference(explanation, stock[key])
         cell.add_value("equality_error", error, node=node)
 
@@ -145,6 +170,27 @@ def _last(method: Method, task: Task, nodes: Sequence[int]) -> Callable[[], Any]
             rows += len(last.n_id)
             edges += len(last.e_id)
         return last, rows, edges
+
+    return explain
+
+
+def _by_hand(
+    method: Method,
+    task: Task,
+    node: int,
+    hands: dict[tuple[str, str], by_hand.ByHand],
+    key: tuple[str, str],
+) -> Callable[[], Any]:
+    """Explains the node by hand, with the method's own options."""
+    if key not in hands:
+        hands[key] = by_hand.ByHand(task.model, task.data)
+    taken = by_hand.OPTIONS.get(method.name, ())
+    options = {name: getattr(method, name) for name in taken}
+
+    def explain() -> tuple[Explanation, int, int]:
+        """The explanation, nodes and edges in it."""
+        found = hands[key].explain(method.name, node, **options)
+        return found, len(found.n_id), len(found.e_id)
 
     return explain
 

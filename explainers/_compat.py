@@ -27,6 +27,7 @@ __all__ = [
     "set_norm",
     "strip",
     "stripped_state",
+    "tensors",
 ]
 
 # What convolutions keep of a graph they have seen; ignored again once it is None.
@@ -53,6 +54,18 @@ def leftovers(model: nn.Module) -> dict[int, Any]:
     """
     held = [value for part in model.modules() for value in vars(part).values()]
     return {id(one): one.detach() for one in held if isinstance(one, Tensor) and not one.is_leaf}
+
+
+def tensors(model: nn.Module) -> list[Tensor]:
+    """The parameters and buffers of all parts of a model, those that parts share several times.
+
+    ``model.parameters()`` makes a name for each, at several times the cost.
+    """
+    found: list[Tensor] = []
+    for part in model.modules():
+        for kept in (part._parameters, part._buffers):
+            found += [one for one in kept.values() if one is not None]
+    return found
 
 
 def named_inputs(model: nn.Module) -> list[str] | None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from statistics import median
 
+import torch
 from torch_geometric.explain import Explanation
 
 from benchmarks.tasks import Task
@@ -49,13 +50,21 @@ def _seconds(function: Callable[[], object], timer: Callable[[], float]) -> floa
 def difference(one: Explanation, other: Explanation) -> float:
     """The largest difference of two explanations' scores, over the largest score of the second.
 
-    Edges and features each by themselves; the larger of the two.
+    Edges and features each by themselves; the larger of the two. What only one of them covers
+    has a score of 0 in the other.
     """
     found = [0.0]
-    for mask in ("edge_mask", "node_mask"):
+    for mask, ids in (("edge_mask", "e_id"), ("node_mask", "n_id")):
         a, b = one[mask].double(), other[mask].double()
-        if b.numel() and bool(b.any()):
-            found.append(float((a - b).abs().max() / b.abs().max()))
+        if not b.numel() or not bool(b.any()):
+            continue
+        if not torch.equal(one[ids], other[ids]):
+            size = int(torch.cat([one[ids], other[ids]]).max()) + 1
+            a, b = (
+                values.new_zeros(size, *values.shape[1:]).index_copy_(0, some[ids], values)
+                for values, some in ((a, one), (b, other))
+            )
+        found.append(float((a - b).abs().max() / b.abs().max()))
     return max(found)
 
 

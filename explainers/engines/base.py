@@ -346,6 +346,10 @@ class Problem(ABC):
         """To whom random numbers belong, [R]: a node by its id; a graph is as if it were alone."""
         return self.nodes * 0 if self.prepared.task_level == "graph" else self.nodes
 
+    def unchanged(self) -> bool:
+        """Whether the data that the computation graphs read are as they were prepared."""
+        return self.prepared.unchanged(self.graphs, self.x[self.node_rows])
+
     def edge_masks(self, kept: Tensor) -> Tensor:
         """The masks [B, e'] that ``predict`` takes, for ``kept`` [B, e]."""
         masks = self.edge_mask.repeat(len(kept), 1)

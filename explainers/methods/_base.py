@@ -226,7 +226,7 @@ class Method(ABC):
 
         prepared, chosen, targets = prepared_now()
         # Many computation graphs read most rows many times: then all are compared once instead.
-        if len(chosen) > 1 and not prepared.unchanged(None):
+        if len(chosen) > 1 and not prepared.unchanged():
             forget(model)
             prepared, chosen, targets = prepared_now()
         self.engine = self._choose(prepared, warn=True)
@@ -309,7 +309,7 @@ class Method(ABC):
                 return
             except (Stale, NotTheModel) as error:
                 # Perhaps the features were written to behind torch's back: then so is all of it.
-                if isinstance(error, Stale) or not prepared.unchanged(None):
+                if isinstance(error, Stale) or not prepared.unchanged():
                     if not again_at_most:
                         raise ValueError("the data change while they are explained") from error
                     again_at_most -= 1
@@ -336,7 +336,7 @@ class Method(ABC):
                 problem = next(problems, None)
                 if problem is None:
                     return
-                if len(nodes) == 1 and not prepared.unchanged(problem.graphs):
+                if len(nodes) == 1 and not problem.unchanged():
                     raise Stale
                 problem.with_features = self.mask_type != "edge" and prepared.trial.features
                 problem.with_edges = self.mask_type != "node"

@@ -12,13 +12,11 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.explain.config import ModelConfig
 
+from explainers import _compat
 from explainers.prepare.checks import EDGE_INPUTS
-from explainers.prepare.model import PreparedModel
+from explainers.prepare.model import COMPARED, PreparedModel
 
 GRAPHS_KEPT = 4  # for each model
-# Tensors with more entries are compared by their addresses and version counters alone, at every
-# call; writes past those counters are then noticed where a computation graph reads them.
-COMPARED = 2**20
 
 
 @dataclass
@@ -27,14 +25,13 @@ class _Known:
 
     state: list[tuple[Any, ...]]
     tensors: list[Tensor]  # kept, so that no other can get their addresses
-    content: list[Tensor | None]
+    content: list[bytearray | Tensor | None]
     made: dict[str, PreparedModel]
 
     def holds(self, state: list[tuple[Any, ...]], tensors: list[Tensor]) -> bool:
         """Whether nothing has changed, as far as it is compared."""
         return self.state == state and all(
-            kept is None or torch.equal(kept, tensor)
-            for kept, tensor in zip(self.content, tensors, strict=True)
+            _same(kept, tensor) for kept, tensor in zip(self.content, tensors, strict=True)
         )
 
 
@@ -62,7 +59,7 @@ def prepare(
         raise ValueError(f"data must be a torch_geometric.data.Data, got {type(data).__name__}")
     given = [data.get(name) for name in ("edge_index", "batch", *EDGE_INPUTS, "x")]
     tensors = [tensor for tensor in given if isinstance(tensor, Tensor)]
-    tensors += [*model.parameters(), *model.buffers()]
+    tensors += _compat.tensors(model)
     with _LOCK, torch.inference_mode(False), torch.no_grad():
         state = [_state(tensor) for tensor in tensors]
         kept = _PREPARED.setdefault(model, {})
@@ -99,8 +96,22 @@ def _state(tensor: Tensor) -> tuple[Any, ...]:
     return id(tensor), pointer, version, tensor.shape
 
 
-def _content(tensor: Tensor, features: bool) -> Tensor | None:
+def _content(tensor: Tensor, features: bool) -> bytearray | Tensor | None:
     """What to compare with later; features are compared row by row as they are read."""
     if features or tensor.numel() > COMPARED or tensor.layout != torch.strided:
         return None
-    return tensor.detach().clone()
+    # Python compares bytes by memcmp, at five times the speed of torch.equal: at every call.
+    plain = tensor.device.type == "cpu" and tensor.is_contiguous() and not tensor.is_complex()
+    return bytearray(_bytes(tensor)) if plain else tensor.detach().clone()
+
+
+def _same(kept: bytearray | Tensor | None, tensor: Tensor) -> bool:
+    """Whether a tensor is what was kept of it, bit by bit if that is bytes."""
+    if isinstance(kept, bytearray):
+        return bool(kept == _bytes(tensor))
+    return kept is None or torch.equal(kept, tensor)
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    """A tensor's bytes, those of the tensor itself if it is contiguous."""
+    return tensor.detach().reshape(-1).view(torch.uint8).numpy().data

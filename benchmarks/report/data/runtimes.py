@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmarks.report.data.frames import natural
 from benchmarks.report.data.quality import HEADLINE_BUDGET, compare
-from benchmarks.report.data.section import PREFERRED, STOCK, Section
+from benchmarks.report.data.section import BY_HAND, PREFERRED, STOCK, Section
 from benchmarks.report.stats import estimates
 from benchmarks.report.stats.estimates import Estimate
 
@@ -29,6 +29,8 @@ class Timing:
         peak_bytes: Median over the nodes, or None where it was not measured.
         nodes: Nodes that were timed.
         speedup: Time of the reference over this one's, paired; None where nothing pairs.
+        over_stock: Time of the same method on stock over this one's, paired; None where nothing
+            pairs, and for stock itself.
     """
 
     method: str
@@ -38,6 +40,7 @@ class Timing:
     peak_bytes: float | None
     nodes: int
     speedup: Estimate | None
+    over_stock: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,14 @@ class Tradeoff:
 
 @dataclass(frozen=True)
 class EngineRatio:
-    """How much faster than stock an engine explains the same nodes.
+    """How much faster than the two baselines an engine explains the same nodes.
 
     Attributes:
         label: The method.
         engine: The engine.
         at_once: Nodes explained by one call.
         ratio: Stock's time over this engine's, both for one node; geometric mean.
+        over_hand: The time by hand over this engine's, likewise; None where it was not measured.
         median: The median of the same ratios.
         error: Largest difference from stock over the nodes, or None where it was not measured.
         over_limit: Median of the time over the least time that the machine needs, or None.
@@ -77,6 +81,7 @@ class EngineRatio:
     engine: str
     at_once: int
     ratio: Estimate
+    over_hand: Estimate | None
     median: float
     error: float | None
     over_limit: float | None
@@ -125,9 +130,26 @@ def timings(section: Section) -> list[Timing]:
                 peak_bytes=float(peaks.median()) if len(peaks) else None,
                 nodes=int(group["unit"].nunique()),
                 speedup=against and time_ratio(section, against, (str(label), str(engine))),
+                over_stock=_over_stock(section, rows, group),
             )
         )
     return sorted(found, key=lambda timing: (timing.seconds, timing.label, timing.engine))
+
+
+def _over_stock(section: Section, rows: pd.DataFrame, group: pd.DataFrame) -> Estimate | None:
+    """Time of the same method on stock over that of a group, one method on one engine."""
+    own = _baseline(rows, group, STOCK)
+    if own.empty or own.index.isin(group.index).all():
+        return None
+    label, engine = str(group["label"].iloc[0]), str(group["engine"].iloc[0])
+    return time_ratio(section, (str(own["label"].iloc[0]), STOCK), (label, engine))
+
+
+def _baseline(rows: pd.DataFrame, group: pd.DataFrame, engine: str) -> pd.DataFrame:
+    """The rows of the group's own method on a baseline: of its variant if that was timed there."""
+    same = rows[(rows["method"] == group["method"].iloc[0]) & (rows["engine"] == engine)]
+    variant = same[same["label"] == group["label"].iloc[0]]
+    return variant if len(variant) else same
 
 
 def time_ratio(
@@ -217,7 +239,7 @@ def _with_units(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def engine_ratios(section: Section) -> list[EngineRatio]:
-    """Each engine against stock, paired within a repeat."""
+    """Each engine against stock and against ``k-hop by hand``, paired within a repeat."""
     quality, rows = section.of("engines")
     rows = _with_units(rows[rows["varied"] != FIT]).assign(at_once=rows["nodes"].fillna(1))
     errors = quality[quality["metric"] == "equality_error"]
@@ -225,15 +247,14 @@ def engine_ratios(section: Section) -> list[EngineRatio]:
     found = []
     keys = ["method", "label", "engine", "at_once"]
     for (method, label, engine, at_once), group in rows.groupby(keys, sort=True):
-        stock = rows[(rows["method"] == method) & (rows["engine"] == STOCK)]
-        if (stock["label"] == label).any():
-            stock = stock[stock["label"] == label]
+        stock = _baseline(rows, group, STOCK)
         stock = stock[stock["at_once"] == stock["at_once"].min()]
         if group.index.isin(stock.index).all():
             continue
         logs = _paired_logs(stock, group)
         if logs.empty:
             continue
+        by_hand = _paired_logs(_baseline(rows, group, BY_HAND), group)
         same = (errors["method"] == method) & (errors["engine"] == engine)
         differences = errors[same & errors["options"].isin(group["options"])]["value"]
         same = (limits["method"] == method) & (limits["engine"] == engine)
@@ -244,6 +265,11 @@ def engine_ratios(section: Section) -> list[EngineRatio]:
                 engine=str(engine),
                 at_once=int(str(at_once)),
                 ratio=estimates.geometric_mean(logs),
+                over_hand=(
+                    estimates.geometric_mean(by_hand)
+                    if len(by_hand) and engine != BY_HAND
+                    else None
+                ),
                 median=float(np.exp(logs.median())),
                 error=float(differences.max()) if len(differences) else None,
                 over_limit=float(over.median()) if len(over) else None,
@@ -252,14 +278,14 @@ def engine_ratios(section: Section) -> list[EngineRatio]:
     return found
 
 
-def _paired_logs(stock: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
-    """Logarithms of the ratios stock / other, one for each unit.
+def _paired_logs(baseline: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
+    """Logarithms of the ratios baseline / other, one for each unit.
 
-    A call for several nodes need not be about stock's node; it is paired with stock's times in the
-    same repeat then.
+    A call for several nodes need not be about the baseline's node; it is paired with the baseline's
+    times in the same repeat then.
     """
     keys = ["model", "turn", "unit"]
-    reference = np.log(stock.groupby(keys)["per_node"].median())
+    reference = np.log(baseline.groupby(keys)["per_node"].median())
     times = np.log(other.groupby(keys)["per_node"].median())
     logs = (reference - times).dropna()
     if logs.empty:

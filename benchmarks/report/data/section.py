@@ -13,6 +13,7 @@ from benchmarks.report.data.frames import Results, natural
 from benchmarks.report.data.metrics import Metrics, described
 
 STOCK = "stock"
+BY_HAND = "k-hop by hand"  # stands among the engines; see benchmarks/measures/by_hand.py
 # What a time is compared with, if it was measured: the method as Captum and PyG publish it.
 PREFERRED = ("integrated_gradients", STOCK)
 CLASSES, REGRESSION = "multiclass_classification", "regression"

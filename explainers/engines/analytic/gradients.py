@@ -216,11 +216,14 @@ class AnalyticProblem(BatchedProblem):
         size = max(1, BLOCK // x.size(1)) if x.device.type == "cpu" else len(n_id)
         scores = x.new_empty(len(n_id), x.size(1))
         bounds = found.out_ptr[::size].tolist()
+        # One node's features have been read already, to see whether they are unchanged.
+        read = self.x if len(self.graphs) == 1 else None
         for i, (nodes, out) in enumerate(zip(n_id.split(size), scores.split(size), strict=True)):
             ptr = found.out_ptr[i * size : (i + 1) * size + 1] - bounds[i]
             some = slice(bounds[i], bounds[i] + int(ptr[-1]))
             part = weighted_sums(ptr, column[some], values[some], rows)
-            finish(part, x.index_select(0, nodes), out)
+            own = x.index_select(0, nodes) if read is None else read[i * size : (i + 1) * size]
+            finish(part, own, out)
         return scores
 
     def path_gradients(

@@ -151,6 +151,34 @@ def test_methods_are_not_compared_with_each_others_stock(folder, settings, secti
     assert found == {"ig": pytest.approx(10), "fidelity_curve": pytest.approx(3)}
 
 
+def test_an_engine_has_a_ratio_over_each_baseline(folder, settings, section):
+    for repeat in range(3):
+        engine_cell(folder, settings("ig", "stock"), repeat, 60.0, repeat)
+        engine_cell(folder, settings("ig", "k-hop by hand"), repeat, 6.0, repeat)
+        engine_cell(folder, settings("ig", "batched"), repeat, 3.0, repeat)
+        engine_cell(folder, settings("saliency", "stock"), repeat, 8.0, repeat)
+        engine_cell(folder, settings("saliency", "batched"), repeat, 2.0, repeat)
+    found = {(one.label, one.engine): one for one in runtimes.engine_ratios(section())}
+    assert found["ig", "batched"].ratio.value == pytest.approx(20)
+    assert found["ig", "batched"].over_hand.value == pytest.approx(2)
+    assert found["ig", "k-hop by hand"].ratio.value == pytest.approx(10)
+    assert found["ig", "k-hop by hand"].over_hand is None  # it is the baseline
+    assert found["saliency", "batched"].over_hand is None  # never over another method
+
+
+def test_a_method_is_timed_against_its_own_stock_alone(folder, settings, section):
+    timed(folder, settings("integrated_gradients"), [90.0, 90.0])
+    for size, seconds in ((1, 45.0), (10, 9.0)):
+        options = {"internal_batch_size": size}
+        timed(folder, settings("integrated_gradients", "batched", **options), [seconds] * 2)
+    timed(folder, settings("page_rank", "batched"), [0.1, 0.1])
+    found = {(one.label, one.engine): one.over_stock for one in runtimes.timings(section())}
+    assert found["page_rank", "batched"] is None
+    assert found["integrated_gradients", "stock"] is None
+    ratio = found["integrated_gradients (internal_batch_size=10)", "batched"]
+    assert ratio.value == pytest.approx(10)
+
+
 def test_without_stock_there_is_no_ratio(folder, settings, section):
     engine_cell(folder, settings("ig", "batched"), 0, 1.0, 5)
     assert runtimes.engine_ratios(section()) == []

@@ -1,6 +1,7 @@
 """The sweep over steps and batch sizes, on cells whose answers are known."""
 
 from benchmarks.report.data import steps
+from benchmarks.report.sections.cost import cheapest_setting
 
 
 def swept(folder, settings, steps, batch, seconds, error, **cell):
@@ -55,3 +56,55 @@ def test_one_undefined_metric_does_not_take_the_pair_with_it(folder, settings, s
     ((pair,),) = steps.sweeps(section()).values()
     assert pair.status == "ok"
     assert steps.cheapest([pair]) is pair
+
+
+def repeated(folder, settings, steps, batch, times, error=0.001):
+    """One cell a repeat, each of another node, as the sweep makes them."""
+    for repeat, seconds in enumerate(times):
+        folder.add(
+            "ig_sweep",
+            settings("integrated_gradients", "batched", n_steps=steps, internal_batch_size=batch),
+            part={"repeat": repeat},
+            runtime=[{"repeat": repeat, "node": repeat, "seconds": seconds}],
+            quality=[{"node": repeat, "metric": "relative_error", "value": error}],
+        )
+
+
+def test_repeats_that_scatter_recommend_nothing(folder, settings, section):
+    """As in a published sweep of BA-Shapes: 0.2 to 35.8 s for one setting."""
+    repeated(folder, settings, 50, 5, [0.2, 4.0, 0.3, 35.8, 0.2])
+    repeated(folder, settings, 100, 5, [1.0, 1.1, 0.9, 1.0, 1.0])
+    repeated(folder, settings, 200, 5, [2.0, 2.0, 2.1, 2.0, 1.9])
+    (found,) = steps.sweeps(section()).values()
+    assert steps.cheapest(found) is None
+    sentence = cheapest_setting(found)
+    assert sentence.startswith("No setting is recommended: the repeats of one setting are a factor")
+
+
+def test_nodes_of_other_sizes_are_no_scatter(folder, settings, section):
+    size = [1.0, 30.0, 3.0, 0.2, 9.0]
+    for n_steps, cost in ((50, 1.0), (100, 1.9), (200, 3.8)):
+        repeated(folder, settings, n_steps, 5, [cost * one for one in size])
+    (found,) = steps.sweeps(section()).values()
+    assert [one.scatter < 1.01 for one in found] == [True] * 3
+    assert steps.cheapest(found).n_steps == 50
+
+
+def test_a_time_that_falls_as_steps_rise_recommends_nothing(folder, settings, section):
+    repeated(folder, settings, 50, 5, [1.0, 1.0])
+    repeated(folder, settings, 200, 5, [0.5, 0.5])
+    (found,) = steps.sweeps(section()).values()
+    assert steps.cheapest(found) is None
+    assert "the time falls as the steps rise, from 50 to 200 at batch size 5" in steps.caution(
+        found
+    )
+
+
+def test_the_advice_is_for_the_engine_that_runs(folder, settings, section):
+    rows = [{"node": 1, "metric": "fidelity+_prob", "value": 0.1}]
+    folder.add("quality", settings("integrated_gradients", "analytic"), quality=rows)
+    repeated(folder, settings, 50, 5, [1.0, 1.0])
+    (found,) = steps.sweeps(section()).values()
+    assert cheapest_setting(found).startswith(
+        "Leave the default, engine analytic; on batched, the cheapest "
+    )

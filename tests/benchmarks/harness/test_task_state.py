@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch_geometric.explain.algorithm.utils import set_masks
 
 import benchmarks.tasks
 import explainers
@@ -96,10 +97,7 @@ def _layer_replaced(data, model):
 
 
 def _mask_left(data, model):
-    for module in model.modules():
-        if isinstance(module, torch.nn.Module) and hasattr(module, "explain"):
-            module._explain = True
-            module._edge_mask = torch.zeros(data.num_edges)
+    set_masks(model, torch.zeros(data.num_edges), data.edge_index)
 
 
 CHANGES = [

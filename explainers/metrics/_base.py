@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from explainers.metrics._case import Bools, Case, Floats
+from explainers.metrics._case import Case
+from explainers.metrics._ranking import Bools, Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,9 @@ class Value:
         source: Authors and number of the paper, such as ``"Yuan et al., arXiv:2012.15445"``; empty
             where there is none.
         compared: Whether methods are compared by it; not if it is the same for all of them.
+        selection: How edges are selected where tables and figures show one value: ``"signed"`` by
+            falling score, ``"absolute"`` by falling absolute score; empty for a value that depends
+            on no order of the edges, of which there is one row only.
     """
 
     title: str
@@ -36,10 +40,15 @@ class Value:
     unit: str = ""
     source: str = ""
     compared: bool = True
+    selection: Literal["signed", "absolute", ""] = ""
 
     def __post_init__(self) -> None:
         if self.direction not in ("up", "down", ""):
             raise ValueError(f"direction must be 'up', 'down' or '', got {self.direction!r}")
+        if self.selection not in ("signed", "absolute", ""):
+            raise ValueError(
+                f"selection must be 'signed', 'absolute' or '', got {self.selection!r}"
+            )
         if not self.bounds[0] < self.bounds[1]:
             raise ValueError(f"bounds must be a lower and a larger number, got {self.bounds}")
 
@@ -62,17 +71,23 @@ class Metric:
         draw: Gives the edges to be kept, bool [M, e], of which the function finds the model's
             answers in the case; None for a metric that needs no more predictions than those at the
             edge budgets. Such metrics are costly, and evaluated only if they are named.
+        perturbs: What ``draw`` is about: ``"edges"``, or ``"features"``: then it gives the nodes
+            whose features stay, bool [M, n], all others have those of random nodes, and no edge is
+            taken away. Such a metric is evaluated under ``mask`` only, since both semantics agree.
     """
 
     function: Callable[[Case], Mapping[str, float | Floats]]
     needs: Literal["predictions", "scores"]
     values: Mapping[str, Value]
     draw: Callable[[Case, np.random.Generator], Bools] | None = None
+    perturbs: Literal["edges", "features"] = "edges"
 
     def __post_init__(self) -> None:
         if self.needs not in ("predictions", "scores"):
             raise ValueError(f"needs must be 'predictions' or 'scores', got {self.needs!r}")
         if self.draw is not None and self.needs != "predictions":
             raise ValueError("a metric with draw must need predictions")
+        if self.perturbs not in ("edges", "features"):
+            raise ValueError(f"perturbs must be 'edges' or 'features', got {self.perturbs!r}")
         if not self.values:
             raise ValueError("a metric must declare the values that it gives")

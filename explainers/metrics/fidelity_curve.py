@@ -66,6 +66,7 @@ METRIC = Metric(
                 "mean over all shares of selected edges; higher is better."
             ),
             source=_SOURCE,
+            selection="signed",
         ),
         "area_fidelity-_prob": Value(
             title="fidelity- (prob), mean over sparsities",
@@ -76,6 +77,7 @@ METRIC = Metric(
                 "mean over all shares of selected edges; lower is better."
             ),
             source=_SOURCE,
+            selection="signed",
         ),
     },
 )

@@ -166,6 +166,7 @@ def _fidelity(task: Task, explanation: Explanation, edges: int) -> str:
         [explanation],
         at=[f"k={count}"],
         semantics=["mask"],
+        selections=["absolute"],  # as the edges that are drawn
         metrics=["fidelity"],
     )
     value = {row["metric"]: row["value"] for row in rows}

@@ -18,8 +18,8 @@ from explainers.metrics._ranking import Bools, Integers, orders, ranked_scores, 
 from explainers.prepare import PreparedModel
 from explainers.prepare.outputs import is_multiclass, is_regression, to_probabilities
 
-# Of what metrics draw, and of the order of equal scores: each a stream of its own.
-_SEED, _ORDERS = 0, 1
+# Of what metrics draw, the order of equal scores, and features of noise: each a stream of its own.
+_SEED, _ORDERS, _NOISE = 0, 1, 2
 
 
 class Asked(Protocol):
@@ -151,11 +151,19 @@ def with_draws(
             [metric.draw(case, np.random.default_rng(seed)) for case in own]
             for own, seed in zip(cases, seeds, strict=True)
         ]
-        together = [np.concatenate(own) for own in kept]
         if metric.perturbs == "features":
-            generators = [np.random.default_rng([*seed, _ORDERS]) for seed in seeds]
-            outputs = outputs_with_noise(problem, together, generators)
+            # Each selection from the start of the stream: the same noise under both.
+            parts = [
+                outputs_with_noise(
+                    problem,
+                    [own[v] if v < len(own) else own[0][:0] for own in kept],
+                    [np.random.default_rng([*seed, _NOISE]) for seed in seeds],
+                )
+                for v in range(max(map(len, kept)))
+            ]
+            outputs = [cat(one) for one in zip(*parts, strict=True)]
         else:
+            together = [np.concatenate(own) for own in kept]
             outputs = outputs_given(problem, together, name, alone=False)
         for r, own in enumerate(cases):
             target = problem.targets[r : r + 1]
@@ -163,8 +171,8 @@ def with_draws(
             whole = problem.prepared.output[problem.nodes[r]]
             changes = numpy(whole - outputs[r])[:, int(target)]
             ends = np.cumsum([len(one) for one in kept[r]])[:-1]
-            parts = zip(kept[r], np.split(answers, ends), np.split(changes, ends), strict=True)
-            for v, (chosen, drawn, change) in enumerate(parts):
+            found_here = zip(kept[r], np.split(answers, ends), np.split(changes, ends), strict=True)
+            for v, (chosen, drawn, change) in enumerate(found_here):
                 case = replace(own[v], kept=chosen, drawn=drawn, changes=change)
                 found[r][v] = replace(found[r][v], cases={**found[r][v].cases, name: [case]})
     return found

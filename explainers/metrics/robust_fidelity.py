@@ -56,6 +56,11 @@ def robust_fidelity(case: Case) -> dict[str, Floats]:
     whole input graph, and both directions of an edge fall together; here edges of the
     computation graph fall, each direction by itself, and those beyond it stay.
 
+    F-Fidelity (Zheng et al., "F-Fidelity: A Robust Framework for Faithfulness Evaluation of
+    Explainable AI", arXiv:2410.02970) is no metric here: it asks a model that was fine-tuned on
+    randomly masked inputs, and what is evaluated is the model that was explained, as it is. Who has
+    such a model can give it to ``evaluate`` in the explained one's place.
+
     Args:
         case: With the predictions for :func:`draw`.
 

@@ -232,7 +232,8 @@ def _by_selection(
         # The same random order of equal scores for all methods, and under both selections.
         generator = np.random.default_rng([_SEED, node, _ORDERS])
         ways = orders(scores, cuts, group[0], generator)
-        cases = [Case(**common, selection=group[0], order=order, orders=ways) for order in ways]
+        common["selection"] = group[0]
+        cases = [Case(**common, order=order, orders=ways) for order in ways]
         found.append(Scored(node, group, {"": cases}))
     return found
 

@@ -57,7 +57,7 @@ def ranking(scores: Floats, selection: str = "absolute") -> Integers:
 def orders(
     scores: Floats, cuts: Integers, selection: str, generator: np.random.Generator
 ) -> Integers:
-    """[D, e] Rankings over which a value is to be averaged: equal scores in D random orders.
+    """[D, e] Rankings over which values are averaged: equal scores in D random orders.
 
     D is ``ORDERS`` if edges on both sides of a cut have equal scores, else 1: no order of equal
     scores changes then what is selected.

@@ -72,7 +72,7 @@ def test_agreement(
                 known[key] = scores(name, task, nodes)
             for node, one, other in zip(nodes, mine, known[key] or [], strict=False):
                 for metric, value in agreement(one, other).items():
-                    cell.add_value(metric, value, node=node, other=name)
+                    cell.add_value(metric, value, node=node, other=name, selection="absolute")
 
 
 def test_stability(
@@ -146,4 +146,5 @@ def add_pairwise(
         for metric in ("kendall_tau", "overlap"):
             values = [pair[metric] for pair in found if metric in pair]
             if values:
-                cell.add_value(f"{metric}_{what}", float(np.mean(values)), node=node)
+                mean = float(np.mean(values))
+                cell.add_value(f"{metric}_{what}", mean, node=node, selection="absolute")

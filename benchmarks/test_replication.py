@@ -107,7 +107,8 @@ def test_replication(
             metric = "characterization_of_means"
             values = characterizations(task, method.name, nodes, explanations, model_seed)
         for semantics, value in values.items():
-            cell.add_value(metric, value, node=None, level=level, semantics=semantics)
+            said = {"level": level, "semantics": semantics, "selection": "absolute"}
+            cell.add_value(metric, value, node=None, **said)
 
 
 def explained(task: Task, level: str) -> list[int]:

@@ -36,6 +36,7 @@ def characterization_of_means(
         explanations,
         at=[BUDGET],
         semantics=[semantics],
+        selections=["absolute"],  # as there
         metrics=["fidelity"],
         labels=labels,
         model_config=task.model_config,
@@ -56,6 +57,7 @@ VALUES = {
             "One AUROC of the edges of all explained nodes, an edge counting once for each node "
             "that it explains, in [0, 1]; 0.5 for scores that say nothing."
         ),
+        selection="absolute",
         source="Luo et al., arXiv:2011.04573",
     ),
     "characterization_of_means": Value(
@@ -66,6 +68,7 @@ VALUES = {
             "Harmonic mean of the mean fidelity+ and 1 - the mean fidelity-, both by accuracy on "
             "the true class, in [0, 1]."
         ),
+        selection="absolute",
         source="Amara et al., arXiv:2206.09677",
     ),
 }

@@ -12,6 +12,7 @@ from benchmarks.report.render.wording import machine
 from benchmarks.report.sections import appendix, cost, provenance, quality, replication
 from benchmarks.report.sections.agreement import agreement
 from benchmarks.report.sections.axioms import axioms
+from benchmarks.report.sections.explained_output import explained_output
 from benchmarks.report.sections.ground_truth import ground_truth
 from benchmarks.report.sections.methods import methods
 from benchmarks.report.sections.randomisation import randomisation
@@ -49,6 +50,7 @@ def _section(section: Section, palette: Palette, manifest: dict[str, Any]) -> li
         *ranks(section, palette),
         *ground_truth(section),
         *randomisation(section),
+        *explained_output(section),
         *axioms(section),
         *agreement(section),
         *cost.runtime(section, palette, machine(section, manifest)),

@@ -219,6 +219,7 @@ class Batched(Engine):
     """Computation graphs in place of the whole graph, many in a pass."""
 
     name = "batched"
+    explains_forms = True
 
     def problems(
         self,

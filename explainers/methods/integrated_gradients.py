@@ -41,6 +41,7 @@ class IntegratedGradients(Method):
             ``right``, ``hidden_cache`` or ``trapezoid``.
     """
 
+    explains_forms: ClassVar[bool] = True
     engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
     citation: ClassVar[str] = "Sundararajan et al. 2017, arXiv:1703.01365"
 

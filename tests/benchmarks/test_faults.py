@@ -97,7 +97,7 @@ def test_all_other_cells_are_right(faulty_run):
 
 
 def row_key(row):
-    return tuple(row[name] for name in ("node", "metric", "level", "semantics"))
+    return tuple(row[name] for name in ("node", "metric", "level", "semantics", "selection"))
 
 
 def test_the_run_counts_them_and_fails(faulty_run):

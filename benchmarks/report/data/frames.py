@@ -23,7 +23,7 @@ _CONFIG = ("task", "model", "model_seed", "method", "engine", "options", "device
 QUALITY = (
     "benchmark",
     *_CONFIG,
-    *("node", "metric", "level", "semantics", "other", "value", "status", "message"),
+    *("node", "metric", "level", "semantics", "selection", "other", "value", "status", "message"),
 )
 RUNTIME = (
     "benchmark",
@@ -37,6 +37,10 @@ _REAL = ("value", "seconds", "at")
 _MEASURED = ("value", "seconds", "peak_bytes", "status", "message")
 
 
+# Which edges come first, in cells from when there was no other selection than by absolute score.
+_BY_ABSOLUTE_SCORE = {
+    *("auroc", "auroc_undirected", "average_precision", "r_precision", "recall", "jaccard"),
+}
 # What a method says of itself in the manifests of older runs.
 _METHOD_ALIASES = {
     "gives": "granularity",
@@ -132,12 +136,18 @@ def _row(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
         "benchmark": cell.benchmark,
         **{name: config.get(name) for name in _CONFIG},
         "model": config.get("model", "gcn"),  # cells from when there was no other
+        "selection": row.get("selection", _older_selection(row)),
         "options": json.dumps(options, sort_keys=True, ensure_ascii=False),
         "n_steps": steps,
         "internal_batch_size": batch,
         "status": status,
         "message": message,
     }
+
+
+def _older_selection(row: Mapping[str, Any]) -> str:
+    ordered = row.get("level") or row.get("semantics") or row.get("metric") in _BY_ABSOLUTE_SCORE
+    return "absolute" if ordered else ""
 
 
 def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:

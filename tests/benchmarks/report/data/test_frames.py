@@ -15,7 +15,7 @@ def test_columns_are_the_published_ones(folder):
     assert list(results.quality.columns) == list(QUALITY)
     assert ",".join(QUALITY) == (
         "benchmark,task,model,model_seed,method,engine,options,device,node,metric,level,semantics,"
-        "other,value,status,message"
+        "selection,other,value,status,message"
     )
     assert list(results.runtime.columns) == list(RUNTIME)
     assert ",".join(RUNTIME) == (
@@ -166,3 +166,25 @@ def test_a_torn_cell_is_reported_and_left_where_it_is(folder):
     (problem,) = load(folder.path).problems
     assert "0123456789abcdef.json" in problem
     assert (folder.path / "cells" / "0123456789abcdef.json").exists()
+
+
+def test_the_selection_of_cells_from_before_there_was_one():
+    rows = [
+        {"node": 0, "metric": "fidelity+_prob", "level": "k=10", "semantics": "mask", "value": 1.0},
+        {"node": 0, "metric": "infidelity", "level": "", "semantics": "mask", "value": 1.0},
+        {"node": 0, "metric": "auroc", "level": "", "semantics": "", "value": 1.0},
+        {"node": 0, "metric": "gini", "level": "", "semantics": "", "value": 1.0},
+    ]
+    given = [
+        {**rows[0], "selection": "signed"},
+        {**rows[1], "selection": ""},
+    ]
+    old = quality_frame([Cell("quality", {"task": "old"}, quality=rows)])
+    found = old.set_index("metric")["selection"].to_dict()
+    absolute = ("fidelity+_prob", "infidelity", "auroc")
+    assert found == {**dict.fromkeys(absolute, "absolute"), "gini": ""}
+    new = quality_frame([Cell("quality", {"task": "new"}, quality=given)])
+    assert new.set_index("metric")["selection"].to_dict() == {
+        "fidelity+_prob": "signed",
+        "infidelity": "",
+    }

@@ -12,6 +12,7 @@ from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import Heading, Picture, Table, Text
 from benchmarks.report.sections.agreement import agreement, matrix
 from benchmarks.report.sections.axioms import axioms
+from benchmarks.report.sections.explained_output import explained_output
 from benchmarks.report.sections.ground_truth import ground_truth
 from benchmarks.report.sections.methods import methods
 from benchmarks.report.sections.quality import quality
@@ -189,3 +190,21 @@ def test_methods_are_as_they_describe_themselves(folder):
         ["degree", "neither: a baseline", "edges and nodes", "signed", "no", "no", "", ""],
         ["pg", "model", "edges", "unsigned", "yes", "yes", "batched", "Luo"],
     ]
+
+
+def test_explained_output_by_hand(folder, settings):
+    for form, low in (("raw", 0.2), ("log_probs", 0.3), ("probs", 0.4)):
+        config = settings("saliency", explained_output=form)
+        quality = rows("fidelity+_prob", [low, low], level="f=20%", semantics="mask")
+        folder.add("explained_output", config, quality=quality + rows("auroc", [low, low]))
+    quality = rows("auroc", [0.5, 0.5])
+    folder.add("explained_output", settings("lime", explained_output="raw"), quality=quality)
+    heading, fidelity, auroc = explained_output(section(folder))
+    assert isinstance(heading, Heading)
+    assert "20% of the edges selected" in fidelity.caption
+    assert "selected" not in auroc.caption
+    assert fidelity.header == ("method", "raw score", "log-probability", "probability")
+    starts = [[text.partition(" ")[0] for text in row] for row in texts(fidelity)]
+    assert starts == [["saliency", "0.200", "0.300", "0.400"]]
+    starts = [[text.partition(" ")[0] for text in row] for row in texts(auroc)]
+    assert starts == [["lime", "0.500", "", ""], ["saliency", "0.200", "0.300", "0.400"]]

@@ -48,7 +48,7 @@ def test_quality(
         rows = benchmark.pedantic(
             explainers.metrics.evaluate,
             args=(task.model, task.data, explanations),
-            kwargs={"truth": task.ground_truth},
+            kwargs={"truth": task.ground_truth, "alternatives": task.alternatives},
             rounds=1,
         )
         cell.quality += filter(kept, rows)

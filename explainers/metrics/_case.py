@@ -47,6 +47,8 @@ class Case:
             None where the method does not claim that its attributions add up to it.
         edge_index: [2, e] The edges' ends, as positions among the computation graph's nodes.
         truth: [e] Whether the edge is part of the ground truth; None where that is not known.
+        alternatives: [A, e] The edges of each right explanation, where there are several; a row
+            without any is none. None where there is one.
         kept: [M, e] The edges that the metric's ``draw`` keeps; None for a metric without.
         drawn: [M, C] Probabilities given these edges; those beyond the computation graph stay.
         numbers: Whether the outputs are real numbers: then ``full``, ``without``, ``only`` and
@@ -71,6 +73,7 @@ class Case:
     drawn: Floats | None = None
     changes: Floats | None = None
     numbers: bool = False
+    alternatives: Bools | None = None
 
 
 class EdgeBudget(str):

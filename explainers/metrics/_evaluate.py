@@ -15,7 +15,15 @@ from torch_geometric.explain import Explanation, ModelConfig
 from explainers.engines import registry
 from explainers.engines.base import Engine, NotTheModel, Problem, unit
 from explainers.metrics._base import Metric
-from explainers.metrics._case import Case, EdgeBudget, Integers, edge_budgets, ranking, size
+from explainers.metrics._case import (
+    Bools,
+    Case,
+    EdgeBudget,
+    Integers,
+    edge_budgets,
+    ranking,
+    size,
+)
 from explainers.metrics._registry import available, load
 from explainers.prepare import PreparedModel, prepare
 from explainers.prepare.outputs import is_multiclass, is_regression, to_probabilities
@@ -35,6 +43,7 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     labels: Sequence[int] | Tensor | None = None,
     truth: Tensor | None = None,
+    alternatives: Tensor | None = None,
     engine: str | None = None,
     memory_budget: int = 256 * 2**20,
     model_config: ModelConfig | dict[str, Any] | None = None,
@@ -52,8 +61,11 @@ def evaluate(
         metrics: Names of metrics; None for all but those that draw further selections.
         labels: The class that counts as right for each explanation ("phenomenon"), or None for the
             model's own prediction ("model").
-        truth: The ground truth: which edges of ``data`` an explanation should find, bool [E]; None
-            where that is not known. Metrics that compare with it give no value then.
+        truth: The ground truth: which edges of ``data`` an explanation should find, bool [E], or a
+            row for each node (or graph), bool [N, E]; None where that is not known. Metrics that
+            compare with it give no value then.
+        alternatives: Where there are several right explanations, those of every graph, bool [A, E]:
+            what has no edge of a graph is none of its explanations; None where there is one.
         engine: ``"analytic"`` (GCNs of one or two layers by their algebra), ``"batched"``
             (many selections and nodes in one pass over computation graphs), ``"stock"`` (one pass
             over the whole graph for each), or None for the first that supports the model.
@@ -74,9 +86,14 @@ def evaluate(
             model or graph; NaN among the scores; a truth that does not fit the graph's edges; a
             metric that gives what it does not declare.
     """
-    asked = _request(at, semantics, metrics, labels, truth)
+    asked = _request(at, semantics, metrics, labels, truth, alternatives)
     _check(asked, data, len(explanations))
     prepared = prepare(model, data, model_config)
+    if truth is not None and truth.dim() == 2 and len(truth) != len(prepared.output):
+        raise ValueError(
+            f"truth has {len(truth)} rows; it must be one for each of the {len(prepared.output)} "
+            f"{prepared.task_level}s, or bool [{data.num_edges}]"
+        )
     if engine not in (None, *registry.NAMES):
         raise ValueError(f"unknown engine {engine!r}; metrics have: {', '.join(registry.NAMES)}")
     chosen = registry.choose(prepared, asked=engine).engine
@@ -130,7 +147,8 @@ class _Request:
         semantics: How edges are taken away; empty if no metric needs predictions.
         metrics: By name.
         labels: The class that counts as right for each explanation, or None.
-        truth: The ground truth among the graph's edges, bool [E], or None.
+        truth: The ground truth among the graph's edges, bool [E] or [N, E], or None.
+        alternatives: The right explanations, bool [A, E], or None.
     """
 
     budgets: tuple[EdgeBudget, ...]
@@ -138,6 +156,7 @@ class _Request:
     metrics: Mapping[str, Metric]
     labels: Sequence[int] | Tensor | None
     truth: Tensor | None
+    alternatives: Tensor | None
 
     def of(self, group: slice) -> _Request:
         """The same of some of the explanations."""
@@ -150,6 +169,7 @@ def _request(
     names: Sequence[str] | None,
     labels: Sequence[int] | Tensor | None,
     truth: Tensor | None,
+    alternatives: Tensor | None,
 ) -> _Request:
     budgets = edge_budgets() if at is None else tuple(map(EdgeBudget, at))
     for name in semantics:
@@ -159,19 +179,28 @@ def _request(
     if names is None:
         metrics = {name: metric for name, metric in metrics.items() if metric.draw is None}
     predicts = any(metric.needs == "predictions" for metric in metrics.values())
-    return _Request(budgets, tuple(semantics) if predicts else (), metrics, labels, truth)
+    asked = tuple(semantics) if predicts else ()
+    return _Request(budgets, asked, metrics, labels, truth, alternatives)
 
 
 def _check(asked: _Request, data: Data, count: int) -> None:
     """Raises if the labels or the truth do not fit ``count`` explanations of ``data``."""
     if asked.labels is not None and len(asked.labels) != count:
         raise ValueError(f"{len(asked.labels)} labels for {count} explanations; give one each")
-    truth = asked.truth
-    if truth is not None and (truth.dtype != torch.bool or truth.shape != (data.num_edges,)):
-        raise ValueError(
-            f"truth must be a bool tensor [{data.num_edges}], one entry for each edge, got "
-            f"{truth.dtype} {list(truth.shape)}"
-        )
+    for name, marks, dims in (
+        ("truth", asked.truth, (1, 2)),
+        ("alternatives", asked.alternatives, (2,)),
+    ):
+        if marks is not None and (
+            marks.dtype != torch.bool
+            or marks.dim() not in dims
+            or marks.shape[-1] != data.num_edges
+        ):
+            shape = f"[{data.num_edges}]" if 1 in dims else f"[A, {data.num_edges}]"
+            raise ValueError(
+                f"{name} must be a bool tensor {shape}, one entry for each edge, got "
+                f"{marks.dtype} {list(marks.shape)}"
+            )
 
 
 class _Reading:
@@ -239,10 +268,10 @@ def _cases(
     full = reading.read(problem.prepared.output[problem.nodes][None], problem.targets)[0]
     nothing = np.empty((0, full.shape[1]))
     for r, explanation in enumerate(explanations):
-        truth = None
-        if asked.truth is not None:
-            truth = asked.truth[explanation.e_id.to(asked.truth.device)].cpu().numpy()
         node = int(problem.nodes[r])
+        truth = asked.truth
+        if truth is not None and truth.dim() == 2:
+            truth = truth[node]
         case = Case(
             scores=_numpy(explanation.edge_mask),
             node_scores=_numpy(explanation.node_mask),
@@ -256,12 +285,21 @@ def _cases(
             semantics="",
             output_change=float(change[r]) if claims[r] else None,
             edge_index=explanation.edge_index.cpu().numpy(),
-            truth=truth,
+            truth=_among(truth, explanation),
+            alternatives=_among(asked.alternatives, explanation),
             numbers=reading.numbers,
         )
         yield node, case
         for name, (without, only) in predicted.items():
             yield node, replace(case, semantics=name, without=without[:, r], only=only[:, r])
+
+
+def _among(marks: Tensor | None, explanation: Explanation) -> Bools | None:
+    """The marks [..., E] of the computation graph's edges, [..., e]."""
+    if marks is None:
+        return None
+    found: Bools = marks[..., explanation.e_id.to(marks.device)].cpu().numpy()
+    return found
 
 
 def _select(

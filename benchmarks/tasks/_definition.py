@@ -40,6 +40,7 @@ class Recipe:
             values tells a tree from a cycle only at their ends.
         concatenate: To classify nodes: whether a linear layer sees what all layers give, see
             :class:`benchmarks.tasks._models.ConcatGNN`; ``hidden`` are then all layers before it.
+        readout: To classify graphs: width of a hidden layer after the pooling; None for none.
     """
 
     hidden: tuple[int, ...]
@@ -51,6 +52,7 @@ class Recipe:
     batch_size: int | None = None
     normalize: bool = True
     concatenate: bool = False
+    readout: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

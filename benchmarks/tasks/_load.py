@@ -84,6 +84,8 @@ def load(
     # Looked up for the generated tasks too, so that a mistyped folder is reported at once.
     dataset = task.build(None if root is None else data_root(root))
     data, ground_truth, alternatives = dataset.data, dataset.ground_truth, dataset.alternatives
+    if "edge_weight" in data and model != "gcn":
+        raise ValueError(f"model {model!r}: the edges of {name} have weights; only gcn takes them")
     if not dataset.loops:
         ground_truth, alternatives = _drop_self_loops(data, ground_truth, alternatives)
     marks = {"ground_truth": ground_truth, "alternatives": alternatives}

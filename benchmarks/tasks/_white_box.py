@@ -185,7 +185,7 @@ def _build(head: str, root: Path | None, *, gated: bool, scale_free: bool, gcn: 
 
 def labels(head: str, edge_index: Tensor, colour: Tensor, passes: Tensor) -> Tensor:
     """The classes [N] that a network without fault predicts, by walks of two steps, in integers."""
-    adjacency = torch.zeros(NODES, NODES, dtype=torch.long)
+    adjacency = torch.zeros(len(colour), len(colour), dtype=torch.long)
     adjacency[edge_index[1], edge_index[0]] = 1  # [v, u]: from u to v
     walks = adjacency @ (passes.long()[:, None] * adjacency)
     red, yellow = (walks @ (colour == which).long() for which in (RED, YELLOW))

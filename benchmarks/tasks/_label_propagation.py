@@ -40,8 +40,9 @@ class LabelPropagation(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(GraphConv(classes, classes, bias=False) for _ in range(2))
-        for layer in self.layers:
+        layers = [GraphConv(classes, classes, bias=False) for _ in range(2)]
+        self.layers = nn.ModuleList(layers)
+        for layer in layers:
             layer.lin_rel.weight = nn.Parameter(2 * torch.eye(classes) - 1)
             layer.lin_root.weight = nn.Parameter(torch.zeros(classes, classes))
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,8 +75,8 @@ class WhiteBox(nn.Module):
         blue[:, BLUE] = above = degree + 1 if gated else 0
         bias = torch.full((2,), -float(above))
         self.own: nn.Module | None = None
-        self.first: nn.Module
-        self.second: nn.Module
+        self.first: Any  # of two kinds
+        self.second: Any
         if gcn:
             self.first = GCNConv(len(COLOURS), 2, add_self_loops=False)
             self.second = GCNConv(2, 2, add_self_loops=False)

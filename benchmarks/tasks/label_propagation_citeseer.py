@@ -8,6 +8,6 @@ from benchmarks.tasks.citeseer import TASK as CITESEER
 TASK = label_propagation(
     CITESEER,
     title="CiteSeer, label propagation",
-    description="Topics of papers on CiteSeer by those of their neighbours, in two steps; weights are set "
-    "by hand, the edges that matter are known.",
+    description="Topics of papers on CiteSeer by those of their neighbours, in two steps; weights "
+    "are set by hand, the edges that matter are known.",
 )

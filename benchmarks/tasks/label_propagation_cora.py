@@ -8,6 +8,6 @@ from benchmarks.tasks.cora import CORA
 TASK = label_propagation(
     CORA,
     title="Cora, label propagation",
-    description="Topics of papers on Cora by those of their neighbours, in two steps; weights are set "
-    "by hand, the edges that matter are known.",
+    description="Topics of papers on Cora by those of their neighbours, in two steps; weights "
+    "are set by hand, the edges that matter are known.",
 )

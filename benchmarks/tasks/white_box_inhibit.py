@@ -1,4 +1,4 @@
-"""White box, inhibit: how many more walks of two steps come from red nodes than from yellow ones?"""
+"""White box, inhibit: how many more walks of two steps come from red than from yellow?"""
 
 from __future__ import annotations
 

@@ -98,6 +98,7 @@ def bench(pytester, monkeypatch, drawn):
     monkeypatch.setitem(sys.modules, "benchmarks.report", report)
     monkeypatch.setattr(benchmarks, "report", report, raising=False)
     monkeypatch.setattr(benchmarks.tasks, "load", load)
+    monkeypatch.setattr("benchmarks.harness.run.ALWAYS", ("ba-shapes",))
     monkeypatch.setattr(explainers, "available", lambda: ["random", "saliency"], raising=False)
     monkeypatch.delenv("GNN_BENCH_DEVICE", raising=False)
     pytester.makepyfile(test_module=MODULE)
@@ -109,6 +110,16 @@ def bench(pytester, monkeypatch, drawn):
         return pytester.runpytest_inprocess(*plugins, *options, *arguments)
 
     return call
+
+
+def test_a_task_that_brings_its_model_is_explained_once(bench):
+    """Whatever seeds and architectures the run has for the others."""
+    options = ("--seeds", "2", "--model", "gcn", "--model", "sage", "--method", "random", "-s")
+    result = bench("--task", "karate", "--task", "white-box-or", "--results", "out", *options)
+    (line,) = [line for line in result.outlines if "ORDER" in line]
+    assert line.count("'karate'") == 2 * 2 * 2
+    assert line.count("'white-box-or'") == 2
+    assert line.count("('white-box-or', 'gcn', 0, ") == 2
 
 
 def stored(folder):

@@ -38,6 +38,4 @@ def test_nothing_to_separate(make_case, alternatives):
 
 def test_scores_that_are_no_numbers(make_case):
     with pytest.raises(ValueError, match="1 of 2 edge scores are NaN"):
-        best_match(
-            make_case(scores=[np.nan, 1], alternatives=np.array([[True, False]]), sizes=[1])
-        )
+        best_match(make_case(scores=[np.nan, 1], alternatives=np.array([[True, False]]), sizes=[1]))

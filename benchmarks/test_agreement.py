@@ -20,7 +20,7 @@ from benchmarks.harness.run import Run
 from benchmarks.harness.variants import parametrize
 from benchmarks.measures.agreement import Floats, agreement, edge_scores, max_sensitivity
 from benchmarks.store.cell import Cell
-from benchmarks.tasks import Task
+from benchmarks.tasks import Task, brings_model
 from explainers.methods import Method
 
 NODES = {"quick": 5, "full": 20}
@@ -89,7 +89,7 @@ def test_stability(
     nodes = plan.pick(task)[: NODES[plan.profile]]
     config = run.config(task, model_seed, method)
     seeds, draws = SEEDS, DRAWS[plan.profile]
-    models = range(plan.seeds)
+    models = range(1 if brings_model(task.name) else plan.seeds)
     inputs: dict[str, Any] = {"seeds": seeds, "models": len(models), "draws": draws}
     with run.cell("stability", config, task=task, nodes=nodes, **inputs) as cell:
         explanations = benchmark.pedantic(method.explain, args=task.arguments(nodes), rounds=1)

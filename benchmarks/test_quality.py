@@ -49,7 +49,11 @@ def test_quality(
         rows = benchmark.pedantic(
             explainers.metrics.evaluate,
             args=(task.model, task.data, explanations),
-            kwargs={"truth": task.ground_truth, "model_config": task.model_config},
+            kwargs={
+                "truth": task.ground_truth,
+                "alternatives": task.alternatives,
+                "model_config": task.model_config,
+            },
             rounds=1,
         )
         cell.quality += filter(kept, rows)

@@ -30,6 +30,7 @@ class GNNExplainer(Method):
     Args:
         epochs: Steps of Adam.
         lr: Adam's learning rate.
+        edge_size: Weight of the sum of the edge mask.
         seed: Of the initial masks.
     """
 
@@ -39,6 +40,7 @@ class GNNExplainer(Method):
 
     epochs: int = 200
     lr: float = 0.01
+    edge_size: float = 0.005
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -47,6 +49,8 @@ class GNNExplainer(Method):
         self.at_least("seed", 0)
         if not self.lr > 0:
             raise ValueError(f"lr must be above 0, got {self.lr!r}")
+        if not self.edge_size >= 0:
+            raise ValueError(f"edge_size must be 0 or more, got {self.edge_size!r}")
 
     def attribute(self, problem: Problem) -> Attribution:
         """The learned masks, in [0, 1]."""
@@ -83,7 +87,7 @@ class GNNExplainer(Method):
                         batches[i],
                         ("node_feat", "edge")[i],
                         len(problem.graphs),
-                        PyGGNNExplainer.default_coeffs,
+                        {**PyGGNNExplainer.default_coeffs, "edge_size": self.edge_size},
                     )
             optimizer.step()
         node_mask, edge_mask = (
@@ -93,7 +97,9 @@ class GNNExplainer(Method):
 
     def reference(self, problem: ReferenceProblem) -> Attribution:
         """PyG's masks."""
-        algorithm = _SeededGNNExplainer(problem, self.seed, epochs=self.epochs, lr=self.lr)
+        algorithm = _SeededGNNExplainer(
+            problem, self.seed, epochs=self.epochs, lr=self.lr, edge_size=self.edge_size
+        )
         algorithm.connect(
             ExplainerConfig(
                 explanation_type="phenomenon",  # the target is given, whatever the model predicts

@@ -50,6 +50,8 @@ class Case:
         selection: Whether edges are selected by signed or by absolute score.
         order: [e] The edges' positions in the order in which they are selected.
         orders: [D, e] All the orders over which values are averaged, this one among them.
+        alternatives: [A, e] The edges of each right explanation, where there are several; a row
+            without any is none. None where there is one.
         kept: [M, e] The edges that the metric's ``draw`` keeps; None for a metric without.
         drawn: [M, C] Probabilities given these edges; those beyond the computation graph stay.
         numbers: Whether the outputs are real numbers: then ``full``, ``without``, ``only`` and
@@ -80,6 +82,7 @@ class Case:
     drawn: Floats | None = None
     changes: Floats | None = None
     numbers: bool = False
+    alternatives: Bools | None = None
 
     @property
     def ranked_scores(self) -> Floats:

@@ -37,6 +37,7 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     labels: Sequence[int] | Tensor | None = None,
     truth: Tensor | None = None,
+    alternatives: Tensor | None = None,
     engine: str | None = None,
     memory_budget: int = 256 * 2**20,
     model_config: ModelConfig | dict[str, Any] | None = None,
@@ -58,8 +59,11 @@ def evaluate(
         metrics: Names of metrics; None for all but those that draw further selections.
         labels: The class that counts as right for each explanation ("phenomenon"), or None for the
             model's own prediction ("model").
-        truth: The ground truth: which edges of ``data`` an explanation should find, bool [E]; None
-            where that is not known. Metrics that compare with it give no value then.
+        truth: The ground truth: which edges of ``data`` an explanation should find, bool [E], or a
+            row for each node (or graph), bool [N, E]; None where that is not known. Metrics that
+            compare with it give no value then.
+        alternatives: Where there are several right explanations, those of every graph, bool [A, E]:
+            what has no edge of a graph is none of its explanations; None where there is one.
         engine: ``"analytic"`` (GCNs of one or two layers by their algebra), ``"batched"``
             (many selections and nodes in one pass over computation graphs), ``"stock"`` (one pass
             over the whole graph for each), or None for the first that supports the model.
@@ -82,9 +86,14 @@ def evaluate(
             edges; a metric that gives what it does not declare, or whose value depends on the order
             of the edges and does not say so.
     """
-    asked = _request(at, semantics, selections, metrics, labels, truth)
+    asked = _request(at, semantics, selections, metrics, labels, truth, alternatives)
     _check(asked, data, len(explanations))
     prepared = prepare(model, data, model_config)
+    if truth is not None and truth.dim() == 2 and len(truth) != len(prepared.output):
+        raise ValueError(
+            f"truth has {len(truth)} rows; it must be one for each of the {len(prepared.output)} "
+            f"{prepared.task_level}s, or bool [{data.num_edges}]"
+        )
     if engine not in (None, *registry.NAMES):
         raise ValueError(f"unknown engine {engine!r}; metrics have: {', '.join(registry.NAMES)}")
     chosen = registry.choose(prepared, asked=engine).engine
@@ -140,7 +149,8 @@ class _Request:
         selections: Which edges come first.
         metrics: By name.
         labels: The class that counts as right for each explanation, or None.
-        truth: The ground truth among the graph's edges, bool [E], or None.
+        truth: The ground truth among the graph's edges, bool [E] or [N, E], or None.
+        alternatives: The right explanations, bool [A, E], or None.
     """
 
     budgets: tuple[EdgeBudget, ...]
@@ -149,6 +159,7 @@ class _Request:
     metrics: Mapping[str, Metric]
     labels: Sequence[int] | Tensor | None
     truth: Tensor | None
+    alternatives: Tensor | None
 
     def of(self, group: Integers) -> _Request:
         """The same of some of the explanations."""
@@ -163,6 +174,7 @@ def _request(
     names: Sequence[str] | None,
     labels: Sequence[int] | Tensor | None,
     truth: Tensor | None,
+    alternatives: Tensor | None,
 ) -> _Request:
     budgets = edge_budgets() if at is None else tuple(map(EdgeBudget, at))
     for what, given, known in (
@@ -185,6 +197,7 @@ def _request(
         metrics,
         labels,
         truth,
+        alternatives,
     )
 
 
@@ -192,12 +205,20 @@ def _check(asked: _Request, data: Data, count: int) -> None:
     """Raises if the labels or the truth do not fit ``count`` explanations of ``data``."""
     if asked.labels is not None and len(asked.labels) != count:
         raise ValueError(f"{len(asked.labels)} labels for {count} explanations; give one each")
-    truth = asked.truth
-    if truth is not None and (truth.dtype != torch.bool or truth.shape != (data.num_edges,)):
-        raise ValueError(
-            f"truth must be a bool tensor [{data.num_edges}], one entry for each edge, got "
-            f"{truth.dtype} {list(truth.shape)}"
-        )
+    for name, marks, dims in (
+        ("truth", asked.truth, (1, 2)),
+        ("alternatives", asked.alternatives, (2,)),
+    ):
+        if marks is not None and (
+            marks.dtype != torch.bool
+            or marks.dim() not in dims
+            or marks.shape[-1] != data.num_edges
+        ):
+            shape = f"[{data.num_edges}]" if 1 in dims else f"[A, {data.num_edges}]"
+            raise ValueError(
+                f"{name} must be a bool tensor {shape}, one entry for each edge, got "
+                f"{marks.dtype} {list(marks.shape)}"
+            )
 
 
 def _rows(variants: Sequence[Scored], name: str, metric: Metric) -> Iterator[Row]:

@@ -36,6 +36,8 @@ class Asked(Protocol):
     def labels(self) -> Sequence[int] | Tensor | None: ...
     @property
     def truth(self) -> Tensor | None: ...
+    @property
+    def alternatives(self) -> Tensor | None: ...
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def with_draws(
                 )
                 for v in range(max(map(len, kept)))
             ]
-            outputs = [cat(one) for one in zip(*parts, strict=True)]
+            outputs = [torch.cat(one) for one in zip(*parts, strict=True)]
         else:
             together = [np.concatenate(own) for own in kept]
             outputs = outputs_given(problem, together, name, alone=False)
@@ -192,12 +194,13 @@ def _without_predictions(
     found = []
     for r, explanation in enumerate(explanations):
         _check_fits(explanation, problem, r)
-        truth = None
-        if asked.truth is not None:
-            truth = asked.truth[explanation.e_id.to(asked.truth.device)].cpu().numpy()
+        node = int(problem.nodes[r])
+        truth = asked.truth
+        if truth is not None and truth.dim() == 2:  # a row for each node or graph
+            truth = truth[node]
+        right = _among(truth, explanation)
         scores = numpy(explanation.edge_mask)
         sizes = np.array([size(budget, scores.size) for budget in asked.budgets], dtype=np.int64)
-        node = int(problem.nodes[r])
         index = explanation.get("index")
         common: dict[str, Any] = {
             "scores": scores,
@@ -212,12 +215,13 @@ def _without_predictions(
             "semantics": "",
             "output_change": float(change[r]) if claims[r] else None,
             "edge_index": explanation.edge_index.cpu().numpy(),
-            "truth": truth,
+            "truth": right,
+            "alternatives": _among(asked.alternatives, explanation),
             "index": None if index is None else int(index),
             "numbers": reading.numbers,
         }
         # R-precision selects as many edges as the ground truth has.
-        cuts = sizes if truth is None else np.append(sizes, truth.sum())
+        cuts = sizes if right is None else np.append(sizes, right.sum())
         found.append(_by_selection(node, common, cuts, asked.selections))
     return found
 
@@ -247,6 +251,14 @@ def _selected(case: Case) -> Bools:
     place = np.empty_like(case.order)
     place[case.order] = np.arange(place.size)  # the inverse: each edge's place in the ranking
     return place < case.sizes[:, None]
+
+
+def _among(marks: Tensor | None, explanation: Explanation) -> Bools | None:
+    """The marks [..., E] of the computation graph's edges, [..., e]."""
+    if marks is None:
+        return None
+    found: Bools = marks[..., explanation.e_id.to(marks.device)].cpu().numpy()
+    return found
 
 
 def _check_fits(explanation: Explanation, problem: Problem, r: int) -> None:

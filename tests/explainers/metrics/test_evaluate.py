@@ -182,6 +182,46 @@ def test_ground_truth_belongs_to_the_graphs_edges(graph, model):
     assert metrics.evaluate(model, graph, explanations, metrics=["ground_truth"]) == []
 
 
+def test_ground_truth_of_each_node_and_several_right_explanations(graph, model):
+    """A row of the truth counts for its node alone; alternatives are those of the same edges."""
+    nodes = [4, 0]
+    explanations = explainers.load("saliency").explain(model, graph, nodes)
+    truth = torch.rand(12, graph.num_edges, generator=torch.Generator().manual_seed(0)) < 0.4
+    asked = {"metrics": ["ground_truth"], "at": ["k=2"]}
+    together = frame(metrics.evaluate(model, graph, explanations, truth=truth, **asked))
+    for node, explanation in zip(nodes, explanations, strict=True):
+        alone = metrics.evaluate(model, graph, [explanation], truth=truth[node], **asked)
+        assert {value: together[node, value, level, ""] for value, level in _names(alone)} == {
+            (row["metric"], row["level"])[0]: row["value"] for row in alone
+        }
+    matched = metrics.evaluate(
+        model, graph, explanations, alternatives=truth[:3], metrics=["best_match"], at=["k=2"]
+    )
+    best = frame(matched)
+    for node, explanation in zip(nodes, explanations, strict=True):
+        each = [
+            metrics.evaluate(model, graph, [explanation], truth=row, **asked) for row in truth[:3]
+        ]
+        values = [r["value"] for rows in each for r in rows if r["metric"] == "auroc"]
+        assert best[node, "best_auroc", "", ""] == pytest.approx(max(values))
+
+
+def _names(rows):
+    return [(row["metric"], row["level"]) for row in rows]
+
+
+def test_truth_with_rows_of_another_graph(graph, model):
+    explanations = explainers.load("saliency").explain(model, graph, 0)
+    for name, shape, message in (
+        ("truth", (3, graph.num_edges), "truth has 3 rows; it must be one for each of the 12"),
+        ("truth", (graph.num_edges - 1,), r"truth must be a bool tensor \[\d+\]"),
+        ("alternatives", (graph.num_edges,), r"alternatives must be a bool tensor \[A, \d+\]"),
+    ):
+        marks = {name: torch.zeros(shape, dtype=torch.bool)}
+        with pytest.raises(ValueError, match=message):
+            metrics.evaluate(model, graph, explanations, **marks)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -13,6 +13,7 @@ from benchmarks.report.sections import appendix, cost, provenance, quality, repl
 from benchmarks.report.sections.agreement import agreement
 from benchmarks.report.sections.axioms import axioms
 from benchmarks.report.sections.ground_truth import ground_truth
+from benchmarks.report.sections.learning import learning
 from benchmarks.report.sections.methods import methods
 from benchmarks.report.sections.ranks import ranks
 from benchmarks.report.sections.verdict import verdict
@@ -47,6 +48,7 @@ def _section(section: Section, palette: Palette, manifest: dict[str, Any]) -> li
         *quality.quality(section, palette),
         *ranks(section, palette),
         *ground_truth(section),
+        *learning(section),
         *axioms(section),
         *agreement(section),
         *cost.runtime(section, palette, machine(section, manifest)),

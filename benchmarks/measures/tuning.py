@@ -150,4 +150,13 @@ VALUES = {
         description="Tuning nodes times settings tried.",
         compared=False,
     ),
+    **{
+        f"setting_{option}": Value(
+            title=f"setting {option}",
+            direction="",
+            description=f"The method's option {option}, as it ran.",
+            compared=False,
+        )
+        for option in sorted({"epochs", *itertools.chain.from_iterable(GRID.values())})
+    },
 }

@@ -149,6 +149,17 @@ def test_losses_of_both_engines_are_the_same(graph, model, monkeypatch):
         torch.testing.assert_close(ours, pygs, rtol=1e-6, atol=1e-9)
 
 
+def test_over_seeds_it_is_said_of_all(graph, model, monkeypatch):
+    import explainers.methods.gnn_explainer as module
+
+    said = iter([True, True, True, False])
+    monkeypatch.setattr(module, "settled", lambda *losses: torch.tensor([next(said)]))
+    method = explainers.load("gnn_explainer", epochs=10)
+    for expected in (True, False):
+        (explanation,) = method.explain(model, graph, 0, seeds=2)
+        assert bool(explanation.converged) is expected
+
+
 @pytest.mark.parametrize("engine", explainers.load("gnn_explainer").engines)
 def test_no_word_of_edges_that_are_not_attributed(engine, graph, model):
     method = explainers.load("gnn_explainer", engine=engine, epochs=3, mask_type="node")

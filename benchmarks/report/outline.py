@@ -14,6 +14,7 @@ from benchmarks.report.sections.agreement import agreement
 from benchmarks.report.sections.axioms import axioms
 from benchmarks.report.sections.explained_output import explained_output
 from benchmarks.report.sections.ground_truth import ground_truth
+from benchmarks.report.sections.learning import learning
 from benchmarks.report.sections.methods import methods
 from benchmarks.report.sections.randomisation import randomisation
 from benchmarks.report.sections.ranks import ranks
@@ -51,6 +52,7 @@ def _section(section: Section, palette: Palette, manifest: dict[str, Any]) -> li
         *ground_truth(section),
         *randomisation(section),
         *explained_output(section),
+        *learning(section),
         *axioms(section),
         *agreement(section),
         *cost.runtime(section, palette, machine(section, manifest)),

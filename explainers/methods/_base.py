@@ -222,6 +222,9 @@ class Method(ABC):
             if "convergence_delta" in found[0]:
                 deltas = torch.stack([explanation.convergence_delta for explanation in found])
                 found[0].convergence_delta = deltas.mean(dim=0)
+            for name in ("converged", "collapsed"):  # of methods that learn: with every seed
+                if name in found[0]:
+                    found[0][name] = torch.stack([one[name] for one in found]).all(dim=0)
         return runs[0]
 
     def stream(

@@ -23,7 +23,7 @@ _CONFIG = ("task", "model", "model_seed", "method", "engine", "options", "device
 QUALITY = (
     "benchmark",
     *_CONFIG,
-    *("node", "metric", "level", "semantics", "other", "value", "status", "message"),
+    *("node", "metric", "level", "semantics", "selection", "other", "value", "status", "message"),
 )
 RUNTIME = (
     "benchmark",
@@ -37,6 +37,8 @@ _REAL = ("value", "seconds", "at")
 _MEASURED = ("value", "seconds", "peak_bytes", "status", "message")
 
 
+# Metrics of ground truth that need no edge budget: older runs took the absolute scores for them.
+_BY_ABSOLUTE_SCORE = ("auroc", "auroc_undirected", "average_precision", "r_precision")
 # What a method says of itself in the manifests of older runs.
 _METHOD_ALIASES = {
     "gives": "granularity",
@@ -91,7 +93,10 @@ def load(folder: Path) -> Results:
 
 def quality_frame(cells: list[Cell]) -> pd.DataFrame:
     """One row for each value of a metric."""
-    return _frame([_row(cell, row) for cell in cells for row in cell.quality], QUALITY)
+    rows = [
+        _row(cell, row) | {"selection": selection(row)} for cell in cells for row in cell.quality
+    ]
+    return _frame(rows, QUALITY)
 
 
 def runtime_frame(cells: list[Cell]) -> pd.DataFrame:
@@ -138,6 +143,18 @@ def _row(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
         "status": status,
         "message": message,
     }
+
+
+def selection(row: Mapping[str, Any]) -> str:
+    """By which scores the edges of a row of quality were selected.
+
+    ``signed``, ``absolute``, or empty where no order of the edges matters. Rows of older cells do
+    not say: there it was by absolute score.
+    """
+    if "selection" in row:
+        return str(row["selection"] or "")
+    ordered = row.get("level") or row.get("semantics") or row.get("metric") in _BY_ABSOLUTE_SCORE
+    return "absolute" if ordered else ""
 
 
 def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:

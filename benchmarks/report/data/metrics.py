@@ -24,6 +24,9 @@ class Metric:
         source: The paper it is taken from; empty for a metric of this benchmark's own.
         bounded: Whether its values lie in [-1, 1], and are printed with three decimals.
         compared: Whether methods, and runs, are compared by it.
+        selection: By which scores the edges of its headline are selected: ``signed``, ``absolute``,
+            or empty where no order matters, or where an older run does not say.
+        limits: The lowest and highest value, None where there is no limit.
     """
 
     title: str
@@ -32,6 +35,8 @@ class Metric:
     source: str = ""
     bounded: bool = False
     compared: bool = True
+    selection: str = ""
+    limits: tuple[float | None, float | None] = (None, None)
 
     @property
     def heading(self) -> str:
@@ -64,6 +69,8 @@ def described(manifest: Mapping[str, Any]) -> Metrics:
                 source=str(entry.get("source") or ""),
                 bounded=_bounded(entry.get("bounds")),
                 compared=bool(entry.get("compared", True)),
+                selection=str(entry.get("selection") or ""),
+                limits=_limits(entry.get("bounds")),
             ),
         )
         for entry in manifest.get("metrics") or ()
@@ -82,3 +89,11 @@ def read(folder: Path) -> Metrics:
 def _bounded(bounds: Any) -> bool:
     """Whether both bounds are numbers in [-1, 1]."""
     return bool(bounds) and all(isinstance(at, (int, float)) and abs(at) <= 1 for at in bounds)
+
+
+def _limits(bounds: Any) -> tuple[float | None, float | None]:
+    """The bounds that are numbers."""
+    if not isinstance(bounds, (list, tuple)) or len(bounds) != 2:
+        return None, None
+    low, high = (float(at) if isinstance(at, (int, float)) else None for at in bounds)
+    return low, high

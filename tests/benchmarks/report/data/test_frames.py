@@ -15,7 +15,7 @@ def test_columns_are_the_published_ones(folder):
     assert list(results.quality.columns) == list(QUALITY)
     assert ",".join(QUALITY) == (
         "benchmark,task,model,model_seed,method,engine,options,device,node,metric,level,semantics,"
-        "other,value,status,message"
+        "selection,other,value,status,message"
     )
     assert list(results.runtime.columns) == list(RUNTIME)
     assert ",".join(RUNTIME) == (
@@ -50,6 +50,23 @@ def test_a_row_has_its_cell_and_what_is_missing_is_empty(folder, settings):
     (score,) = results.quality.to_dict("records")
     assert (score["metric"], score["level"], score["semantics"]) == ("gini", "", "")
     assert score["value"] == 0.25
+
+
+def test_older_rows_selected_by_absolute_score_where_an_order_matters(folder, settings):
+    rows = [
+        {"metric": "a", "level": "k=1", "value": 0.0},
+        {"metric": "b", "semantics": "mask", "value": 0.0},
+        {"metric": "auroc", "value": 0.0},
+        {"metric": "gini", "value": 0.0},
+        {"metric": "new", "level": "k=1", "selection": "signed", "value": 0.0},
+        {"metric": "none", "level": "k=1", "selection": "", "value": 0.0},
+    ]
+    folder.add("quality", settings(), quality=rows)
+    quality = load(folder.path).quality
+    assert dict(zip(quality["metric"], quality["selection"], strict=True)) == {
+        **{"a": "absolute", "b": "absolute", "auroc": "absolute", "gini": ""},
+        **{"new": "signed", "none": ""},
+    }
 
 
 def test_all_at_once_is_the_number_of_steps(folder, settings):

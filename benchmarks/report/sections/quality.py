@@ -75,9 +75,9 @@ def quality(section: Section, palette: Palette) -> Iterator[Block]:
     if two_selections(section):
         other = _other_selection(section)
         for semantics in every:
-            columns = [(*column, other) for column in _headline(semantics)]
+            second = [(*column, other) for column in _headline(semantics)]
             caption = _caption(section, semantics, other)
-            yield from comparison(section, order, columns, caption, folded=True)
+            yield from comparison(section, order, second, caption, folded=True)
     for columns, caption in (
         (
             [(name, HEADLINE_BUDGET, semantics) for semantics in every for name in ACC],

@@ -58,4 +58,5 @@ def _signs(units: int) -> tuple[npt.NDArray[np.float64], bool]:
         patterns = np.arange(2 ** (units - 1))
         bits = (patterns[:, None] >> np.arange(units)) & 1
         return 1.0 - 2.0 * bits, True
-    return np.random.default_rng(_SEED).choice([-1.0, 1.0], size=(DRAWS, units)), False
+    drawn = np.random.default_rng(_SEED).integers(2, size=(DRAWS, units))
+    return 1.0 - 2.0 * drawn, False

@@ -57,6 +57,6 @@ def _signs(units: int) -> tuple[npt.NDArray[np.float64], bool]:
     if 2 ** (units - 1) <= DRAWS:
         patterns = np.arange(2 ** (units - 1))
         bits = (patterns[:, None] >> np.arange(units)) & 1
-        return 1.0 - 2.0 * bits, True
+        return np.asarray(1.0 - 2.0 * bits, dtype=np.float64), True
     drawn = np.random.default_rng(_SEED).integers(2, size=(DRAWS, units))
-    return 1.0 - 2.0 * drawn, False
+    return np.asarray(1.0 - 2.0 * drawn, dtype=np.float64), False

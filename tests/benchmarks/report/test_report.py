@@ -245,7 +245,7 @@ def test_best_and_tied_are_marked(folder):
     folder.quality("worse", [0.1, 0.11, 0.12, 0.13, 0.14, 0.15])
     text, page = pages(folder)
     assert re.search(r"\| best \| \*\*0\.550 \[0\.4\d\d, 0\.6\d\d\]\*\* \|", text)
-    assert re.search(r"\| tied \| 0\.547 \[0\.4\d\d, 0\.6\d\d\] † \|", text)
+    assert re.search(r"\| tied \| 0\.547 \[0\.3\d\d, 0\.7\d\d\] † \|", text)
     assert re.search(r"\| worse \| 0\.125 \[0\.1\d\d, 0\.1\d\d\] \|", text)
     assert page.count('class="best') == 1
     assert page.count("<abbr") == 1

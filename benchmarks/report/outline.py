@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.report.data.frames import Results
-from benchmarks.report.data.section import Section, engine_names, method_labels, split
+from benchmarks.report.data.section import (
+    EQUIVALENCE,
+    Section,
+    engine_names,
+    method_labels,
+    split,
+)
 from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import Block, Heading
 from benchmarks.report.render.wording import machine
@@ -27,11 +33,12 @@ def title(results: Results) -> str:
     return f"GNN explainer benchmark{f', {created}' if created else ''}"
 
 
-def compose(results: Results) -> list[Block]:
-    """All blocks of the report."""
-    sections = split(results)
+def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
+    """All blocks of the report; ``equivalence`` is half of the region of practical equivalence."""
+    sections = split(results, equivalence)
     palette = Palette(method_labels(sections), engine_names(sections))
     blocks = [*provenance.cautions(results), *verdict(sections), *provenance.tasks(results)]
+    blocks += provenance.explained(sections)
     blocks += methods(results)
     for section in sections:
         blocks += _section(section, palette, results.manifest)
@@ -39,7 +46,7 @@ def compose(results: Results) -> list[Block]:
         *blocks,
         *replication.replication(sections),
         *appendix.failures(results, sections),
-        *appendix.meaning(results),
+        *appendix.meaning(results, equivalence),
         *provenance.environment(results),
         *appendix.reproduce(results),
     ]

@@ -95,7 +95,10 @@ def load(folder: Path) -> Results:
 
 def quality_frame(cells: list[Cell]) -> pd.DataFrame:
     """One row for each value of a metric."""
-    return _frame([_row(cell, row) for cell in cells for row in cell.quality], QUALITY)
+    rows = [
+        _row(cell, row) | {"selection": selection(row)} for cell in cells for row in cell.quality
+    ]
+    return _frame(rows, QUALITY)
 
 
 def runtime_frame(cells: list[Cell]) -> pd.DataFrame:
@@ -136,7 +139,6 @@ def _row(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
         "benchmark": cell.benchmark,
         **{name: config.get(name) for name in _CONFIG},
         "model": config.get("model", "gcn"),  # cells from when there was no other
-        "selection": row.get("selection", _older_selection(row)),
         "options": json.dumps(options, sort_keys=True, ensure_ascii=False),
         "n_steps": steps,
         "internal_batch_size": batch,
@@ -145,7 +147,14 @@ def _row(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _older_selection(row: Mapping[str, Any]) -> str:
+def selection(row: Mapping[str, Any]) -> str:
+    """By which scores the edges of a row of quality were selected.
+
+    ``signed``, ``absolute``, or empty where no order of the edges matters. Rows of older cells do
+    not say: there it was by absolute score.
+    """
+    if "selection" in row:
+        return str(row["selection"] or "")
     ordered = row.get("level") or row.get("semantics") or row.get("metric") in _BY_ABSOLUTE_SCORE
     return "absolute" if ordered else ""
 

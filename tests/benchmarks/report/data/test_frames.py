@@ -52,6 +52,23 @@ def test_a_row_has_its_cell_and_what_is_missing_is_empty(folder, settings):
     assert score["value"] == 0.25
 
 
+def test_older_rows_selected_by_absolute_score_where_an_order_matters(folder, settings):
+    rows = [
+        {"metric": "a", "level": "k=1", "value": 0.0},
+        {"metric": "b", "semantics": "mask", "value": 0.0},
+        {"metric": "auroc", "value": 0.0},
+        {"metric": "gini", "value": 0.0},
+        {"metric": "new", "level": "k=1", "selection": "signed", "value": 0.0},
+        {"metric": "none", "level": "k=1", "selection": "", "value": 0.0},
+    ]
+    folder.add("quality", settings(), quality=rows)
+    quality = load(folder.path).quality
+    assert dict(zip(quality["metric"], quality["selection"], strict=True)) == {
+        **{"a": "absolute", "b": "absolute", "auroc": "absolute", "gini": ""},
+        **{"new": "signed", "none": ""},
+    }
+
+
 def test_all_at_once_is_the_number_of_steps(folder, settings):
     options = {"n_steps": 20, "internal_batch_size": "all"}
     folder.add("ig_sweep", settings(**options), runtime=[{"seconds": 1.0}])

@@ -77,10 +77,12 @@ def test_agreement_by_hand(folder, settings):
 def test_ground_truth_by_hand(folder):
     folder.quality("saliency", [0.5, 0.7], "auroc", "", "")
     folder.quality("saliency", [1.0, 0.0], "recall", "k=10", "")
+    # Student's t of two nodes: 0.1 and 0.5 times 12.7, cut at what the metrics can reach.
     heading, table = ground_truth(section(folder))
     assert heading.text == "Ground truth"
     assert table.header == ["method", "AUROC ↑", "recall ↑"]
-    assert texts(table) == [["saliency", "0.600 [0.500, 0.700]", "0.500 [0.000, 1.000]"]]
+    assert texts(table) == [["saliency", "0.600 [0.000, 1.000]", "0.500 [0.000, 1.000]"]]
+    assert "recall and Jaccard at 10 edges, by absolute score. 2 nodes × 1 model." in table.caption
 
 
 def test_ranks_of_three_methods(folder):
@@ -92,8 +94,11 @@ def test_ranks_of_three_methods(folder):
     (picture,) = ranks(found, palette)
     drawn = {text.get_text() for axis in picture.figure.axes for text in axis.texts}
     assert {"1", "2", "3"} < drawn
-    assert any(text.startswith("a 1.") for text in drawn)
-    assert "CD = 0.74" in picture.figure.axes[0].get_title()  # 2.343 sqrt(3 * 4 / (6 * 20))
+    ranked = {text.partition(" ")[0]: text for text in drawn}
+    assert ranked["a"].startswith("a 1.")
+    assert ranked["a"].endswith(" *")  # the best
+    title = picture.figure.axes[0].get_title()
+    assert title == "fidelity+ (prob), 10 edges, by absolute score, masked"
     encode(picture.figure)
 
 
@@ -101,7 +106,7 @@ def test_an_overview_ranks_the_methods_on_every_task(folder, settings):
     gains = {"a": {"a": 0.5, "b": 0.0, "random": 0.2}, "b": {"a": 0.5, "b": 0.9, "random": 0.2}}
     for task, of_task in gains.items():
         for method, gain in of_task.items():
-            values = [gain + node / 10 for node in range(6)]
+            values = [gain + node / 10 for node in range(9)]
             quality = rows("fidelity+_prob", values, level="k=10", semantics="mask")
             folder.add("quality", settings(method, task=task), quality=quality)
     sections = split(load(folder.path))
@@ -115,7 +120,9 @@ def test_an_overview_ranks_the_methods_on_every_task(folder, settings):
     assert found.index[found["not_better_than_random"]].tolist() == [("a", "b")]
     (axis,) = picture.figure.axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b", "random"]
-    assert [text.get_text() for text in axis.texts] == ["1.0", "2.0", "3.0 ‡", "1.0", "2.0", "3.0"]
+    assert [text.get_text() for text in axis.texts] == [
+        *("1.0 *", "2.0", "3.0 ‡", "1.0 *", "2.0", "3.0")
+    ]
 
 
 def test_masked_and_deleted_are_shown_once_where_they_are_the_same(folder, settings):

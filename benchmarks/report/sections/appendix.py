@@ -81,8 +81,7 @@ PROTOCOL = (
     "mean is chosen on the same data.",
     "Methods with the same values on a task are one row and one rank, which names them all. Mean "
     "ranks describe an order and test nothing. Times are compared over nodes, after the mean over "
-    "rounds and repeats, with 95 % percentile bootstrap intervals from 2,000 resamples; so are the "
-    "tables of axioms, agreement and stability.",
+    "rounds and repeats, with 95 % percentile bootstrap intervals from 2,000 resamples.",
 )
 
 

@@ -7,8 +7,16 @@ from collections.abc import Iterator
 from functools import partial
 
 from benchmarks.report.data.section import Section
-from benchmarks.report.render.blocks import Block, Entry, Heading, Table, estimate, measured
-from benchmarks.report.stats import estimates
+from benchmarks.report.render.blocks import (
+    Block,
+    Entry,
+    Heading,
+    Table,
+    by_model_and_node,
+    estimate,
+    measured,
+)
+from benchmarks.report.stats import crossed
 
 _FORMS = {"raw": "raw score", "log_probs": "log-probability", "probs": "probability"}
 _METRICS = ("fidelity+_prob", "fidelity-_prob", "auroc", "average_precision")
@@ -24,13 +32,18 @@ def explained_output(section: Section) -> Iterator[Block]:
     yield Heading("Explained output", f"explained-output-{section.slug}", 3)
     for name in (name for name in _METRICS if (rows["metric"] == name).any()):
         own = rows[rows["metric"] == name]
+        headline = own[own["selection"] == section.metrics[name].selection]
+        own = headline if len(headline) else own
         level = str(own["level"].iloc[0])
         table = []
         for method, of_method in own.groupby("method", sort=True):
             entries = [
                 measured(
                     partial(estimate, bounded=True),
-                    estimates.mean(of_method.loc[of_method["form"] == one, "value"].to_numpy()),
+                    crossed.mean(
+                        by_model_and_node(of_method[of_method["form"] == one]),
+                        section.metrics[name].limits,
+                    ),
                 )
                 if (of_method["form"] == one).any()
                 else Entry("")

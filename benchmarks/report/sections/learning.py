@@ -16,6 +16,7 @@ from benchmarks.report.render.blocks import (
     Heading,
     Table,
     Text,
+    by_model_and_node,
     estimate,
     measured,
     number,
@@ -23,7 +24,7 @@ from benchmarks.report.render.blocks import (
     share,
 )
 from benchmarks.report.render.wording import p_value
-from benchmarks.report.stats import estimates, pairwise
+from benchmarks.report.stats import crossed, standings
 
 # As in the column `other`.
 DEFAULTS, TUNED = "library defaults", "tuned"
@@ -75,7 +76,10 @@ def _sides(section: Section, rows: pd.DataFrame, names: list[str]) -> Table:
                 line.append(
                     Entry(NOTHING)
                     if nodes.empty
-                    else measured(partial(estimate, bounded=True), estimates.mean(nodes))
+                    else measured(
+                        partial(estimate, bounded=True),
+                        crossed.mean(nodes, section.metrics[name].limits),
+                    )
                 )
             line += [
                 measured(text, _one(own, name))
@@ -99,7 +103,7 @@ def _sides(section: Section, rows: pd.DataFrame, names: list[str]) -> Table:
 
 
 def _differences(section: Section, rows: pd.DataFrame, names: list[str]) -> Iterator[Block]:
-    """Tuned less default, paired over the nodes; positive where tuning is better."""
+    """Tuned less default, paired over nodes and models; positive where tuning is better."""
     lines = []
     for method in names:
         own = rows[rows["method"] == method]
@@ -107,24 +111,25 @@ def _differences(section: Section, rows: pd.DataFrame, names: list[str]) -> Iter
             values = pd.DataFrame(
                 {which: _nodes(own[own["other"] == which], name) for which in (DEFAULTS, TUNED)}
             ).dropna()
-            found = pairwise.compare_pairs(
-                values, [(TUNED, DEFAULTS)], section.metrics[name].direction, {}
-            )
-            lines += [
-                [
-                    Entry(method),
-                    Entry(_heading(section, name)),
-                    measured(partial(estimate, bounded=True), one.gain),
-                    measured(p_value, one.p),
-                    Entry({TUNED: "tuned", DEFAULTS: "default"}.get(one.winner, "tied")),
-                ]
-                for one in found
-            ]
+            known = section.metrics[name]
+            column = standings.Column(values, known.direction, section.equivalence, known.limits)
+            found = standings.compare({name: column}, asked=[(TUNED, DEFAULTS)])[name]
+            one = found.between(TUNED, DEFAULTS) if len(found) == 2 else None
+            if one is not None:
+                lines.append(
+                    [
+                        Entry(method),
+                        Entry(_heading(section, name)),
+                        measured(partial(estimate, bounded=True), one.gain),
+                        measured(p_value, one.p),
+                        Entry({TUNED: "tuned", DEFAULTS: "default"}.get(one.winner, "tied")),
+                    ]
+                )
     if lines:
         yield Table(
             f"{section.title}: what tuning gains over the library's defaults, paired over the "
-            "nodes; above zero where tuned is better, also where lower is better. p: Wilcoxon "
-            "signed-rank test of the one difference.",
+            "nodes and models; above zero where tuned is better, also where lower is better. p: of "
+            "a difference beyond the region of practical equivalence, each by itself.",
             ("method", "metric", "gain", "p", "better"),
             lines,
             folded=True,
@@ -148,8 +153,8 @@ def _heading(section: Section, name: str) -> str:
 
 
 def _nodes(rows: pd.DataFrame, name: str) -> pd.Series:
-    """One metric's mean over the models, by node."""
-    return rows[rows["metric"] == name].groupby("node")["value"].mean()
+    """One metric by (model, node)."""
+    return by_model_and_node(rows[rows["metric"] == name])
 
 
 def _one(rows: pd.DataFrame, name: str) -> float | None:

@@ -108,9 +108,9 @@ def means(values: pd.DataFrame) -> Means:
     return Means(value, np.sqrt(variance), freedom, nodes.shape[0], models.shape[0])
 
 
-def mean(values: pd.Series) -> Estimate:
+def mean(values: pd.Series, bounds: tuple[float | None, float | None] = (None, None)) -> Estimate:
     """The mean of one column with an index of (model, node), with its interval."""
-    return means(values.to_frame()).estimates()[0]
+    return means(values.to_frame()).estimates(bounds)[0]
 
 
 def _indicator(labels: pd.Index) -> scipy.sparse.csr_matrix:

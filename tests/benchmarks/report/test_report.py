@@ -192,7 +192,7 @@ def test_what_the_report_says(written, page):
         "integrated_gradients has the best fidelity+ (probability, mask) at 20 % of the edges, by "
         "absolute score: 0.4",
         "random baseline: 0.0",
-        "speed-up over integrated_gradients on stock",
+        "speed-up over its own stock",
         "1× (reference)",
         "the cheapest setting with a median relative error",
         "n_steps = 50, internal_batch_size = 50",

@@ -74,11 +74,11 @@ def test_the_gain_follows_the_direction_and_pairs_the_nodes(folder, settings, si
     assert line[4] == winner
 
 
-def test_models_are_averaged_at_each_node(folder, settings):
+def test_intervals_are_over_models_and_nodes(folder, settings):
     add(folder, settings, "gnn_explainer", [0.0, 0.2], [0.5, 0.5], seed=0)
     add(folder, settings, "gnn_explainer", [0.2, 0.4], [0.5, 0.5], seed=1)
     (_, _, table, *_) = learning(section(folder))
-    assert texts(table)[0][4] == "0.200 [0.100, 0.300]"
+    assert texts(table)[0][4] == "0.200 [-0.408, 0.808]"
 
 
 def test_nothing_without_the_benchmark(folder, settings):

@@ -47,8 +47,8 @@ def test_axioms_by_hand(folder, settings):
     assert isinstance(heading, Heading)
     assert texts(table) == [
         ["lime", "0.500 [0.000, 1.000]", "0.25"],
-        # The mean over the models at each node, then the largest node.
-        ["saliency", "0.500 [0.000, 1.000]", "2e-07"],
+        # The largest of all models and nodes.
+        ["saliency", "0.500 [0.000, 1.000]", "3e-07"],
     ]
     assert errors.header == ("quadrature", "10 steps ↓", "50 steps ↓")
     assert texts(errors) == [["a", "0.5", "0.1"], ["b", "0.7", "–"]]
@@ -71,7 +71,8 @@ def test_agreement_by_hand(folder, settings):
     assert isinstance(picture, Picture)
     encode(picture.figure)
     assert table.header == ("method", "max-sensitivity ↓")
-    assert texts(table) == [["c", "1 [0.5, 1.5]"]]
+    # Student's t of two nodes: 0.5 times 12.7, cut at zero.
+    assert texts(table) == [["c", "1 [0, 7.4]"]]
 
 
 def test_ground_truth_by_hand(folder):

@@ -12,10 +12,13 @@ from torch_geometric.explain import ExplainerAlgorithm, Explanation
 from explainers.engines.analytic import Analytic
 from explainers.engines.base import Engine, ReferenceProblem
 from explainers.engines.batched import Batched
+from explainers.engines.hoisted import Hoisted
 from explainers.engines.stock import Stock, embeddings, run_on_all
 from explainers.prepare.model import PreparedModel
 
-_ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Analytic(), Batched(), Stock())}
+_ENGINES: dict[str, Engine] = {
+    engine.name: engine for engine in (Analytic(), Hoisted(), Batched(), Stock())
+}
 __all__ = [
     "NAMES",
     "Choice",

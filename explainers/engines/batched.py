@@ -178,7 +178,9 @@ class Blocks:
             norms = {}
             for number, (index, norm) in self.norms.items():
                 exempt = prepared.layers[number].explain is False
-                norms[number] = index, norm if exempt else norm * by_edge(number, 0)
+                # Some loops may be left out, of nodes whose result nobody reads.
+                factor = by_edge(number, 0)[: len(norm)]
+                norms[number] = index, norm if exempt else norm * factor
 
             def masks(layer: int, call: int) -> Tensor | None:
                 return None if layer in self.norms else by_edge(layer, call)

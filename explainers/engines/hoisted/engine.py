@@ -12,7 +12,7 @@ from explainers.engines.base import Engine, NotTheModel, groups
 from explainers.engines.batched import BatchedProblem
 from explainers.engines.hoisted.first import FirstHop, find
 from explainers.engines.hoisted.problem import HoistedProblem
-from explainers.prepare.computation_graph import ComputationGraphs, cut, reach
+from explainers.prepare.computation_graph import ComputationGraphs, reach
 from explainers.prepare.model import PreparedModel
 
 # Where gradients are compared: two points of the path, with weights that tell them apart.
@@ -37,6 +37,9 @@ class Hoisted(Engine):
         most: int | None = None,
     ) -> Iterator[HoistedProblem]:
         """Problems of as many nodes as fit into the budget ``copies`` times."""
+        if len(nodes) == 1:
+            yield make_problem(prepared, nodes, targets, memory_budget)
+            return
         costs = bytes_per_unit(prepared, copies)[nodes.cpu()]
         for group in groups(costs, memory_budget, most):
             yield make_problem(prepared, nodes[group], targets[group], memory_budget)
@@ -75,20 +78,24 @@ def make_problem(
     assert isinstance(first, FirstHop), first
     if prepared.task_level == "graph":
         found = prepared.batch_index.reach(prepared.index, nodes)
-        inner = found.graphs  # each layer reads all of a graph
+        inner, receiving = found.graphs, found.inner  # each layer reads all of a graph
     else:
         found = reach(prepared.index, nodes, prepared.hops)
-        inner = _rest_of(prepared, nodes)
-    return HoistedProblem(prepared, first, found, inner, nodes, targets, memory_budget)
+        inner, receiving = _rest_of(prepared, nodes)
+    return HoistedProblem(prepared, first, found, inner, receiving, nodes, targets, memory_budget)
 
 
-def _rest_of(prepared: PreparedModel, nodes: Tensor) -> ComputationGraphs:
-    """The computation graphs of a model with one hop less; of none, the nodes by themselves."""
+def _rest_of(prepared: PreparedModel, nodes: Tensor) -> tuple[ComputationGraphs, Tensor]:
+    """The computation graphs of a model with one hop less; of none, the nodes by themselves.
+
+    And the nodes of which all incoming edges are in them, as positions.
+    """
     if prepared.hops > 1:
-        return cut(prepared.index, nodes, prepared.hops - 1)
+        found = reach(prepared.index, nodes, prepared.hops - 1)
+        return found.graphs, found.inner
     number = torch.arange(len(nodes) + 1, device=nodes.device)
     nothing = nodes.new_empty(0)
-    return ComputationGraphs(
+    alone = ComputationGraphs(
         n_id=nodes,
         n_ptr=number,
         e_id=nothing,
@@ -96,6 +103,7 @@ def _rest_of(prepared: PreparedModel, nodes: Tensor) -> ComputationGraphs:
         edge_index=nothing.expand(2, 0),
         roots=number[:-1],
     )
+    return alone, alone.roots
 
 
 def _refusal(prepared: PreparedModel) -> str | None:

@@ -21,6 +21,7 @@ from explainers.engines.analytic.params import weighted_sums
 from explainers.engines.base import NotTheModel
 from explainers.engines.batched import Blocks
 from explainers.engines.hoisted.point import Point, candidates, replaced, value_at
+from explainers.engines.hoisted.upper import kinds
 from explainers.prepare.model import PreparedModel
 from explainers.prepare.outputs import alike
 
@@ -49,6 +50,8 @@ class FirstHop:
         c_sum: [N, H], sums of n c, or None.
         b: [N, H], or [1, H] if it is the same for all.
         reads_x: Whether the rest of the model reads the features, too.
+        fused: The layers behind it whose messages can be summed at once; see
+            :func:`explainers.engines.hoisted.upper.kinds`.
     """
 
     point: Point
@@ -63,6 +66,7 @@ class FirstHop:
     c_sum: Tensor | None
     b: Tensor
     reads_x: bool
+    fused: dict[int, str]
 
     def value(self, nodes: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
         """The value at ``nodes`` [P] where features are ``alpha x``, the mask ``beta``: [S, P, H].
@@ -245,6 +249,7 @@ def _of_graph(prepared: PreparedModel, point: Point, pairs: _Pairs) -> FirstHop 
     full, apart = at(x, mask), at(x, mask * 0)
     c_sum = None if constant is None else at(torch.zeros_like(x), mask) - b
     a = full - apart if c_sum is None else full - apart - c_sum
+    drawn = _normal(prepared, len(x), generator), _uniform(prepared, len(mask), generator)
     hop = FirstHop(
         point=point,
         weight=None if identity else weight,
@@ -258,8 +263,8 @@ def _of_graph(prepared: PreparedModel, point: Point, pairs: _Pairs) -> FirstHop 
         c_sum=c_sum,
         b=b[:1].clone() if bool((b == b[0]).all()) else b,
         reads_x=_reads_x(prepared, point, graph, full),
+        fused=kinds(prepared, graph, *drawn, point.layer),
     )
-    drawn = _normal(prepared, len(x), generator), _uniform(prepared, len(mask), generator)
     right = alike(at(*drawn), evaluated(prepared, hop, *drawn))
     return hop if right and _is_all(prepared, hop, graph, full, drawn) else None
 

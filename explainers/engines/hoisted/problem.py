@@ -27,10 +27,11 @@ from torch import Tensor
 
 from explainers.engines.analytic.params import products
 from explainers.engines.base import Attribution, Finish
-from explainers.engines.batched import BatchedProblem, Blocks
+from explainers.engines.batched import BatchedProblem
 from explainers.engines.closing import feature_scores
 from explainers.engines.hoisted.first import FirstHop
 from explainers.engines.hoisted.point import replaced
+from explainers.engines.hoisted.upper import Inner
 from explainers.prepare.computation_graph import ComputationGraphs, Reach
 from explainers.prepare.model import PreparedModel
 
@@ -65,14 +66,18 @@ class HoistedProblem(BatchedProblem):
         first: FirstHop,
         found: Reach,
         inner: ComputationGraphs,
+        receiving: Tensor,
         nodes: Tensor,
         targets: Tensor,
         memory_budget: int,
     ) -> None:
-        """``inner`` are the computation graphs of the rest of the model."""
+        """``inner`` are the computation graphs of the rest of the model, ``receiving`` the
+        positions of their nodes of which all incoming edges are there.
+        """
         super().__init__(prepared, found.graphs, nodes, targets, memory_budget)
-        self.first, self.found, self.inner = first, found, inner
-        self._inner_blocks: dict[int, Blocks] = {}
+        self.first, self.found = first, found
+        self.inner, self.receiving = inner, receiving
+        self._inner: dict[int, Inner] = {}
 
     @cached_property
     def norm(self) -> Tensor:
@@ -111,11 +116,14 @@ class HoistedProblem(BatchedProblem):
             x: [B, P, F], their features.
         """
         count, point = len(value), self.first.point
-        if count not in self._inner_blocks:
-            self._inner_blocks[count] = Blocks.copies(self.prepared, self.inner, count)
-        blocks = self._inner_blocks[count]
-        with self.prepared.borrowed() as copy, replaced(copy, point, value.flatten(0, 1)):
-            output = blocks.run(x.flatten(0, 1), edge_mask.flatten())
+        if count not in self._inner:
+            self._inner[count] = Inner(
+                self.prepared, self.inner, self.receiving, count, self.first.fused
+            )
+        inner = self._inner[count]
+        value = value.flatten(0, 1)
+        with self.prepared.borrowed() as copy, replaced(copy, point, value), inner.sparse(copy):
+            output = inner.blocks.run(x.flatten(0, 1), edge_mask.flatten())
         return output.view(count, len(output) // count, -1)[:, self.inner.rows]
 
     def verify(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from explainers.engines import batched
 from explainers.engines.base import Engine, NotTheModel, groups
 from explainers.engines.batched import BatchedProblem
 from explainers.engines.hoisted.first import FirstHop, find
-from explainers.engines.hoisted.problem import HoistedProblem
+from explainers.engines.hoisted.problem import WAYS, HoistedProblem, ways
 from explainers.prepare.computation_graph import ComputationGraphs, reach
 from explainers.prepare.model import PreparedModel
 
@@ -114,6 +115,16 @@ def _refusal(prepared: PreparedModel) -> str | None:
     first = first_hop(prepared)
     if isinstance(first, str):
         return first
+    reason = _compared(prepared)
+    now = ways(prepared, first)
+    if reason and now.few:  # layers may be joined by their rows without an error
+        prepared.replace(WAYS, replace(now, few=False))
+        reason = _compared(prepared)
+    return reason
+
+
+def _compared(prepared: PreparedModel) -> str | None:
+    """How the explanations of a few nodes differ from those by whole computation graphs, if so."""
     nodes = batched.sample(prepared)[-2:]
     if not len(nodes):  # even the smallest computation graph is large: one pass has to do
         nodes = prepared.bytes_per_unit.argmin().view(1).to(prepared.x.device)
@@ -129,9 +140,8 @@ def _refusal(prepared: PreparedModel) -> str | None:
         return f"its predictions without the first message passing differ: {error}"
     tolerance = 1e-7 if prepared.output.dtype == torch.float64 else 1e-2
     for mine, theirs in ((one.node_mask, other.node_mask), (one.edge_mask, other.edge_mask)):
-        if mine.numel() and float((mine - theirs).abs().max()) > tolerance * float(
-            theirs.abs().max()
-        ):
+        size = float(theirs.abs().max()) if theirs.numel() else 0.0
+        if mine.numel() and float((mine - theirs).abs().max()) > tolerance * size:
             return "gradients do not reach its first layer as its outputs say (detached values)"
     return None
 

@@ -292,7 +292,7 @@ def evaluated(prepared: PreparedModel, hop: FirstHop, x: Tensor, edge_mask: Tens
 def _rest(
     prepared: PreparedModel, point: Point, graph: Blocks, value: Tensor, x: Tensor, mask: Tensor
 ) -> Tensor:
-    with prepared.borrowed() as copy, replaced(copy, point, value):
+    with prepared.borrowed() as copy, replaced(copy, point, value.clone()):
         return graph.run(x, mask)
 
 

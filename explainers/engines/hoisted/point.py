@@ -132,7 +132,7 @@ def replaced(copy: ModelCopy, point: Point, value: Tensor) -> Iterator[None]:
     def value_itself(*_: Any, **__: Any) -> Tensor:
         if module is layer:
             copy.skip(point.layer)
-        return value.clone()  # models may write to it, which a leaf does not allow
+        return value
 
     def nothing(*_: Any, **__: Any) -> Tensor:
         copy.skip(point.layer)

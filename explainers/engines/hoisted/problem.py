@@ -19,14 +19,14 @@ The steps are summed before any edge of the widest hop is touched.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from explainers.engines.analytic.params import products
-from explainers.engines.base import Attribution, Finish
+from explainers.engines.base import Attribution, Finish, NotTheModel
 from explainers.engines.batched import BatchedProblem
 from explainers.engines.closing import feature_scores
 from explainers.engines.hoisted.first import FirstHop
@@ -34,6 +34,34 @@ from explainers.engines.hoisted.point import replaced
 from explainers.engines.hoisted.upper import Inner
 from explainers.prepare.computation_graph import ComputationGraphs, Reach
 from explainers.prepare.model import PreparedModel
+
+
+WAYS = "hoisted: ways of the rest"
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How the rest of a model is run: the quickest way until a pass shows that it needs another.
+
+    Attributes:
+        few: With fewer rows from layer to layer; see :class:`~explainers.engines.hoisted.upper.Inner`.
+        clone: With a copy of the first layer's value, for a model that writes to it.
+    """
+
+    few: bool
+    clone: bool = False
+
+
+def ways(prepared: PreparedModel, first: FirstHop) -> Ways:
+    """How the rest is run, as far as it is known what it takes."""
+
+    def at_first() -> Ways:
+        upper = {number for number, turns in enumerate(prepared.maps) if turns}
+        once = len(prepared.maps[first.point.layer]) == 1
+        fused = upper - {first.point.layer} <= first.fused.keys()
+        return Ways(few=prepared.task_level == "node" and once and fused)
+
+    return prepared.memo(WAYS, at_first)
 
 
 @dataclass(frozen=True)
@@ -104,8 +132,17 @@ class HoistedProblem(BatchedProblem):
     @property
     def inner_copies(self) -> int:
         """How many variants of the inner graphs one pass may take, at least 1."""
-        size = len(self.inner.n_id) + len(self.inner.e_id)
-        return max(1, self.memory_budget // (size * self.prepared.bytes_per_edge))
+        return max(1, int(self.memory_budget // (len(self.inner.n_id) * self._bytes_per_node)))
+
+    @cached_property
+    def _bytes_per_node(self) -> float:
+        """Roughly what one pass of the rest takes for a node of the inner graphs."""
+        prepared = self.prepared
+        features = 4 * prepared.x.size(1) * prepared.x.element_size()
+        each = prepared.bytes_per_edge - features * (not self.first.reads_x)
+        edges = len(self.inner.e_id) / len(self.inner.n_id)
+        # Layers whose messages are summed at once keep nothing for an edge.
+        return each / 2 + 64 if ways(prepared, self.first).few else each * (1 + edges)
 
     def rest(self, value: Tensor, edge_mask: Tensor, x: Tensor) -> Tensor:
         """What the rest of the model makes of values [B, P, H]: its outputs [B, R, C].
@@ -115,16 +152,37 @@ class HoistedProblem(BatchedProblem):
             edge_mask: [B, i], of the inner graphs' edges.
             x: [B, P, F], their features.
         """
-        count, point = len(value), self.first.point
+        try:
+            return self._rest(value, edge_mask, x)
+        except NotTheModel as error:
+            # Layers may be joined by their rows (residuals, jumping knowledge): then all are kept.
+            now = ways(self.prepared, self.first)
+            other = (
+                replace(now, clone=True) if "in-place" in str(error) else replace(now, few=False)
+            )
+            if other == now:
+                raise
+            self.prepared.replace(WAYS, other)
+            self._inner = {}
+        return self.rest(value, edge_mask, x)
+
+    def _rest(self, value: Tensor, edge_mask: Tensor, x: Tensor) -> Tensor:
+        count, point, way = len(value), self.first.point, ways(self.prepared, self.first)
         if count not in self._inner:
             self._inner[count] = Inner(
-                self.prepared, self.inner, self.receiving, count, self.first.fused
+                self.prepared,
+                self.inner,
+                self.receiving,
+                count,
+                self.first.fused,
+                few=way.few,
             )
         inner = self._inner[count]
         value = value.flatten(0, 1)
+        value = value.clone() if way.clone else value
         with self.prepared.borrowed() as copy, replaced(copy, point, value), inner.sparse(copy):
             output = inner.blocks.run(x.flatten(0, 1), edge_mask.flatten())
-        return output.view(count, len(output) // count, -1)[:, self.inner.rows]
+        return inner.explained(output)
 
     def verify(self) -> None:
         if not self.verified:

@@ -456,6 +456,8 @@ class Engine(ABC):
         closed_form: Whether coalitions cost no passes, so that many nodes can share a problem.
         as_published: Whether it runs what Captum and PyG have published, where they have.
         general: Whether it is meant for every model: that it refuses one is news.
+        only_gradients: Whether its problems are as large as gradients along a path allow, so that
+            passes over whole computation graphs are another engine's business.
     """
 
     name: ClassVar[str]
@@ -463,6 +465,7 @@ class Engine(ABC):
     closed_form: ClassVar[bool] = False
     as_published: ClassVar[bool] = False
     general: ClassVar[bool] = True
+    only_gradients: ClassVar[bool] = False
 
     @abstractmethod
     def refusal(self, prepared: PreparedModel) -> str | None:

@@ -21,6 +21,7 @@ _ENGINES: dict[str, Engine] = {
 }
 __all__ = [
     "NAMES",
+    "OUTPUTS",
     "Choice",
     "choose",
     "embeddings",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 NAMES = tuple(_ENGINES)  # the fastest first
+# Those that metrics ask for outputs.
+OUTPUTS = tuple(name for name, engine in _ENGINES.items() if not engine.only_gradients)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class Hoisted(Engine):
     name = "hoisted"
     takes_passes = False
     general = False
+    only_gradients = True
 
     def problems(
         self,

@@ -7,7 +7,7 @@ in which that value is put in the place of what would have been computed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,10 +82,8 @@ def candidates(
             for module in layer.modules():
                 hook = module.register_forward_hook(called(names[id(module)], number))
                 stack.callback(hook.remove)
-        try:
+        with suppress(_Reached):
             blocks.run(x, edge_mask)
-        except _Reached:
-            pass
         if not first:
             return []
         number, width = first[0]

@@ -6,8 +6,8 @@ On the path features are a x and the mask is a, and the value behind the first m
 
 with A and S the graph's own (:class:`~explainers.engines.hoisted.first.FirstHop`). A model of L
 message-passing steps is then a function of the P_u(a) of its inner nodes, those within L - 1 hops,
-and of the a of the edges among them: the user's own code, differentiated on that smaller graph. With
-F the explained output and weights w of the points,
+and of the a of the edges among them: the user's own code, differentiated on that smaller graph.
+With F the explained output and weights w of the points,
 
     G_u = sum over points of w a dF/dP_u,     K_u = sum over points of w dF/dP_u,
     edge w -> u:     n_wu <W x_w, G_u>, and what later layers give it;
@@ -35,7 +35,6 @@ from explainers.engines.hoisted.upper import Inner
 from explainers.prepare.computation_graph import ComputationGraphs, Reach
 from explainers.prepare.model import PreparedModel
 
-
 WAYS = "hoisted: ways of the rest"
 
 
@@ -44,7 +43,7 @@ class Ways:
     """How the rest of a model is run: the quickest way until a pass shows that it needs another.
 
     Attributes:
-        few: With fewer rows from layer to layer; see :class:`~explainers.engines.hoisted.upper.Inner`.
+        few: With fewer rows from layer to layer; see ``Inner`` in :mod:`.upper`.
         clone: With a copy of the first layer's value, for a model that writes to it.
     """
 
@@ -86,7 +85,14 @@ class InnerGradients:
 
 
 class HoistedProblem(BatchedProblem):
-    """R computation graphs, of which the rest of the model sees the inner nodes only."""
+    """R computation graphs, of which the rest of the model sees the inner nodes only.
+
+    Attributes:
+        first: The first message passing.
+        found: The computation graphs, of P inner nodes.
+        inner: Those of the rest of the model: the inner nodes and i edges.
+        receiving: Positions of the inner nodes of which all incoming edges are there.
+    """
 
     def __init__(
         self,
@@ -99,9 +105,6 @@ class HoistedProblem(BatchedProblem):
         targets: Tensor,
         memory_budget: int,
     ) -> None:
-        """``inner`` are the computation graphs of the rest of the model, ``receiving`` the
-        positions of their nodes of which all incoming edges are there.
-        """
         super().__init__(prepared, found.graphs, nodes, targets, memory_budget)
         self.first, self.found = first, found
         self.inner, self.receiving = inner, receiving
@@ -208,10 +211,9 @@ class HoistedProblem(BatchedProblem):
     ) -> Attribution:
         sums = self.inner_gradients(points, weights, batch_size=batch_size, complete=complete)
         by_edge = self._edge_gradients(sums) if self.with_edges else self.edge_mask * 0
+        node_mask = self.no_features()
         if self.with_features:
             node_mask = self._feature_scores(sums, finish)
-        else:
-            node_mask = self.no_features()
         edge_mask = torch.empty_like(by_edge[:, None])
         finish(by_edge[:, None], torch.ones_like(edge_mask), edge_mask)
         attribution = Attribution(node_mask, edge_mask[:, 0])

@@ -12,8 +12,8 @@ import explainers
 from ..conftest import (
     CONVS,
     LOOPS,
-    POOLS,
     NONLINEAR,
+    POOLS,
     WEIGHTED,
     Stack,
     difference,

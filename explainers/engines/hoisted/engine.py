@@ -111,6 +111,8 @@ def _rest_of(prepared: PreparedModel, nodes: Tensor) -> tuple[ComputationGraphs,
 def _refusal(prepared: PreparedModel) -> str | None:
     if not prepared.x.is_floating_point() or not prepared.trial.features:
         return "its features are not differentiable"
+    if {prepared.x.dtype, prepared.output.dtype} - {torch.float32, torch.float64}:
+        return "it computes in half precision"
     if reason := batched.Batched().refusal(prepared):
         return reason
     first = first_hop(prepared)

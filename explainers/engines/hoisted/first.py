@@ -126,7 +126,7 @@ def _generator(prepared: PreparedModel) -> torch.Generator:
 def _normal(prepared: PreparedModel, rows: int, generator: torch.Generator) -> Tensor:
     x = prepared.x
     noise = torch.randn(rows, x.size(1), generator=generator, dtype=x.dtype, device=x.device)
-    return noise * max(float(x.abs().max()), 1e-6)
+    return noise * (float(x.abs().max()) or 1.0)
 
 
 def _uniform(prepared: PreparedModel, count: int, generator: torch.Generator) -> Tensor:

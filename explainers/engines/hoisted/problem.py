@@ -133,8 +133,7 @@ class HoistedProblem(BatchedProblem):
         return x.new_zeros(()).expand(len(self.inner.n_id), x.size(1))
 
     @property
-    def inner_copies(self) -> int:
-        """How many variants of the inner graphs one pass may take, at least 1."""
+    def copies(self) -> int:
         return max(1, int(self.memory_budget // (len(self.inner.n_id) * self._bytes_per_node)))
 
     @cached_property
@@ -243,7 +242,7 @@ class HoistedProblem(BatchedProblem):
         by_value: Tensor | int = 0
         by_mask, by_x = self.edge_mask.new_zeros(len(self.inner.e_id)), None
         outputs = []
-        size = batch_size or self.inner_copies
+        size = batch_size or self.copies
         for place, w in zip(
             torch.arange(len(a), device=a.device).split(size), share.split(size), strict=True
         ):

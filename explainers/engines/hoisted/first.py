@@ -12,7 +12,7 @@ seen at features and masks drawn at random, on all nodes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -246,27 +246,30 @@ def _of_graph(prepared: PreparedModel, point: Point, pairs: _Pairs) -> FirstHop 
         weight, torch.eye(len(weight)).to(weight)
     )
     y = x if identity else x @ weight.t()
-    full, apart = at(x, mask), at(x, mask * 0)
-    c_sum = None if constant is None else at(torch.zeros_like(x), mask) - b
-    a = full - apart if c_sum is None else full - apart - c_sum
+    index, own = prepared.index, _unless_zero(loops, torch.ones_like(loops))
+    s = torch.zeros_like(b) if own is None else own[:, None] * y
     drawn = _normal(prepared, len(x), generator), _uniform(prepared, len(mask), generator)
+    expected, fused = kinds(prepared, graph, *drawn, point.layer)
     hop = FirstHop(
         point=point,
         weight=None if identity else weight,
         constant=constant,
         root=root,
-        loops=_unless_zero(loops, torch.ones_like(loops)),
+        loops=own,
         norm=norm,
         y=y,
-        a=a,
-        s=apart - b,
-        c_sum=c_sum,
+        a=weighted_sums(index.indptr, index.source, norm, y),
+        s=s if root is None else s + x @ root.t(),
+        c_sum=None
+        if constant is None
+        else weighted_sums(index.indptr, index.source, norm, constant.repeat(len(x), 1)),
         b=b[:1].clone() if bool((b == b[0]).all()) else b,
-        reads_x=_reads_x(prepared, point, graph, full),
-        fused=kinds(prepared, graph, *drawn, point.layer),
+        reads_x=False,
+        fused=fused,
     )
-    right = alike(at(*drawn), evaluated(prepared, hop, *drawn))
-    return hop if right and _is_all(prepared, hop, graph, full, drawn) else None
+    if not alike(at(*drawn), evaluated(prepared, hop, *drawn)):
+        return None
+    return _with_rest(prepared, hop, graph, drawn, expected)
 
 
 def _unless_zero(tensor: Tensor, of_size: Tensor) -> Tensor | None:
@@ -296,30 +299,30 @@ def _rest(
         return graph.run(x, mask)
 
 
-def _is_all(
+def _with_rest(
     prepared: PreparedModel,
     hop: FirstHop,
     graph: Blocks,
-    full: Tensor,
     drawn: tuple[Tensor, Tensor],
-) -> bool:
-    """Whether the rest of the model, with a value at the point, gives the model's own outputs."""
+    expected: Tensor,
+) -> FirstHop | None:
+    """The form, if the rest of the model with it gives the model's own outputs; else None.
+
+    That is the user's at the data's features, where it is also seen whether the rest reads these:
+    then what is no number gets through. And those ``expected`` at features and a mask ``drawn``.
+    """
     x, mask = prepared.x, torch.ones_like(drawn[1])
-    unread = x.new_zeros(()).expand(x.shape)
-    output = _rest(prepared, hop.point, graph, full, x if hop.reads_x else unread, mask)
-    if not alike(output, prepared.output, prepared.typical):
-        return False
-    value = evaluated(prepared, hop, *drawn)
-    moved = drawn[0] if hop.reads_x else unread
-    output = _rest(prepared, hop.point, graph, value, moved, drawn[1])
-    return alike(output, graph.run(*drawn), prepared.typical)
-
-
-def _reads_x(prepared: PreparedModel, point: Point, graph: Blocks, full: Tensor) -> bool:
-    """Whether the rest of the model reads the features: then what is no number gets through."""
-    x, mask = prepared.x, prepared.output.new_ones(prepared.edge_index.size(1))
+    full = evaluated(prepared, hop, x, mask)
     try:
-        output = _rest(prepared, point, graph, full, torch.full_like(x, torch.nan), mask)
+        output = _rest(prepared, hop.point, graph, full, torch.full_like(x, torch.nan), mask)
+        unread = alike(output, prepared.output, prepared.typical)
     except NotTheModel:
-        return True
-    return not alike(output, prepared.output, prepared.typical)
+        unread = False
+    if not unread:
+        output = _rest(prepared, hop.point, graph, full, x, mask)
+        if not alike(output, prepared.output, prepared.typical):
+            return None
+    value = evaluated(prepared, hop, *drawn)
+    output = _rest(prepared, hop.point, graph, value, drawn[0], drawn[1])
+    right = alike(output, expected, prepared.typical)
+    return replace(hop, reads_x=not unread) if right else None

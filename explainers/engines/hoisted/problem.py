@@ -273,7 +273,8 @@ class HoistedProblem(BatchedProblem):
         if complete:
             every = torch.cat(outputs)
             change = every[ends] - every[ends + 1]
-        return InnerGradients(*(rows.view(shape) for rows in by_value), by_mask, by_x, change)
+        by_edges, by_features, plain = (rows.view(shape) for rows in by_value)
+        return InnerGradients(by_edges, by_features, plain, by_mask, by_x, change)
 
     def _edge_gradients(self, sums: InnerGradients) -> Tensor:
         """The summed gradients by the edge mask, [e]."""

@@ -29,6 +29,7 @@ from explainers.engines.batched import Blocks
 from explainers.prepare.computation_graph import ComputationGraphs
 from explainers.prepare.copies import ModelCopy
 from explainers.prepare.csr import to_indptr
+from explainers.prepare.layers import edge_type
 from explainers.prepare.model import PreparedModel
 from explainers.prepare.outputs import alike
 
@@ -104,8 +105,8 @@ def _sent(kwargs: dict[str, Any]) -> tuple[Tensor, Tensor | None] | None:
 
 def kinds(
     prepared: PreparedModel, graph: Blocks, x: Tensor, edge_mask: Tensor, first: int
-) -> dict[int, str]:
-    """Of layers behind ``first``, by number, whether their messages are added or averaged.
+) -> tuple[Tensor, dict[int, str]]:
+    """The model's outputs, and of layers behind ``first`` whether messages are added or averaged.
 
     Layers of which neither is so, or which send messages more than once, are not among them.
 
@@ -119,7 +120,11 @@ def kinds(
     found: dict[int, str] = {}
     calls = [0] * len(prepared.layers)
     masks = prepared.masks(
-        edge_mask, graph.edge_index, None, graph.num_nodes, has_loops=prepared.has_loops
+        edge_mask,
+        graph.edge_index,
+        edge_type(graph.inputs),
+        graph.num_nodes,
+        has_loops=prepared.has_loops,
     )
 
     def noted(number: int) -> Callable[..., None]:
@@ -137,7 +142,7 @@ def kinds(
                 if len(factor) != len(weight):
                     return
                 weight = weight * factor
-            order = Order.of(*edges, len(x), len(x))
+            order = Order.of(edges[0], edges[1], len(x), len(x))
             sums = weighted_sums(order.ptr, order.source, weight[order.order], x)
             count = order.ptr.diff().clamp(min=1)[:, None]
             for kind, value in (("mean", sums / count), ("sum", sums)):
@@ -146,14 +151,14 @@ def kinds(
 
         return note
 
-    if graph.inputs.keys() & {"edge_type", "edge_attr"}:
-        return {}
     with prepared.borrowed() as copy, ExitStack() as stack:
         for number, layer in enumerate(copy.layers):
             hook = layer.register_propagate_forward_hook(noted(number))
             stack.callback(hook.remove)
-        graph.run(x, edge_mask)
-    return {n: kind for n, kind in found.items() if n != first and calls[n] == 1}
+        output = graph.run(x, edge_mask)
+    if graph.inputs.keys() & {"edge_type", "edge_attr"}:
+        return output, {}
+    return output, {n: kind for n, kind in found.items() if n != first and calls[n] == 1}
 
 
 class Inner:

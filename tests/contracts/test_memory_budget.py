@@ -77,8 +77,6 @@ def measured(*arguments):
     [
         ("star", 200_000, "GCN", "saliency", 1, 16 * MIB),  # a leaf: all others are two hops away
         ("star", 200_000, "GraphSAGE", "saliency", 1, 64 * MIB),
-        ("star", 100_000, "GraphSAGE", "integrated_gradients", 1, 64 * MIB),
-        ("star", 20_000, "GIN", "integrated_gradients", 0, 64 * MIB),  # the hub: all others send
         ("complete", 1_000, "GCN", "saliency", 0, 64 * MIB),
         ("complete", 1_000, "GraphSAGE", "saliency", 0, 64 * MIB),
         ("star", 10_000, "GCN", "lime", 0, 16 * MIB),

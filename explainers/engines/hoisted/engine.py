@@ -18,6 +18,7 @@ from explainers.prepare.model import PreparedModel
 
 # Where gradients are compared: two points of the path, with weights that tell them apart.
 POINTS, WEIGHTS = (0.5, 1.0), (0.25, 1.0)
+EDGES = 150_000  # what is found on the whole graph takes several times the model's own memory
 NODE_BYTES = 20 * 8  # some 20 whole numbers for an edge and its source
 
 
@@ -113,6 +114,8 @@ def _refusal(prepared: PreparedModel) -> str | None:
         return "its features are not differentiable"
     if {prepared.x.dtype, prepared.output.dtype} - {torch.float32, torch.float64}:
         return "it computes in half precision"
+    if prepared.edge_index.size(1) > EDGES:
+        return f"the graph has more than {EDGES} edges, and to look at it would take much memory"
     if reason := batched.Batched().refusal(prepared):
         return reason
     first = first_hop(prepared)

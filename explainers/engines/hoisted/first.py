@@ -240,6 +240,8 @@ def _of_graph(prepared: PreparedModel, point: Point, pairs: _Pairs) -> FirstHop 
         (norm,) = torch.autograd.grad(along.sum(), edge_mask, materialize_grads=True)
     norm = norm[prepared.index.edge]
 
+    del only, everywhere, edge_mask, along
+    b = b[:1].clone() if bool((b == b[0]).all()) else b
     weight, root, constant = pairs.weight, _unless_zero(pairs.root, pairs.weight), None
     constant = _unless_zero(pairs.constant, weight * float(x.abs().max()))
     identity = weight.size(0) == weight.size(1) and torch.equal(
@@ -247,7 +249,7 @@ def _of_graph(prepared: PreparedModel, point: Point, pairs: _Pairs) -> FirstHop 
     )
     y = x if identity else x @ weight.t()
     index, own = prepared.index, _unless_zero(loops, torch.ones_like(loops))
-    s = torch.zeros_like(b) if own is None else own[:, None] * y
+    s = y.new_zeros(len(x), b.size(1)) if own is None else own[:, None] * y
     drawn = _normal(prepared, len(x), generator), _uniform(prepared, len(mask), generator)
     expected, fused = kinds(prepared, graph, *drawn, point.layer)
     hop = FirstHop(
@@ -263,7 +265,7 @@ def _of_graph(prepared: PreparedModel, point: Point, pairs: _Pairs) -> FirstHop 
         c_sum=None
         if constant is None
         else weighted_sums(index.indptr, index.source, norm, constant.repeat(len(x), 1)),
-        b=b[:1].clone() if bool((b == b[0]).all()) else b,
+        b=b,
         reads_x=False,
         fused=fused,
     )

@@ -144,10 +144,10 @@ def kinds(
                 weight = weight * factor
             order = Order.of(edges[0], edges[1], len(x), len(x))
             sums = weighted_sums(order.ptr, order.source, weight[order.order], x)
-            count = order.ptr.diff().clamp(min=1)[:, None]
-            for kind, value in (("mean", sums / count), ("sum", sums)):
-                if alike(value, output):
-                    found[number] = kind
+            if alike(sums, output):
+                found[number] = "sum"
+            elif alike(sums.div_(order.ptr.diff().clamp(min=1)[:, None]), output):
+                found[number] = "mean"
 
         return note
 

@@ -94,9 +94,9 @@ def evaluate(
             f"truth has {len(truth)} rows; it must be one for each of the {len(prepared.output)} "
             f"{prepared.task_level}s, or bool [{data.num_edges}]"
         )
-    if engine not in (None, *registry.NAMES):
-        raise ValueError(f"unknown engine {engine!r}; metrics have: {', '.join(registry.NAMES)}")
-    chosen = registry.choose(prepared, asked=engine).engine
+    if engine not in (None, *registry.OUTPUTS):
+        raise ValueError(f"unknown engine {engine!r}; metrics have: {', '.join(registry.OUTPUTS)}")
+    chosen = registry.choose(prepared, registry.OUTPUTS, engine).engine
     if not explanations:
         return []
     while True:
@@ -104,7 +104,7 @@ def evaluate(
             return _all_rows(prepared, chosen, asked, explanations, memory_budget)
         except NotTheModel as error:
             prepared.replace(f"{chosen.name}: refusal", str(error))
-            chosen = registry.choose(prepared, asked=engine).engine
+            chosen = registry.choose(prepared, registry.OUTPUTS, engine).engine
 
 
 def _all_rows(

@@ -20,7 +20,7 @@ from benchmarks.harness.run import Run
 from benchmarks.harness.variants import parametrize
 from benchmarks.measures.agreement import Floats, agreement, edge_scores, max_sensitivity
 from benchmarks.store.cell import Cell
-from benchmarks.tasks import Task
+from benchmarks.tasks import Task, brings_model
 from explainers.methods import Method
 
 NODES = {"quick": 5, "full": 20}
@@ -72,7 +72,7 @@ def test_agreement(
                 known[key] = scores(name, task, nodes)
             for node, one, other in zip(nodes, mine, known[key] or [], strict=False):
                 for metric, value in agreement(one, other).items():
-                    cell.add_value(metric, value, node=node, other=name)
+                    cell.add_value(metric, value, node=node, other=name, selection="absolute")
 
 
 def test_stability(
@@ -89,7 +89,7 @@ def test_stability(
     nodes = plan.pick(task)[: NODES[plan.profile]]
     config = run.config(task, model_seed, method)
     seeds, draws = SEEDS, DRAWS[plan.profile]
-    models = range(plan.seeds)
+    models = range(1 if brings_model(task.name) else plan.seeds)
     inputs: dict[str, Any] = {"seeds": seeds, "models": len(models), "draws": draws}
     with run.cell("stability", config, task=task, nodes=nodes, **inputs) as cell:
         explanations = benchmark.pedantic(method.explain, args=task.arguments(nodes), rounds=1)
@@ -146,4 +146,5 @@ def add_pairwise(
         for metric in ("kendall_tau", "overlap"):
             values = [pair[metric] for pair in found if metric in pair]
             if values:
-                cell.add_value(f"{metric}_{what}", float(np.mean(values)), node=node)
+                mean = float(np.mean(values))
+                cell.add_value(f"{metric}_{what}", mean, node=node, selection="absolute")

@@ -110,7 +110,7 @@ def test_the_benchmarks_and_the_report_have_it(results):
 
 def test_the_report_gives_the_metric_its_direction_best_and_rank(results):
     text = (results / "report.md").read_text()
-    (table,) = re.findall(r"^\| method \| coverage ↑, k=10 \|\n(?:\|.*\n)+", text, re.MULTILINE)
+    (table,) = re.findall(r"^\| method \| coverage ↑, f=20% \|\n(?:\|.*\n)+", text, re.MULTILINE)
     means = dict(re.findall(r"\| (\w+) \| \**(\d\.\d+)", table))
     assert set(means) == {"gradient", "saliency", "degree"}
     best = set(re.findall(r"\| (\w+) \| \*\*", table))  # two, by absolute score
@@ -133,7 +133,7 @@ def test_compare_judges_by_the_metric(results, tmp_path):
                 row["value"] /= 2
         write(worse / "cells", cell)
     (found,) = compare(results, worse).regressions(0.1)
-    assert ("gradient" in found.name, found.what) == (True, "coverage, k=10")
+    assert ("gradient" in found.name, found.what) == (True, "coverage, f=20%")
     assert compare(worse, results).regressions(0.1) == []
 
 
@@ -146,6 +146,7 @@ def test_a_metric_is_one_new_file_in_the_library(tmp_path, monkeypatch):
     assert (entry["metric"], entry["direction"], entry["bounds"]) == ("coverage", "up", [0, 1])
     data, model = KarateClub()[0], GCN(34, 8, num_layers=2, out_channels=4).eval()
     explanations = explainers.load("saliency").explain(model, data, [0])
-    rows = metrics.evaluate(model, data, explanations, at=["f=50%", "f=100%"])
+    options = {"at": ["f=50%", "f=100%"], "selections": ["absolute"]}
+    rows = metrics.evaluate(model, data, explanations, **options)
     half, whole = (row["value"] for row in rows if row["metric"] == "coverage")
     assert 0.5 <= half < whole == pytest.approx(1)

@@ -179,6 +179,7 @@ def _fidelity(task: Task, explanation: Explanation, edges: int) -> str:
         [explanation],
         at=[f"k={count}"],
         semantics=["mask"],
+        selections=["absolute"],  # as the edges that are drawn
         metrics=["fidelity"],
         model_config=task.model_config,
     )

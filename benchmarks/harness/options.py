@@ -45,9 +45,10 @@ PROFILES = {
     "full": Profile(nodes=30, seeds=2, repeats=5, timeout=1800),
 }
 
-# The real data if they can be had, else a stand-in of the same size; and a task with ground truth.
+# The real data if they can be had, else a stand-in of the same size; and tasks with ground truth.
 PREFERRED, STAND_IN = "twitch-en", "twitch-sim"
-ALWAYS = ("ba-shapes",)
+WHITE_BOX = tuple(f"white-box-{head}:gated" for head in ("count", "or", "and", "inhibit"))
+ALWAYS = ("ba-shapes", *WHITE_BOX)
 
 
 # ----------------------------------------------------------------------------------- the defaults
@@ -85,7 +86,7 @@ class Plan:
         Option(
             "--task",
             "explain this task, or your own: path/to/file.py:function; repeatable (default: "
-            "twitch-en or its stand-in, and ba-shapes)",
+            "twitch-en or its stand-in, ba-shapes and the gated white-box tasks)",
             "NAME",
             repeatable=True,
             check=option.known_task,
@@ -327,7 +328,8 @@ def _resolved(tasks: Iterable[str], models: Iterable[str] | None, seeds: int) ->
 
     chosen = {benchmarks.tasks.resolve(name): name for name in tasks}
     for name, given in chosen.items():
-        if not benchmarks.tasks.brings_model(name):
+        # What the suite's own tasks bring has one model in a run with more for other tasks.
+        if not (benchmarks.tasks.is_own(given) and benchmarks.tasks.brings_model(name)):
             continue
         if seeds > 1:
             raise ValueError(

@@ -96,7 +96,7 @@ class Run:
     # ---------------------------------------------------------------------------------- tasks
 
     def choose_tasks(self) -> tuple[str, ...]:
-        """The tasks asked for; if none were, the real data or their stand-in, and ``ba-shapes``.
+        """The tasks asked for; if none were, the real data or their stand-in, and generated ones.
 
         Raises:
             CannotWrite: The results folder cannot be written.

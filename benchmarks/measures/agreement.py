@@ -12,7 +12,7 @@ from scipy.stats import kendalltau
 from torch_geometric.data import Data
 from torch_geometric.explain import Explanation
 
-from explainers.metrics import Value, ranking
+from explainers.metrics import Value, inclusion
 
 Floats = npt.NDArray[np.float64]
 TOP = 10
@@ -28,16 +28,16 @@ def agreement(one: Floats, other: Floats) -> dict[str, float]:
 
     ``kendall_tau``: Kendall's tau-b, in [-1, 1], 0 for unrelated orders; it discounts ties, and has
     no value if either scoring has but one value. ``overlap``: the share that the ten edges with the
-    highest scores have in common, in [0, 1]; no value if the computation graph has no more than
-    ten.
+    highest scores have in common, in [0, 1], in expectation over random orders of equal scores; no
+    value if the computation graph has no more than ten.
     """
     found = {}
     sizes = np.abs(one), np.abs(other)
     if all(size.size and np.ptp(size) > 0 for size in sizes):
         found["kendall_tau"] = float(kendalltau(*sizes).statistic)
     if one.size > TOP:
-        common = np.intersect1d(ranking(one)[:TOP], ranking(other)[:TOP])
-        found["overlap"] = common.size / TOP
+        # Equal scores of the two are ordered independently of each other.
+        found["overlap"] = float(inclusion(one, TOP) @ inclusion(other, TOP)) / TOP
     return found
 
 
@@ -102,6 +102,7 @@ VALUES = {
             "Whether two methods order a computation graph's edges alike by absolute score, tau-b, "
             "in [-1, 1]; 0 for unrelated orders."
         ),
+        selection="absolute",
     ),
     "overlap": Value(
         title="overlap of the ten highest edges",
@@ -111,6 +112,7 @@ VALUES = {
             "Share of the ten edges with the highest absolute scores that two methods have in "
             "common, in [0, 1]."
         ),
+        selection="absolute",
     ),
     "kendall_tau_seeds": Value(
         title="Kendall's tau, explainer's seeds",
@@ -120,6 +122,7 @@ VALUES = {
             "tau-b between the scores under two seeds of the method, mean over the pairs, in "
             "[-1, 1]; higher is more stable."
         ),
+        selection="absolute",
     ),
     "overlap_seeds": Value(
         title="overlap, explainer's seeds",
@@ -128,6 +131,7 @@ VALUES = {
         description=(
             "Share of the ten highest edges in common under two seeds of the method, in [0, 1]."
         ),
+        selection="absolute",
     ),
     "kendall_tau_models": Value(
         title="Kendall's tau, models' seeds",
@@ -138,6 +142,7 @@ VALUES = {
             "Models differ, so high is not better; a baseline that does not look at the model has "
             "1."
         ),
+        selection="absolute",
     ),
     "overlap_models": Value(
         title="overlap, models' seeds",
@@ -146,6 +151,7 @@ VALUES = {
         description=(
             "Share of the ten highest edges in common on two models of the task, in [0, 1]."
         ),
+        selection="absolute",
     ),
     "max_sensitivity": Value(
         title="max-sensitivity",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.report import outline
 from benchmarks.report.data import frames
+from benchmarks.report.data.section import EQUIVALENCE
 from benchmarks.report.figures.encode import encode
 from benchmarks.report.render import html, latex, markdown
 from benchmarks.report.render.blocks import Picture
@@ -21,15 +22,23 @@ __all__ = ["FORMATS", "write"]
 FORMATS = ("html", "md", "latex")
 
 
-def write(folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+def write(
+    folder: Path, formats: Sequence[str] = FORMATS, equivalence: float = EQUIVALENCE
+) -> list[Path]:
     """Writes the report of ``folder``, which holds its cells, packed or not, and ``manifest.json``.
 
     Makes ``quality.csv``, ``runtime.csv``, ``figures/`` and, of ``report.html``, ``report.md`` and
     ``report.tex``, those of the formats; an earlier report is replaced. Nothing is written if
     something cannot be drawn. Returns the pages.
+
+    Args:
+        folder: A results folder.
+        formats: Which pages to write.
+        equivalence: Half of the region of practical equivalence, for metrics in [0, 1] or [-1, 1];
+            for others a share of the median of the methods' means.
     """
     results = frames.load(folder)
-    title, blocks = outline.title(results), outline.compose(results)
+    title, blocks = outline.title(results), outline.compose(results, equivalence)
     pictures = [block for block in blocks if isinstance(block, Picture)]
     drawn = {picture.name: encode(picture.figure) for picture in pictures}
     pages = {}

@@ -5,14 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.report.data.frames import Results
-from benchmarks.report.data.section import Section, engine_names, method_labels, split
+from benchmarks.report.data.section import (
+    EQUIVALENCE,
+    Section,
+    engine_names,
+    method_labels,
+    split,
+)
 from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import Block, Heading
 from benchmarks.report.render.wording import machine
 from benchmarks.report.sections import appendix, cost, provenance, quality, replication
 from benchmarks.report.sections.agreement import agreement
 from benchmarks.report.sections.axioms import axioms
+from benchmarks.report.sections.explained_output import explained_output
 from benchmarks.report.sections.ground_truth import ground_truth
+from benchmarks.report.sections.learning import learning
 from benchmarks.report.sections.methods import methods
 from benchmarks.report.sections.randomisation import randomisation
 from benchmarks.report.sections.ranks import ranks
@@ -25,11 +33,12 @@ def title(results: Results) -> str:
     return f"GNN explainer benchmark{f', {created}' if created else ''}"
 
 
-def compose(results: Results) -> list[Block]:
-    """All blocks of the report."""
-    sections = split(results)
+def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
+    """All blocks of the report; ``equivalence`` is half of the region of practical equivalence."""
+    sections = split(results, equivalence)
     palette = Palette(method_labels(sections), engine_names(sections))
     blocks = [*provenance.cautions(results), *verdict(sections), *provenance.tasks(results)]
+    blocks += provenance.explained(sections)
     blocks += methods(results)
     for section in sections:
         blocks += _section(section, palette, results.manifest)
@@ -37,7 +46,7 @@ def compose(results: Results) -> list[Block]:
         *blocks,
         *replication.replication(sections),
         *appendix.failures(results, sections),
-        *appendix.meaning(results),
+        *appendix.meaning(results, equivalence),
         *provenance.environment(results),
         *appendix.reproduce(results),
     ]
@@ -49,6 +58,8 @@ def _section(section: Section, palette: Palette, manifest: dict[str, Any]) -> li
         *ranks(section, palette),
         *ground_truth(section),
         *randomisation(section),
+        *explained_output(section),
+        *learning(section),
         *axioms(section),
         *agreement(section),
         *cost.runtime(section, palette, machine(section, manifest)),

@@ -33,8 +33,9 @@ class Cell:
         status: One of ``STATUSES``; ``results/README.md`` says what they mean.
         message: Why the status is not ``ok``, or how many values were not finite.
         runtime: Rows with ``repeat``, ``node``, ``nodes``, ``seconds``, ``peak_bytes``, ``status``.
-        quality: Rows with ``node``, ``metric``, ``level``, ``semantics``, ``value``. As read from a
-            file, rows that agree in all but node and value are one, with lists of both.
+        quality: Rows with ``node``, ``metric``, ``level``, ``semantics``, ``selection``, ``value``.
+            As read from a file, rows that agree in all but node and value are one, with lists of
+            both.
         splits: How often the memory did not suffice and a pass was taken in smaller parts.
     """
 
@@ -58,9 +59,8 @@ class Cell:
 
     def add_value(self, metric: str, value: float, *, node: int | None, **row: str) -> None:
         """Adds the value of a metric that selects no edges, or what ``row`` says of them."""
-        self.quality.append(
-            {"node": node, "metric": metric, "level": "", "semantics": "", **row, "value": value}
-        )
+        given = {"level": "", "semantics": "", "selection": "", **row}
+        self.quality.append({"node": node, "metric": metric, **given, "value": value})
 
     @property
     def identity(self) -> str:

@@ -43,6 +43,7 @@ class Recipe:
             values tells a tree from a cycle only at their ends.
         concatenate: To classify nodes: whether a linear layer sees what all layers give, see
             :class:`benchmarks.tasks._models.ConcatGNN`; ``hidden`` are then all layers before it.
+        readout: To classify graphs: width of a hidden layer after the pooling; None for none.
     """
 
     hidden: tuple[int, ...]
@@ -54,6 +55,7 @@ class Recipe:
     batch_size: int | None = None
     normalize: bool = True
     concatenate: bool = False
+    readout: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +72,19 @@ class Dataset:
             model is to have it.
         provenance: One sentence for reports: where the data come from.
         sha256: SHA-256 of the raw content; None for that of the tensors built here.
-        ground_truth: Which edges a correct explanation selects, bool [E]; None if unknown.
+        ground_truth: Which edges a correct explanation selects, bool [E]; or, where an edge that is
+            right for one node is wrong for another, a row for each of them, bool [N, E] (or
+            [G, E]); None if unknown.
+        alternatives: The right explanations where there are several, bool [A, E]: the a-th of every
+            graph in row a, which has no edge of a graph with fewer of them; ``ground_truth`` is
+            their union then. None where there is one.
         explainable: The nodes or graphs worth explaining, bool [N or G]; None means all of them.
         feature_names: Of the F features; none if they have only numbers.
         loops: Whether the graph's self loops are edges like any other, which is for networks that
             add none of their own (GCN without ``normalize``); else they are taken out.
+        model: The network to explain, where it is not trained but its weights are set by hand: for
+            a :class:`Definition` without recipe.
+        architecture: The kind of that network's layers, as reports name it.
 
     Raises:
         ValueError: A tensor is missing or has another type or shape, or names are.
@@ -84,9 +94,12 @@ class Dataset:
     provenance: str
     sha256: str | None = None
     ground_truth: Tensor | None = None
+    alternatives: Tensor | None = None
     explainable: Tensor | None = None
     feature_names: tuple[str, ...] = ()
     loops: bool = False
+    model: nn.Module | None = None
+    architecture: str = ""
 
     def __post_init__(self) -> None:
         n, e = int(self.data.num_nodes or 0), int(self.data.num_edges)
@@ -104,7 +117,10 @@ class Dataset:
             dtype = torch.int64 if name == "y" else torch.bool
             wanted[f"data.{name}"] = (self.data.get(name), dtype, (units,))
         if self.ground_truth is not None:
-            wanted["ground_truth"] = (self.ground_truth, torch.bool, (e,))
+            rows = (units,) if self.ground_truth.dim() == 2 else ()
+            wanted["ground_truth"] = (self.ground_truth, torch.bool, (*rows, e))
+        if self.alternatives is not None:
+            wanted["alternatives"] = (self.alternatives, torch.bool, (len(self.alternatives), e))
         if self.explainable is not None:
             wanted["explainable"] = (self.explainable, torch.bool, (units,))
         for name, (tensor, dtype, shape) in wanted.items():
@@ -125,7 +141,8 @@ class Definition:
     Args:
         title: A few words for headings.
         description: One or two sentences for listings.
-        recipe: How the models are trained.
+        recipe: How the models are trained; None where the dataset brings one whose weights are set
+            by hand. Such a task has one model, whatever seeds and kinds of layers are asked for.
         build: Gives the dataset. Its argument is the data root that the user named, or None. It
             may raise :class:`~benchmarks.tasks.Unavailable`, and must not depend on the model's
             seed.
@@ -140,7 +157,7 @@ class Definition:
 
     title: str
     description: str
-    recipe: Recipe
+    recipe: Recipe | None
     build: Callable[[Path | None], Dataset]
     stand_in: bool = False
     variants: Mapping[str, Definition] = field(default_factory=dict)
@@ -165,8 +182,8 @@ class Task:
         nodes: The nodes (or graphs) to explain, int64 on the CPU, in a fixed order that depends on
             the task only. Every one has at least one incoming edge (one edge): without, there is
             no edge to score.
-        ground_truth: Which edges a correct explanation selects, bool [E] on the device; None if
-            unknown.
+        ground_truth: Which edges a correct explanation selects, bool [E] on the device, or a row
+            for each node or graph, see :class:`Dataset`; None if unknown.
         accuracy: Share of those in ``test_mask`` that the model predicts right, in [0, 1]; or what
             ``accuracy_kind`` says.
         provenance: One sentence for reports: where the data come from.
@@ -176,7 +193,7 @@ class Task:
         title: A few words for headings.
         description: One or two sentences for listings.
         architecture: The kind of the model's layers: ``gcn``, ``sage``, ``gin`` or ``gat``;
-            ``own`` if a user brings the model.
+            ``own`` if a user brings the model, another word where its weights are set by hand.
         feature_names: Of the F features; none if they have only numbers.
         model_config: What the model returns, as ``explain`` and ``evaluate`` take it; None where
             they infer it.
@@ -185,6 +202,8 @@ class Task:
         accuracy_kind: What ``accuracy`` is: ``accuracy``, ``micro-F1`` of several labels or ``R²``
             of a regression, see :func:`benchmarks.tasks._outputs.performance`.
         motif: See :class:`Definition`.
+        alternatives: The right explanations where there are several, bool [A, E] on the device, see
+            :class:`Dataset`; None where there is one.
     """
 
     name: str
@@ -205,6 +224,7 @@ class Task:
     target: Tensor | None = None
     accuracy_kind: str = ACCURACY
     motif: bool = False
+    alternatives: Tensor | None = None
 
     def arguments(self, nodes: int | Sequence[int] | Tensor) -> tuple[Any, ...]:
         """Those of ``explain`` and ``stream``: model, data, nodes, targets and what is returned."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from benchmarks.tasks._definition import Task, with_edges
@@ -36,8 +37,13 @@ def resolve(name: str) -> str:
 
 
 def brings_model(name: str) -> bool:
-    """Whether the task ``name`` is a user's own with a trained model: there is one seed, 0."""
-    return isinstance(registered(name), UserModel)
+    """Whether the task ``name`` has one model, a user's or one whose weights are set by hand.
+
+    There is one seed, 0, and no choice of layers then.
+    """
+    if isinstance(registered(name), UserModel):
+        return True
+    return definition(name).recipe is None
 
 
 def load(
@@ -59,7 +65,7 @@ def load(
         device: Where the data and the model go.
         seed: Of the model's training. The data and the order of the nodes do not depend on it.
         model: The kind of its layers, one of :data:`benchmarks.tasks.MODELS`; nothing else depends
-            on it.
+            on it. A task that brings its model, see :func:`brings_model`, takes the default only.
 
     Raises:
         Unavailable: The dataset is not here and cannot be downloaded.
@@ -73,13 +79,22 @@ def load(
     if isinstance(own, UserModel):
         return _of_user(own, name, place, seed, model)
     task = definition(name)
+    if task.recipe is None:
+        _only_model(name, seed, model)
     # Looked up for the generated tasks too, so that a mistyped folder is reported at once.
     dataset = task.build(None if root is None else data_root(root))
-    data, ground_truth = dataset.data, dataset.ground_truth
+    data, ground_truth, alternatives = dataset.data, dataset.ground_truth, dataset.alternatives
+    if "edge_weight" in data and model != "gcn":
+        raise ValueError(f"model {model!r}: the edges of {name} have weights; only gcn takes them")
     if not dataset.loops:
-        ground_truth = _drop_self_loops(data, ground_truth)
-    truth = {} if ground_truth is None else {"ground_truth": ground_truth}
-    network = trained(data, task.recipe, seed, name, model)
+        ground_truth, alternatives = _drop_self_loops(data, ground_truth, alternatives)
+    marks = {"ground_truth": ground_truth, "alternatives": alternatives}
+    truth = {key: value for key, value in marks.items() if value is not None}
+    network: Any  # called as a GNN is
+    if task.recipe is None:
+        network = _set_by_hand(dataset.model, name)
+    else:
+        network = trained(data, task.recipe, seed, name, model)
     return Task(
         name=name,
         nodes=_nodes(data, dataset.explainable),
@@ -90,14 +105,24 @@ def load(
         stand_in=task.stand_in,
         title=task.title,
         description=task.description,
-        architecture=model,
+        architecture=dataset.architecture if task.recipe is None else model,
         feature_names=dataset.feature_names,
         motif=task.motif,
         # Moved last: Data.to and Module.to change the object in place.
         data=data.to(place),
         model=network.to(place),
         ground_truth=None if ground_truth is None else ground_truth.to(place),
+        alternatives=None if alternatives is None else alternatives.to(place),
     )
+
+
+def _set_by_hand(model: nn.Module | None, name: str) -> nn.Module:
+    if model is None:
+        raise ValueError(
+            f"the task {name} has neither a recipe nor a model; let its Definition have a recipe, "
+            "or its Dataset a model"
+        )
+    return model.eval().requires_grad_(False)
 
 
 def _check(seed: int, model: str) -> None:
@@ -119,15 +144,20 @@ def _device(device: str | torch.device) -> torch.device:
 
 def _of_user(own: UserModel, name: str, device: torch.device, seed: int, model: str) -> Task:
     """The task of a user's own trained model, which no seed and no kind of layers can change."""
+    _only_model(name, seed, model)
+    return own.task(name, device)
+
+
+def _only_model(name: str, seed: int, model: str) -> None:
+    """Raises if another model is asked for than the one that the task brings."""
     if seed:
         raise ValueError(f"model seed {seed}: the task {name} brings one trained model; use 0")
     if model != "gcn":
         raise ValueError(f"model {model!r}: the task {name} brings its own; leave it out")
-    return own.task(name, device)
 
 
-def _drop_self_loops(data: Data, ground_truth: Tensor | None) -> Tensor | None:
-    """Takes the self loops out of ``data``, in place; returns the ground truth of the other edges.
+def _drop_self_loops(data: Data, *marks: Tensor | None) -> list[Tensor | None]:
+    """Takes the self loops out of ``data``, in place; returns the marks [..., E] of other edges.
 
     If every node has exactly one self loop, GCNConv re-orders the edges and PyG's masks land on the
     wrong ones. GCNConv adds its own loops, so the predictions stay as they are.
@@ -136,7 +166,7 @@ def _drop_self_loops(data: Data, ground_truth: Tensor | None) -> Tensor | None:
     data.edge_index = data.edge_index[:, proper].contiguous()
     if "edge_weight" in data:
         data.edge_weight = data.edge_weight[proper]
-    return None if ground_truth is None else ground_truth[proper]
+    return [None if mark is None else mark[..., proper] for mark in marks]
 
 
 def _nodes(data: Data, explainable: Tensor | None) -> Tensor:

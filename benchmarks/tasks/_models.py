@@ -141,6 +141,8 @@ class GraphGNN(GNN):
         dropout: As in :class:`GNN`.
         kind: As in :class:`GNN`.
         normalize: As in :class:`GNN`.
+        readout: Width of a hidden layer with ReLU before the last one; None for none, which weighs
+            what is found in a graph but cannot ask for two things at once.
     """
 
     def __init__(
@@ -150,9 +152,13 @@ class GraphGNN(GNN):
         kind: str = "gcn",
         *,
         normalize: bool = True,
+        readout: int | None = None,
     ) -> None:
         super().__init__(dims[:-1], dropout, kind, normalize=normalize)
-        self.linear = nn.Linear(2 * dims[-2], dims[-1])
+        self.linear: nn.Module = nn.Linear(2 * dims[-2], dims[-1])
+        if readout is not None:
+            hidden = nn.Linear(2 * dims[-2], readout)
+            self.linear = nn.Sequential(hidden, nn.ReLU(), nn.Linear(readout, dims[-1]))
 
     def forward(
         self,
@@ -164,4 +170,5 @@ class GraphGNN(GNN):
         """Log-probabilities [G, C]; ``batch`` [N] says the graph of each node (None: one graph)."""
         x = self.nodes(x, edge_index, edge_weight).relu()
         pooled = torch.cat([global_mean_pool(x, batch), global_add_pool(x, batch)], dim=1)
-        return self.linear(pooled).log_softmax(dim=-1)
+        output: Tensor = self.linear(pooled).log_softmax(dim=-1)
+        return output

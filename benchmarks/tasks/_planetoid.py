@@ -15,6 +15,15 @@ from torch_geometric.transforms import NormalizeFeatures
 from benchmarks.tasks._definition import Dataset, Definition, Recipe
 from benchmarks.tasks._source import Source, files_sha256, read_raw
 
+RECIPE = Recipe(
+    hidden=(16,),
+    epochs=200,
+    lr=0.01,
+    weight_decay=5e-4,
+    dropout=0.5,
+    source="PyG, Introduction by Example, after Kipf and Welling, arXiv:1609.02907",
+)
+
 
 def planetoid(name: str, title: str, description: str, pins: Mapping[str, str]) -> Definition:
     """The task of a citation network: rows of ``x`` sum to 1, public split, accuracy on its test.
@@ -33,14 +42,7 @@ def planetoid(name: str, title: str, description: str, pins: Mapping[str, str]) 
     return Definition(
         title=title,
         description=description,
-        recipe=Recipe(
-            hidden=(16,),
-            epochs=200,
-            lr=0.01,
-            weight_decay=5e-4,
-            dropout=0.5,
-            source="PyG, Introduction by Example, after Kipf and Welling, arXiv:1609.02907",
-        ),
+        recipe=RECIPE,
         build=functools.partial(_build, source),
         sources=[source],
     )

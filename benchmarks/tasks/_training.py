@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -50,8 +51,7 @@ def trained(data: Data, recipe: Recipe, seed: int, name: str, kind: str = "gcn")
     plain = re.sub(r"[^\w.-]", "-", name)  # a third party's name must not lead elsewhere
     path = cache_dir() / "checkpoints" / f"{plain}-{kind}-{key[:16]}.pt"
     with seeded(seed):
-        network = GraphGNN if "batch" in data else ConcatGNN if recipe.concatenate else GNN
-        model = network(dims, recipe.dropout, kind, normalize=recipe.normalize)
+        model = _network(data, recipe, dims, kind)
         if not _restore(model, path, key):
             start = time.perf_counter()
             label = f"{name}: training {kind} {'-'.join(map(str, dims))}, seed {seed}"
@@ -59,6 +59,14 @@ def trained(data: Data, recipe: Recipe, seed: int, name: str, kind: str = "gcn")
             _say(f"{name}: trained in {time.perf_counter() - start:.1f} s")
             _store(model, path, key)
     return model.eval().requires_grad_(False)
+
+
+def _network(data: Data, recipe: Recipe, dims: list[int], kind: str) -> GNN:
+    options: dict[str, Any] = {"normalize": recipe.normalize}
+    if "batch" in data:
+        return GraphGNN(dims, recipe.dropout, kind, readout=recipe.readout, **options)
+    network = ConcatGNN if recipe.concatenate else GNN
+    return network(dims, recipe.dropout, kind, **options)
 
 
 def accuracy(model: GNN, data: Data) -> float:
@@ -94,12 +102,14 @@ def _parts(data: Data, batch_size: int | None) -> Iterator[Data]:
     training = data.train_mask.nonzero().view(-1)
     for chosen in training[torch.randperm(len(training))].split(batch_size):
         cut = graphs.cut(chosen)
+        weight = {"edge_weight": data.edge_weight[cut.e_id]} if "edge_weight" in data else {}
         yield Data(
             x=data.x[cut.n_id],
             edge_index=cut.edge_index,
             batch=cut.node_batch,
             y=data.y[chosen],
             train_mask=data.train_mask[chosen],
+            **weight,
         )
 
 

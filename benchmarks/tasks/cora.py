@@ -9,7 +9,7 @@ import torch
 from torch_geometric.utils import add_self_loops, coalesce, degree
 
 from benchmarks.tasks._definition import Dataset
-from benchmarks.tasks._planetoid import planetoid
+from benchmarks.tasks._planetoid import RECIPE, planetoid
 
 CORA = planetoid(
     "Cora",
@@ -57,7 +57,7 @@ TASK = dataclasses.replace(
             description=f"{CORA.description} Self loops are edges, rows of the adjacency matrix "
             "sum to 1, as in GraphFramEx.",
             recipe=dataclasses.replace(
-                CORA.recipe,
+                RECIPE,
                 source="GraphFramEx, code/utils/parser_utils.py (June 2022); theirs is trained on "
                 "the probabilities, not on their logarithms",
                 normalize=False,

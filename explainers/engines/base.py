@@ -78,10 +78,13 @@ class Problem(ABC):
         verified: Whether the outputs at these inputs are known to be the user's model's.
         with_features: Whether the features are attributed; else they stay as they are throughout.
         with_edges: Whether the edges are.
+        explained_form: What is explained, of outputs [..., C]; None for the outputs as the model
+            returns them. On engines with ``explains_forms`` only.
     """
 
     with_features = True
     with_edges = True
+    explained_form: Callable[[Tensor], Tensor] | None = None
 
     def __init__(
         self,
@@ -290,7 +293,7 @@ class Problem(ABC):
             if not self.with_edges:
                 edges = some.new_ones(len(some), self.graphs.edge_counts[0])
             kept_nodes = nodes if self.with_features else None
-            outputs.append(self.masked_outputs(edges, kept_nodes)[:, 0, self.targets[0]])
+            outputs.append(self.explained(self.masked_outputs(edges, kept_nodes))[:, 0])
         return torch.cat(outputs)
 
     @property
@@ -377,6 +380,8 @@ class Problem(ABC):
 
     def explained(self, predicted: Tensor) -> Tensor:
         """Of the outputs [B, R, C] those of each node's target, [B, R]."""
+        if self.explained_form is not None:
+            predicted = self.explained_form(predicted)
         targets = self.targets.expand(len(predicted), -1)[..., None]
         return predicted.gather(2, targets).squeeze(2)
 
@@ -460,6 +465,10 @@ class Engine(ABC):
         closed_form: Whether coalitions cost no passes, so that many nodes can share a problem.
         as_published: Whether it runs what Captum and PyG have published, where they have.
         general: Whether it is meant for every model: that it refuses one is news.
+        explains_forms: Whether everything that it computes is of what ``Problem.explained`` makes
+            of the outputs, so that it may be another form of them.
+        only_gradients: Whether its problems are as large as gradients along a path allow, so that
+            passes over whole computation graphs are another engine's business.
     """
 
     name: ClassVar[str]
@@ -467,6 +476,8 @@ class Engine(ABC):
     closed_form: ClassVar[bool] = False
     as_published: ClassVar[bool] = False
     general: ClassVar[bool] = True
+    explains_forms: ClassVar[bool] = False
+    only_gradients: ClassVar[bool] = False
 
     @abstractmethod
     def refusal(self, prepared: PreparedModel) -> str | None:

@@ -36,7 +36,7 @@ class BatchedProblem(Problem):
         memory_budget: int,
     ) -> None:
         super().__init__(prepared, graphs, nodes, targets, memory_budget)
-        self._blocks: dict[int, _Blocks] = {}
+        self._blocks: dict[int, Blocks] = {}
 
     @cached_property
     def x(self) -> Tensor:
@@ -49,7 +49,7 @@ class BatchedProblem(Problem):
     def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
         count = len(x)
         if count not in self._blocks:
-            self._blocks[count] = _Blocks.copies(self.prepared, self.graphs, count)
+            self._blocks[count] = Blocks.copies(self.prepared, self.graphs, count)
         output = self._blocks[count].run(x.flatten(0, 1), edge_mask.flatten())
         return self._explained(output, count)
 
@@ -67,7 +67,7 @@ class BatchedProblem(Problem):
     def deleted_outputs(self, kept: Tensor, *, alone: bool) -> Tensor:
         if not self.prepared.weights_known:
             return self._deleted_from_the_whole(kept, alone=alone)
-        blocks = _Blocks.reduced(self.prepared, self.graphs, kept, alone=alone)
+        blocks = Blocks.reduced(self.prepared, self.graphs, kept, alone=alone)
         output = blocks.run(self.x.repeat(len(kept), 1), None)
         return self._explained(output, len(kept))
 
@@ -100,7 +100,7 @@ class BatchedProblem(Problem):
         return self.graphs.edge_batch
 
 
-class _Blocks:
+class Blocks:
     """Some computation graphs, side by side as often as wanted, as one graph; and the model on it.
 
     Attributes:
@@ -116,7 +116,7 @@ class _Blocks:
         self.norms: dict[int, tuple[Tensor, Tensor]] = {}
 
     @classmethod
-    def copies(cls, prepared: PreparedModel, graphs: ComputationGraphs, count: int) -> _Blocks:
+    def copies(cls, prepared: PreparedModel, graphs: ComputationGraphs, count: int) -> Blocks:
         """The computation graphs ``count`` times."""
         blocks = cls(prepared, _repeat(graphs, count), count * len(graphs.n_id))
         for name, value in prepared.inputs.items():
@@ -131,7 +131,7 @@ class _Blocks:
     @classmethod
     def reduced(
         cls, prepared: PreparedModel, graphs: ComputationGraphs, kept: Tensor, *, alone: bool
-    ) -> _Blocks:
+    ) -> Blocks:
         """The graphs once for each row of ``kept`` [B, e], with these edges; see ``delete``."""
         count, n = len(kept), len(graphs.n_id)
         flat = kept.flatten()
@@ -178,7 +178,9 @@ class _Blocks:
             norms = {}
             for number, (index, norm) in self.norms.items():
                 exempt = prepared.layers[number].explain is False
-                norms[number] = index, norm if exempt else norm * by_edge(number, 0)
+                # Some loops may be left out, of nodes whose result nobody reads.
+                factor = by_edge(number, 0)[: len(norm)]
+                norms[number] = index, norm if exempt else norm * factor
 
             def masks(layer: int, call: int) -> Tensor | None:
                 return None if layer in self.norms else by_edge(layer, call)
@@ -219,6 +221,7 @@ class Batched(Engine):
     """Computation graphs in place of the whole graph, many in a pass."""
 
     name = "batched"
+    explains_forms = True
 
     def problems(
         self,

@@ -12,12 +12,16 @@ from torch_geometric.explain import ExplainerAlgorithm, Explanation
 from explainers.engines.analytic import Analytic
 from explainers.engines.base import Engine, ReferenceProblem
 from explainers.engines.batched import Batched
+from explainers.engines.hoisted import Hoisted
 from explainers.engines.stock import Stock, embeddings, run_on_all
 from explainers.prepare.model import PreparedModel
 
-_ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Analytic(), Batched(), Stock())}
+_ENGINES: dict[str, Engine] = {
+    engine.name: engine for engine in (Analytic(), Hoisted(), Batched(), Stock())
+}
 __all__ = [
     "NAMES",
+    "OUTPUTS",
     "Choice",
     "choose",
     "embeddings",
@@ -27,6 +31,8 @@ __all__ = [
 ]
 
 NAMES = tuple(_ENGINES)  # the fastest first
+# Those that metrics ask for outputs.
+OUTPUTS = tuple(name for name, engine in _ENGINES.items() if not engine.only_gradients)
 
 
 @dataclass(frozen=True)

@@ -241,6 +241,7 @@ class Stock(Engine):
     """The whole graph, one node and one pass at a time."""
 
     name = "stock"
+    explains_forms = True
     as_published = True
 
     def refusal(self, prepared: PreparedModel) -> str | None:

@@ -29,6 +29,7 @@ from explainers.engines.base import (
 from explainers.engines.memory import is_out_of_memory, note_split, smaller
 from explainers.methods._arguments import chosen_nodes, targets_of
 from explainers.prepare import PreparedModel, forget, prepare
+from explainers.prepare.outputs import FORMS, form
 
 MASK_TYPES = ("node_and_edge", "edge", "node")
 
@@ -51,6 +52,10 @@ class Method(ABC):
             ``"edge"`` or ``"node"``. What is not keeps its value throughout and gets scores of
             zero. Features by which the model cannot be differentiated, such as the rows of an
             embedding, are never attributed.
+        explained_output: What of the model's outputs is explained, by the names of PyG's
+            ``return_type``: ``"raw"`` scores, ``"log_probs"`` or ``"probs"``; None for what the
+            model returns. Only for methods that explain changes or gradients of the output, and
+            for forms that follow from what the model returns.
 
     Attributes:
         name: The method's name.
@@ -64,6 +69,8 @@ class Method(ABC):
         needs_fit: Whether the method trains on other predictions before it explains one.
         deterministic: Whether the result depends on no seed.
         splits: How often the memory did not suffice and a pass was taken in smaller parts.
+        explains_forms: Whether it explains changes or gradients of the output, so that another form
+            of it can be explained.
         costly: Whether its passes grow with the size of the computation graph, each of them over
             the whole graph on ``stock``; quick runs then leave that engine out.
         citation: Where the method is defined.
@@ -78,12 +85,14 @@ class Method(ABC):
     needs_gradients: ClassVar[bool] = True
     needs_fit: ClassVar[bool] = False
     deterministic: ClassVar[bool] = True
+    explains_forms: ClassVar[bool] = False
     costly: ClassVar[bool] = False
     citation: ClassVar[str] = ""
 
     engine: str | None = None
     memory_budget: int = 256 * 2**20
     mask_type: str = "node_and_edge"
+    explained_output: str | None = None
 
     def __post_init__(self) -> None:
         if self.engine is not None and self.engine not in self.engines:
@@ -99,6 +108,16 @@ class Method(ABC):
             raise ValueError(
                 f"unknown mask_type {self.mask_type!r}; use one of {', '.join(MASK_TYPES)}"
             )
+        if self.explained_output not in (None, *FORMS):
+            raise ValueError(
+                f"unknown explained_output {self.explained_output!r}; use one of "
+                f"{', '.join(FORMS)}, or None for what the model returns"
+            )
+        if self.explained_output is not None and not self.explains_forms:
+            raise ValueError(
+                f"explained_output={self.explained_output!r}: {type(self).__name__} explains no "
+                "changes or gradients of the output; leave it out"
+            )
         if self.mask_type == "node" and not {"features", "nodes"} & {*self.granularity}:
             raise ValueError(f"mask_type 'node': {type(self).__name__} scores edges only")
 
@@ -112,7 +131,7 @@ class Method(ABC):
         """The method's options and their values; those that all have if not the default."""
         given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del given["engine"]
-        for name in ("memory_budget", "mask_type"):
+        for name in ("memory_budget", "mask_type", "explained_output"):
             if given[name] == getattr(Method, name):
                 del given[name]
         return given
@@ -203,6 +222,9 @@ class Method(ABC):
             if "convergence_delta" in found[0]:
                 deltas = torch.stack([explanation.convergence_delta for explanation in found])
                 found[0].convergence_delta = deltas.mean(dim=0)
+            for name in ("converged", "collapsed"):  # of methods that learn: with every seed
+                if name in found[0]:
+                    found[0][name] = torch.stack([one[name] for one in found]).all(dim=0)
         return runs[0]
 
     def stream(
@@ -340,6 +362,8 @@ class Method(ABC):
                     raise Stale
                 problem.with_features = self.mask_type != "edge" and prepared.trial.features
                 problem.with_edges = self.mask_type != "node"
+                if self.explained_output is not None:
+                    problem.explained_form = form(prepared.config, self.explained_output)
                 explanations = self._explained(problem, variants)
             if explanations is not None:
                 yield from explanations
@@ -404,7 +428,16 @@ class Method(ABC):
                     "edges get scores; mask_type='edge' says so",
                     stacklevel=4,
                 )
-        choice = registry.choose(prepared, self.candidates, self._asked)
+        candidates = self.candidates
+        if self.explained_output is not None and form(prepared.config, self.explained_output):
+            candidates = tuple(one for one in candidates if registry.get(one).explains_forms)
+            if self._asked not in (None, *candidates):
+                raise ValueError(
+                    f"engine {self._asked!r} explains what the model returns "
+                    f"({prepared.config.return_type.value}), and not "
+                    f"explained_output={self.explained_output!r}; use engine={candidates[0]!r}"
+                )
+        choice = registry.choose(prepared, candidates, self._asked)
         for engine, reason in choice.refusals.items():
             # A special engine is for some models only; that the general one refuses is news.
             if warn and registry.get(engine).general:

@@ -71,6 +71,7 @@ def shared(problem: Problem, nodes: Tensor, edges: Tensor) -> Attribution:
 class PerturbationMethod(Method):
     """A method that scores :class:`Players` by the outputs of coalitions, one node at a time."""
 
+    explains_forms: ClassVar[bool] = True
     engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
     granularity: ClassVar[tuple[str, ...]] = ("edges", "nodes")
     costly: ClassVar[bool] = True

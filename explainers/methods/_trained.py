@@ -19,6 +19,7 @@ from explainers.engines import registry
 from explainers.engines.base import Problem, ReferenceProblem
 from explainers.methods._arguments import chosen_nodes
 from explainers.methods._base import Method
+from explainers.methods._learning import collapsed, converged
 from explainers.prepare import PreparedModel, prepare
 
 
@@ -34,6 +35,13 @@ class TrainedMethod(Method):
     Args:
         training_nodes: How many nodes, or graphs, are drawn to train on (all, if there are fewer).
         seed: Of the draw, and of whatever else is random.
+
+    Attributes:
+        losses: The mean loss of each epoch of the training that was last used; empty before the
+            first, or if the method does not tell. Explaining and :meth:`fit` set it.
+        converged: Whether that training came to rest: the last tenth of its epochs changed the loss
+            by no more than 2 % of its whole change. None where ``losses`` is empty. Each
+            explanation says it, too, and whether its mask has ``collapsed``; see :meth:`state`.
     """
 
     deterministic: ClassVar[bool] = False
@@ -48,6 +56,8 @@ class TrainedMethod(Method):
         self.at_least("seed", 0)
         self._nodes: weakref.WeakKeyDictionary[PreparedModel, tuple[int, ...]]
         self._nodes = weakref.WeakKeyDictionary()
+        self.losses: tuple[float, ...] = ()
+        self.converged: bool | None = None
 
     def fit(
         self,
@@ -93,7 +103,8 @@ class TrainedMethod(Method):
         """Trains on the model's predictions for problems of one node each.
 
         Returns:
-            What :meth:`learned` keeps; it must not refer to ``prepared``.
+            What :meth:`learned` keeps; it must not refer to ``prepared``. Its attribute ``losses``,
+            if it has one, is the mean loss of each epoch, of the last phase if there are several.
         """
 
     def learn_reference(self, prepared: PreparedModel, problems: Iterable[ReferenceProblem]) -> Any:
@@ -102,7 +113,20 @@ class TrainedMethod(Method):
 
     def learned(self, prepared: PreparedModel) -> Any:
         """What was learned for this model and graph, these options and nodes."""
-        return prepared.memo(self._key(prepared), lambda: self._learn(prepared))
+        learned = prepared.memo(self._key(prepared), lambda: self._learn(prepared))
+        self.losses = tuple(getattr(learned, "losses", ()))
+        self.converged = converged(torch.tensor(self.losses)) if self.losses else None
+        return learned
+
+    def state(self, learned: Any, problem: Problem, edge_mask: Tensor) -> dict[str, Tensor]:
+        """What explanations say of the learning, bool [R] each.
+
+        ``converged``, of the training, and ``collapsed``, of each edge mask: whether it tells the
+        edges of the computation graph apart no more, by a range or a Gini index below 0.01.
+        """
+        flat = collapsed(problem, edge_mask)
+        rests = converged(torch.tensor(learned.losses))
+        return {"converged": torch.full_like(flat, rests), "collapsed": flat}
 
     def _learn(self, prepared: PreparedModel) -> Any:
         units = torch.tensor(self._training(prepared), device=prepared.x.device, dtype=torch.long)

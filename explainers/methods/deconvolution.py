@@ -20,6 +20,7 @@ class Deconvolution(Method):
     gets the plain gradient.
     """
 
+    explains_forms: ClassVar[bool] = True
     citation: ClassVar[str] = "Zeiler and Fergus 2014, arXiv:1311.2901"
 
     def attribute(self, problem: Problem) -> Attribution:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -70,7 +71,7 @@ class GraphMask(TrainedMethod):
         if not self.allowance >= 0:
             raise ValueError(f"allowance must be 0 or more, got {self.allowance!r}")
 
-    def learn(self, prepared: PreparedModel, problems: Iterable[Problem]) -> nn.ModuleList:
+    def learn(self, prepared: PreparedModel, problems: Iterable[Problem]) -> _Gates:
         """The gates, one for each time that messages are sent; trained on the problems."""
         lessons = [_Lesson(problem, self.seed) for problem in problems if len(problem.edge_mask)]
         gates = self._new_gates(prepared)
@@ -78,7 +79,8 @@ class GraphMask(TrainedMethod):
         ascent = torch.optim.RMSprop([multiplier], lr=MULTIPLIER_LR, maximize=True)
         for layer in reversed(range(len(gates))):
             descent = torch.optim.Adam(gates[layer:].parameters(), lr=self.lr, fused=True)
-            for lesson in lessons * self.epochs:
+            losses = prepared.x.new_zeros(self.epochs)
+            for epoch, lesson in itertools.product(range(self.epochs), lessons):
                 open_gates, divergence = lesson.gated(gates, layer)
                 excess = divergence - self.allowance
                 loss = self.penalty * open_gates + F.softplus(multiplier) * excess
@@ -88,25 +90,29 @@ class GraphMask(TrainedMethod):
                 descent.step()
                 ascent.step()
                 multiplier.data.clamp_(*RANGE)
+                losses[epoch] += loss.detach() / len(lessons)
+            gates.losses = tuple(losses.tolist()) if lessons else ()
         return gates.requires_grad_(False)
 
-    def _new_gates(self, prepared: PreparedModel) -> nn.ModuleList:
+    def _new_gates(self, prepared: PreparedModel) -> _Gates:
         first = torch.zeros(1, dtype=torch.long, device=prepared.x.device)
         engine = registry.get(self.engines[0])
         (problem,) = engine.problems(prepared, first, first, self.memory_budget)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             sizes = ([part.size(1) for part in sent.parts] for sent in record(problem))
-            return nn.ModuleList(map(_Gate, sizes)).to(prepared.x)
+            return _Gates(map(_Gate, sizes)).to(prepared.x)
 
     def attribute(self, problem: Problem) -> Attribution:
         """The probability that a message is needed, in [0, 1]; zeros for the features."""
-        gates = self.learned(problem.prepared)
+        learned = self.learned(problem.prepared)
         edge_mask = torch.zeros_like(problem.edge_mask)
-        for gate, sent in zip(gates, record(problem), strict=True):
+        for gate, sent in zip(learned, record(problem), strict=True):
             needed = open_probability(gate(sent.parts))
             edge_mask[sent.at] = edge_mask[sent.at].maximum(needed)
-        return Attribution(problem.no_features(), edge_mask)
+        return Attribution(
+            problem.no_features(), edge_mask, self.state(learned, problem, edge_mask)
+        )
 
     def _choose(self, prepared: PreparedModel, *, warn: bool) -> str:
         try:
@@ -165,6 +171,16 @@ class _Gate(nn.Module):
         layers = zip(self.linears, self.norms, parts, strict=True)
         hidden = sum(norm(linear(part)) for linear, norm, part in layers) / len(parts)
         return self.last(hidden.relu()).squeeze(-1) + OPEN
+
+
+class _Gates(nn.ModuleList):
+    """A gate for each time that messages are sent.
+
+    Attributes:
+        losses: Mean loss of each epoch in which all gates were trained, [epochs].
+    """
+
+    losses: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ class GuidedBackprop(Method):
     plain gradient.
     """
 
+    explains_forms: ClassVar[bool] = True
     citation: ClassVar[str] = "Springenberg et al. 2014, arXiv:1412.6806"
 
     def attribute(self, problem: Problem) -> Attribution:

@@ -19,7 +19,8 @@ class InputXGradient(Method):
     Shrikumar et al., arXiv:1605.01713, computed by Captum. An edge's input is its mask, 1.
     """
 
-    engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
+    explains_forms: ClassVar[bool] = True
+    engines: ClassVar[tuple[str, ...]] = ("analytic", "hoisted", "batched", "stock")
     citation: ClassVar[str] = "Shrikumar et al. 2016, arXiv:1605.01713"
 
     def attribute(self, problem: Problem) -> Attribution:

@@ -41,7 +41,8 @@ class IntegratedGradients(Method):
             ``right``, ``hidden_cache`` or ``trapezoid``.
     """
 
-    engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
+    explains_forms: ClassVar[bool] = True
+    engines: ClassVar[tuple[str, ...]] = ("analytic", "hoisted", "batched", "stock")
     citation: ClassVar[str] = "Sundararajan et al. 2017, arXiv:1703.01365"
 
     n_steps: int = 50

@@ -38,6 +38,8 @@ class PGExplainer(TrainedMethod):
     Args:
         epochs: Times that every training node gets its step.
         lr: Adam's learning rate.
+        edge_size: Weight of the sum of the mask over the edges.
+        edge_ent: Weight of the mean of the edges' binary entropies.
     """
 
     signed: ClassVar[bool] = False
@@ -47,22 +49,28 @@ class PGExplainer(TrainedMethod):
 
     epochs: int = 30
     lr: float = 0.003
+    edge_size: float = 0.05
+    edge_ent: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.at_least("epochs", 1)
         if not self.lr > 0:
             raise ValueError(f"lr must be above 0, got {self.lr!r}")
+        for option in ("edge_size", "edge_ent"):
+            if not getattr(self, option) >= 0:
+                raise ValueError(f"{option} must be 0 or more, got {getattr(self, option)!r}")
 
     def learn(self, prepared: PreparedModel, problems: Iterable[Problem]) -> _Learned:
         """Trains on the problems, in their order, in every epoch; on computation graphs."""
-        learned = _Learned(prepared, self.epochs, self.lr, self.seed)
+        learned = _Learned(prepared, self)
         algorithm = learned.algorithm
         steps = []
         for problem in problems:
             drawn = _Noise(prepared, problem.nodes, self.seed, self.epochs)
             if len(drawn.e_id):  # PyG's loss has the mean over the edges
                 steps.append((problem, drawn, torch.searchsorted(drawn.e_id, problem.graphs.e_id)))
+        losses = prepared.x.new_zeros(self.epochs)
         for epoch in range(self.epochs):
             temperature = algorithm._get_temperature(epoch)
             for problem, drawn, inside in steps:
@@ -72,15 +80,18 @@ class PGExplainer(TrainedMethod):
                 mask = algorithm._concrete_sample(logits, temperature)
                 masks = problem.edge_masks(mask.sigmoid()[inside][None])
                 output = problem.predict(problem.x[None], masks)[0]
-                algorithm._loss(output, problem.targets, mask).backward()
+                loss = algorithm._loss(output, problem.targets, mask)
+                loss.backward()
                 algorithm.optimizer.step()
+                losses[epoch] += loss.detach() / len(steps)
+        learned.losses = tuple(losses.tolist()) if steps else ()
         return learned
 
     def learn_reference(
         self, prepared: PreparedModel, problems: Iterable[ReferenceProblem]
     ) -> _Learned:
         """With PyG's own ``train``, on the whole graph."""
-        learned = _Learned(prepared, self.epochs, self.lr, self.seed)
+        learned = _Learned(prepared, self)
         algorithm = learned.algorithm
         steps = []
         for problem in problems:
@@ -88,11 +99,13 @@ class PGExplainer(TrainedMethod):
             if len(drawn.e_id):
                 at = problem.edge_rows if prepared.task_level == "graph" else drawn.e_id
                 steps.append((problem, drawn, at))
+        losses = [0.0] * self.epochs
         for epoch in range(self.epochs):
             for problem, drawn, at in steps:
                 algorithm.uniform = torch.full_like(problem.edge_mask, 0.5)
                 algorithm.uniform[at] = drawn.uniform[epoch]
-                problem.train_pyg(algorithm, epoch)
+                losses[epoch] += problem.train_pyg(algorithm, epoch) / len(steps)
+        learned.losses = tuple(losses) if steps else ()
         algorithm._curr_epoch = self.epochs - 1
         return learned
 
@@ -104,13 +117,17 @@ class PGExplainer(TrainedMethod):
         edge_mask = torch.zeros_like(problem.edge_mask)
         with torch.no_grad():
             edge_mask[problem.edge_rows] = learned.logits(ends, explained).sigmoid()
-        return Attribution(problem.no_features(), edge_mask)
+        return Attribution(
+            problem.no_features(), edge_mask, self.state(learned, problem, edge_mask)
+        )
 
     def reference(self, problem: ReferenceProblem) -> Attribution:
         """The same by PyG, over the whole graph."""
         learned = self.learned(problem.prepared)
-        explanation = problem.run_pyg(learned.algorithm)
-        return Attribution(problem.no_features(), explanation.edge_mask)
+        edge_mask = problem.run_pyg(learned.algorithm).edge_mask
+        return Attribution(
+            problem.no_features(), edge_mask, self.state(learned, problem, edge_mask)
+        )
 
 
 class _PyG(PyGPGExplainer):
@@ -138,22 +155,28 @@ class _Learned:
 
     Args:
         prepared: Model and graph; not kept.
-        epochs: As in :class:`PGExplainer`, and so are ``lr`` and ``seed``.
+        method: Its options are; not kept.
 
     Attributes:
         algorithm: PyG's explainer.
+        losses: Mean loss of the training nodes in each epoch.
     """
 
-    def __init__(self, prepared: PreparedModel, epochs: int, lr: float, seed: int) -> None:
+    losses: tuple[float, ...] = ()
+
+    def __init__(self, prepared: PreparedModel, method: PGExplainer) -> None:
         self._embeddings = registry.embeddings(prepared)
         self._level = prepared.task_level
         width = (2 if self._level == "graph" else 3) * self._embeddings.size(1)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.algorithm = _PyG(epochs=epochs, lr=lr)
+            torch.manual_seed(method.seed)
+            self.algorithm = _PyG(epochs=method.epochs, lr=method.lr)
             mlp = nn.Sequential(Linear(width, 64), nn.ReLU(), Linear(64, 1)).to(prepared.x)
+        # Given to the constructor, they would be written into PyG's class, and hold for all.
+        weights = {"edge_size": method.edge_size, "edge_ent": method.edge_ent}
+        self.algorithm.coeffs = {**PyGPGExplainer.coeffs, **weights}
         self.algorithm.mlp = mlp
-        self.algorithm.optimizer = torch.optim.Adam(mlp.parameters(), lr=lr)
+        self.algorithm.optimizer = torch.optim.Adam(mlp.parameters(), lr=method.lr)
         self.algorithm.hops = prepared.hops
         self.algorithm.connect(
             ExplainerConfig(explanation_type="phenomenon", edge_mask_type="object"),

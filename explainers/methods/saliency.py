@@ -20,7 +20,8 @@ class Saliency(Method):
     """
 
     signed: ClassVar[bool] = False
-    engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
+    explains_forms: ClassVar[bool] = True
+    engines: ClassVar[tuple[str, ...]] = ("analytic", "hoisted", "batched", "stock")
     citation: ClassVar[str] = "Simonyan et al. 2013, arXiv:1312.6034"
 
     def attribute(self, problem: Problem) -> Attribution:

@@ -6,11 +6,13 @@ needs and what each of its values means. Other packages add theirs by the entry 
 """
 
 from explainers.metrics._base import Metric, Value
-from explainers.metrics._case import Case, EdgeBudget, edge_budgets, ranking, size
+from explainers.metrics._case import Case, EdgeBudget, edge_budgets, size
 from explainers.metrics._evaluate import SEMANTICS, evaluate
+from explainers.metrics._ranking import SELECTIONS, inclusion, ranking
 from explainers.metrics._registry import available, describe, load
 
 __all__ = [
+    "SELECTIONS",
     "SEMANTICS",
     "Case",
     "EdgeBudget",
@@ -20,6 +22,7 @@ __all__ = [
     "describe",
     "edge_budgets",
     "evaluate",
+    "inclusion",
     "load",
     "ranking",
     "size",

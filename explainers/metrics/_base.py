@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from explainers.metrics._case import Bools, Case, Floats
+from explainers.metrics._case import Case
+from explainers.metrics._ranking import Bools, Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,9 @@ class Value:
         regression: Its name in headings where the model's outputs are real numbers: the value is
             then a change of the explained output, in units of that output's standard deviation
             over the explained nodes, and without bounds. Empty if it means the same there.
+        selection: How edges are selected where tables and figures show one value: ``"signed"`` by
+            falling score, ``"absolute"`` by falling absolute score; empty for a value that depends
+            on no order of the edges, of which there is one row only.
     """
 
     title: str
@@ -40,10 +44,15 @@ class Value:
     source: str = ""
     compared: bool = True
     regression: str = ""
+    selection: Literal["signed", "absolute", ""] = ""
 
     def __post_init__(self) -> None:
         if self.direction not in ("up", "down", ""):
             raise ValueError(f"direction must be 'up', 'down' or '', got {self.direction!r}")
+        if self.selection not in ("signed", "absolute", ""):
+            raise ValueError(
+                f"selection must be 'signed', 'absolute' or '', got {self.selection!r}"
+            )
         if not self.bounds[0] < self.bounds[1]:
             raise ValueError(f"bounds must be a lower and a larger number, got {self.bounds}")
 
@@ -66,17 +75,23 @@ class Metric:
         draw: Gives the edges to be kept, bool [M, e], of which the function finds the model's
             answers in the case; None for a metric that needs no more predictions than those at the
             edge budgets. Such metrics are costly, and evaluated only if they are named.
+        perturbs: What ``draw`` is about: ``"edges"``, or ``"features"``: then it gives the nodes
+            whose features stay, bool [M, n], all others have those of random nodes, and no edge is
+            taken away. Such a metric is evaluated under ``mask`` only, since both semantics agree.
     """
 
     function: Callable[[Case], Mapping[str, float | Floats]]
     needs: Literal["predictions", "scores"]
     values: Mapping[str, Value]
     draw: Callable[[Case, np.random.Generator], Bools] | None = None
+    perturbs: Literal["edges", "features"] = "edges"
 
     def __post_init__(self) -> None:
         if self.needs not in ("predictions", "scores"):
             raise ValueError(f"needs must be 'predictions' or 'scores', got {self.needs!r}")
         if self.draw is not None and self.needs != "predictions":
             raise ValueError("a metric with draw must need predictions")
+        if self.perturbs not in ("edges", "features"):
+            raise ValueError(f"perturbs must be 'edges' or 'features', got {self.perturbs!r}")
         if not self.values:
             raise ValueError("a metric must declare the values that it gives")

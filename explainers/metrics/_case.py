@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from explainers.metrics._ranking import Bools, Floats, Integers, ranked_scores
 
 # No leading zeros: a budget has one name, because names are what the results are joined on.
 _NAME = re.compile(r"k=[1-9][0-9]*|f=([1-9][0-9]?|100)%")
@@ -24,8 +20,12 @@ class Case:
     """One explained node (or graph), as the metrics see it.
 
     ``G`` is the whole graph, ``E`` the computation graph's edges, ``S`` the edges that an
-    edge budget selects: the first ``sizes[i]`` of ``ranking(scores)``. ``G - S`` is the graph
-    without them, and ``S`` the graph with them alone; nodes and features stay.
+    edge budget selects: the first ``sizes[i]`` of ``order``. ``G - S`` is the graph without them,
+    and ``S`` the graph with them alone; nodes and features stay.
+
+    Where equal scores lie on both sides of a cut, there is a case for each of several random orders
+    of them, and the value is the mean of what the metric gives of each. A metric with ``draw`` is
+    asked once instead, and spreads its draws over ``orders``.
 
     Attributes:
         scores: [e] Signed attributions of the computation graph's edges.
@@ -47,10 +47,17 @@ class Case:
             None where the method does not claim that its attributions add up to it.
         edge_index: [2, e] The edges' ends, as positions among the computation graph's nodes.
         truth: [e] Whether the edge is part of the ground truth; None where that is not known.
+        selection: Whether edges are selected by signed or by absolute score.
+        order: [e] The edges' positions in the order in which they are selected.
+        orders: [D, e] All the orders over which values are averaged, this one among them.
+        alternatives: [A, e] The edges of each right explanation, where there are several; a row
+            without any is none. None where there is one.
         kept: [M, e] The edges that the metric's ``draw`` keeps; None for a metric without.
         drawn: [M, C] Probabilities given these edges; those beyond the computation graph stay.
         numbers: Whether the outputs are real numbers: then ``full``, ``without``, ``only`` and
             ``drawn`` have one column, in units of the outputs' standard deviation.
+        index: The explained node's position among the computation graph's nodes; None if a graph is
+            explained.
         changes: [M] F(G) less the model's output given these edges, of the explained class.
     """
 
@@ -67,10 +74,24 @@ class Case:
     output_change: float | None
     edge_index: Integers
     truth: Bools | None
+    selection: Literal["signed", "absolute"]
+    order: Integers
+    orders: Integers
+    index: int | None = None
     kept: Bools | None = None
     drawn: Floats | None = None
     changes: Floats | None = None
     numbers: bool = False
+    alternatives: Bools | None = None
+
+    @property
+    def ranked_scores(self) -> Floats:
+        """[e] The numbers by whose fall the edges are ordered: scores, or absolute scores.
+
+        Raises:
+            ValueError: Some scores are NaN or infinite.
+        """
+        return ranked_scores(self.scores, self.selection)
 
 
 class EdgeBudget(str):
@@ -113,29 +134,3 @@ def size(budget: str, edges: int) -> int:
         return min(int(number), edges)
     # In integers: as floats, 7 % of 100 edges are 7.000000000000001, and their ceiling is 8.
     return -(-int(number) * edges // 100)
-
-
-def magnitudes(scores: Floats) -> Floats:
-    """The absolute scores.
-
-    Raises:
-        ValueError: They are not a vector, or some are NaN or infinite.
-    """
-    if scores.ndim != 1:
-        raise ValueError(f"edge scores of shape {scores.shape}: need one score per edge")
-    if bad := int(np.count_nonzero(~np.isfinite(scores))):
-        raise ValueError(f"{bad} of {scores.size} edge scores are NaN or infinite")
-    return np.abs(scores)
-
-
-def ranking(scores: Floats) -> Integers:
-    """[e] The edges' positions by falling absolute score.
-
-    Absolute, because an edge that speaks strongly against the class matters to the prediction as
-    much as one that speaks for it. Edges with equal scores stay in the order in which they come,
-    so that the same scores always select the same edges.
-
-    Raises:
-        ValueError: Some scores are NaN or infinite.
-    """
-    return np.argsort(-magnitudes(scores), kind="stable")

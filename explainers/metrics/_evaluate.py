@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,16 +14,16 @@ from torch_geometric.data import Data
 from torch_geometric.explain import Explanation, ModelConfig
 
 from explainers.engines import registry
-from explainers.engines.base import Engine, NotTheModel, Problem, unit
+from explainers.engines.base import Engine, NotTheModel, unit
 from explainers.metrics._base import Metric
-from explainers.metrics._case import Case, EdgeBudget, Integers, edge_budgets, ranking, size
+from explainers.metrics._case import EdgeBudget, edge_budgets
+from explainers.metrics._ranking import SELECTIONS, Integers
 from explainers.metrics._registry import available, load
+from explainers.metrics._scored import Reading, Scored, score, ties, with_draws
 from explainers.prepare import PreparedModel, prepare
-from explainers.prepare.outputs import is_multiclass, is_regression, to_probabilities
 
 SEMANTICS = ("mask", "delete")
 Row = dict[str, Any]
-_SEED = 0  # of what metrics draw
 
 
 def evaluate(
@@ -32,9 +33,11 @@ def evaluate(
     *,
     at: Sequence[str] | None = None,
     semantics: Sequence[str] = SEMANTICS,
+    selections: Sequence[str] = SELECTIONS,
     metrics: Sequence[str] | None = None,
     labels: Sequence[int] | Tensor | None = None,
     truth: Tensor | None = None,
+    alternatives: Tensor | None = None,
     engine: str | None = None,
     memory_budget: int = 256 * 2**20,
     model_config: ModelConfig | dict[str, Any] | None = None,
@@ -46,14 +49,21 @@ def evaluate(
         data: The graph, or the batch of graphs.
         explanations: Of this library's methods, for this model and graph.
         at: Edge budgets, such as ``"k=10"`` or ``"f=20%"``; None for :func:`edge_budgets`. A budget
-            selects the edges of the computation graph with the largest absolute scores.
+            selects so many of the computation graph's edges.
         semantics: ``"mask"`` (a removed edge's messages are zero, degrees stay) or ``"delete"``
             (degrees follow); both unless said otherwise.
+        selections: Which edges come first: ``"signed"``, those with the highest scores, or
+            ``"absolute"``, those with the highest absolute scores; both unless said otherwise.
+            Where edges with equal scores lie on both sides of a cut, values are means over 20
+            random orders of them, the same for all methods.
         metrics: Names of metrics; None for all but those that draw further selections.
         labels: The class that counts as right for each explanation ("phenomenon"), or None for the
             model's own prediction ("model").
-        truth: The ground truth: which edges of ``data`` an explanation should find, bool [E]; None
-            where that is not known. Metrics that compare with it give no value then.
+        truth: The ground truth: which edges of ``data`` an explanation should find, bool [E], or a
+            row for each node (or graph), bool [N, E]; None where that is not known. Metrics that
+            compare with it give no value then.
+        alternatives: Where there are several right explanations, those of every graph, bool [A, E]:
+            what has no edge of a graph is none of its explanations; None where there is one.
         engine: ``"analytic"`` (GCNs of one or two layers by their algebra), ``"batched"``
             (many selections and nodes in one pass over computation graphs), ``"stock"`` (one pass
             over the whole graph for each), or None for the first that supports the model.
@@ -68,19 +78,25 @@ def evaluate(
         One dict for each value: ``node`` (the graph's number, if graphs were explained),
         ``metric`` (the value's name), ``level`` (the edge budget, empty if the value has none; the
         key is the column's name in published results), ``semantics`` (empty if it asks for no
-        predictions) and ``value``.
+        predictions), ``selection`` (empty if it depends on no order of the edges) and ``value``.
 
     Raises:
-        ValueError: An unknown edge budget, semantics, metric or engine; explanations of another
-            model or graph; NaN among the scores; a truth that does not fit the graph's edges; a
-            metric that gives what it does not declare.
+        ValueError: An unknown edge budget, semantics, selection, metric or engine; explanations of
+            another model or graph; NaN among the scores; a truth that does not fit the graph's
+            edges; a metric that gives what it does not declare, or whose value depends on the order
+            of the edges and does not say so.
     """
-    asked = _request(at, semantics, metrics, labels, truth)
+    asked = _request(at, semantics, selections, metrics, labels, truth, alternatives)
     _check(asked, data, len(explanations))
     prepared = prepare(model, data, model_config)
-    if engine not in (None, *registry.NAMES):
-        raise ValueError(f"unknown engine {engine!r}; metrics have: {', '.join(registry.NAMES)}")
-    chosen = registry.choose(prepared, asked=engine).engine
+    if truth is not None and truth.dim() == 2 and len(truth) != len(prepared.output):
+        raise ValueError(
+            f"truth has {len(truth)} rows; it must be one for each of the {len(prepared.output)} "
+            f"{prepared.task_level}s, or bool [{data.num_edges}]"
+        )
+    if engine not in (None, *registry.OUTPUTS):
+        raise ValueError(f"unknown engine {engine!r}; metrics have: {', '.join(registry.OUTPUTS)}")
+    chosen = registry.choose(prepared, registry.OUTPUTS, engine).engine
     if not explanations:
         return []
     while True:
@@ -88,7 +104,7 @@ def evaluate(
             return _all_rows(prepared, chosen, asked, explanations, memory_budget)
         except NotTheModel as error:
             prepared.replace(f"{chosen.name}: refusal", str(error))
-            chosen = registry.choose(prepared, asked=engine).engine
+            chosen = registry.choose(prepared, registry.OUTPUTS, engine).engine
 
 
 def _all_rows(
@@ -98,28 +114,29 @@ def _all_rows(
     explanations: Sequence[Explanation],
     memory_budget: int,
 ) -> list[Row]:
+    # A pass asks about all graphs of a problem: those with as many questions belong together.
+    turn = np.argsort(
+        [ties(one, asked.budgets, asked.selections) for one in explanations], kind="stable"
+    )
+    asked, explanations = asked.of(turn), [explanations[i] for i in turn]
     nodes = torch.tensor([unit(e) for e in explanations], device=prepared.x.device)
     targets = torch.stack([e.target for e in explanations]).to(prepared.x.device)
-    reading = _Reading(prepared, nodes)
+    reading = Reading(prepared, nodes)
     passes = 2 * len(asked.budgets) if asked.semantics else 1
-    rows: list[Row] = []
-    done = 0
+    rows: list[list[Row]] = []
     # Without gradients a pass takes about a third of what problems() reckons with.
     for problem in engine.problems(prepared, nodes, targets, 3 * memory_budget, passes):
         if asked.semantics:
             problem.verify()
-        group = slice(done, done + len(problem.graphs))
-        done = group.stop
-        cases = list(_cases(asked.of(group), problem, explanations[group], reading))
-        for node, case in cases:
-            kind = "predictions" if case.semantics else "scores"
-            for name, metric in asked.metrics.items():
-                if metric.needs == kind and metric.draw is None:
-                    rows += _rows(node, case, name, metric)
+        group = np.arange(len(rows), len(rows) + len(problem.graphs))
+        scored = score(asked.of(group), problem, [explanations[i] for i in group], reading)
+        found: list[list[Row]] = [[] for _ in scored]
         for name, metric in asked.metrics.items():
-            for node, case in _drawn(problem, cases, metric, reading):
-                rows += _rows(node, case, name, metric)
-    return rows
+            cases = scored if metric.draw is None else with_draws(problem, scored, metric, reading)
+            for own, variants in zip(found, cases, strict=True):
+                own += _rows(variants, name, metric)
+        rows += found
+    return [row for place in np.argsort(turn) for row in rows[place]]
 
 
 @dataclass(frozen=True)
@@ -129,201 +146,137 @@ class _Request:
     Attributes:
         budgets: The K edge budgets.
         semantics: How edges are taken away; empty if no metric needs predictions.
+        selections: Which edges come first.
         metrics: By name.
         labels: The class that counts as right for each explanation, or None.
-        truth: The ground truth among the graph's edges, bool [E], or None.
+        truth: The ground truth among the graph's edges, bool [E] or [N, E], or None.
+        alternatives: The right explanations, bool [A, E], or None.
     """
 
     budgets: tuple[EdgeBudget, ...]
     semantics: tuple[str, ...]
+    selections: tuple[str, ...]
     metrics: Mapping[str, Metric]
     labels: Sequence[int] | Tensor | None
     truth: Tensor | None
+    alternatives: Tensor | None
 
-    def of(self, group: slice) -> _Request:
+    def of(self, group: Integers) -> _Request:
         """The same of some of the explanations."""
-        return self if self.labels is None else replace(self, labels=self.labels[group])
+        labels = None if self.labels is None else [int(self.labels[i]) for i in group]
+        return replace(self, labels=labels)
 
 
 def _request(
     at: Sequence[str] | None,
     semantics: Sequence[str],
+    selections: Sequence[str],
     names: Sequence[str] | None,
     labels: Sequence[int] | Tensor | None,
     truth: Tensor | None,
+    alternatives: Tensor | None,
 ) -> _Request:
     budgets = edge_budgets() if at is None else tuple(map(EdgeBudget, at))
-    for name in semantics:
-        if name not in SEMANTICS:
-            raise ValueError(f"unknown semantics {name!r}; use {' or '.join(SEMANTICS)}")
+    for what, given, known in (
+        ("semantics", semantics, SEMANTICS),
+        ("selection", selections, SELECTIONS),
+    ):
+        for name in given:
+            if name not in known:
+                raise ValueError(f"unknown {what} {name!r}; use {' or '.join(known)}")
+    if not selections:
+        raise ValueError(f"selections must name at least one of: {', '.join(SELECTIONS)}")
     metrics = {name: load(name) for name in (available() if names is None else names)}
     if names is None:
         metrics = {name: metric for name, metric in metrics.items() if metric.draw is None}
     predicts = any(metric.needs == "predictions" for metric in metrics.values())
-    return _Request(budgets, tuple(semantics) if predicts else (), metrics, labels, truth)
+    return _Request(
+        budgets,
+        tuple(semantics) if predicts else (),
+        tuple(dict.fromkeys(selections)),
+        metrics,
+        labels,
+        truth,
+        alternatives,
+    )
 
 
 def _check(asked: _Request, data: Data, count: int) -> None:
     """Raises if the labels or the truth do not fit ``count`` explanations of ``data``."""
     if asked.labels is not None and len(asked.labels) != count:
         raise ValueError(f"{len(asked.labels)} labels for {count} explanations; give one each")
-    truth = asked.truth
-    if truth is not None and (truth.dtype != torch.bool or truth.shape != (data.num_edges,)):
-        raise ValueError(
-            f"truth must be a bool tensor [{data.num_edges}], one entry for each edge, got "
-            f"{truth.dtype} {list(truth.shape)}"
-        )
+    for name, marks, dims in (
+        ("truth", asked.truth, (1, 2)),
+        ("alternatives", asked.alternatives, (2,)),
+    ):
+        if marks is not None and (
+            marks.dtype != torch.bool
+            or marks.dim() not in dims
+            or marks.shape[-1] != data.num_edges
+        ):
+            shape = f"[{data.num_edges}]" if 1 in dims else f"[A, {data.num_edges}]"
+            raise ValueError(
+                f"{name} must be a bool tensor {shape}, one entry for each edge, got "
+                f"{marks.dtype} {list(marks.shape)}"
+            )
 
 
-class _Reading:
-    """What the metrics read of a model's outputs: probabilities of outcomes, or numbers in units.
+def _rows(variants: Sequence[Scored], name: str, metric: Metric) -> Iterator[Row]:
+    """The rows of one explanation by one metric.
 
-    Of independent binary outputs the explained one alone, as the probabilities of its two outcomes;
-    of a regression the explained output over the standard deviation of its column.
+    Raises:
+        ValueError: The metric gives a value that it does not declare, or one that differs between
+            orders of the edges and is declared to depend on none.
     """
-
-    def __init__(self, prepared: PreparedModel, nodes: Tensor) -> None:
-        self.config = prepared.config
-        self.numbers = is_regression(self.config)
-        self._multiclass = is_multiclass(self.config)
-        self._unit = prepared.output.new_ones(prepared.output.size(1), dtype=torch.float64)
-        if self.numbers:
-            everywhere = prepared.output.double()
-            rounding = 1e-6 * everywhere.abs().amax(dim=0)
-            # One node, or equal outputs, have no deviation: then that of the whole graph.
-            for values in (everywhere, everywhere[nodes]):
-                spread = values.std(dim=0, correction=0)
-                self._unit = torch.where(spread > rounding, spread, self._unit)
-
-    def read(self, outputs: Tensor, targets: Tensor) -> Any:
-        """The outputs [K, R, C] as the metrics read them, [K, R, C']."""
-        values = to_probabilities(outputs, self.config)
-        if not self._multiclass:
-            values = values.gather(2, targets.expand(len(values), -1)[..., None])
-            unit = self._unit[targets][:, None]
-            parts = [values / unit] if self.numbers else [1 - values, values]
-            values = torch.cat(parts, dim=2)
-        return _numpy(values)
-
-    def target(self, target: Tensor) -> int:
-        """The explained one among what was read."""
-        return int(target) if self._multiclass else int(not self.numbers)
-
-
-def _rows(node: int, case: Case, name: str, metric: Metric) -> Iterator[Row]:
-    for value, numbers in metric.function(case).items():
-        if value not in metric.values:
-            raise ValueError(
-                f"the metric {name!r} gives {value!r}, which is not among the values that its "
-                f"METRIC declares: {', '.join(metric.values)}"
-            )
-        row = {"node": node, "metric": value, "level": "", "semantics": case.semantics}
-        if np.ndim(numbers) == 0:
-            yield {**row, "value": float(numbers)}
+    free = [value for value, declared in metric.values.items() if not declared.selection]
+    for semantics in variants[0].cases:
+        if bool(semantics) != (metric.needs == "predictions"):
             continue
-        for budget, number in zip(case.budgets, np.asarray(numbers), strict=True):
-            yield {**row, "level": str(budget), "value": float(number)}
-
-
-def _cases(
-    asked: _Request, problem: Problem, explanations: Sequence[Explanation], reading: _Reading
-) -> Iterator[tuple[int, Case]]:
-    """For each explanation a case without predictions, and one under each semantics."""
-    selected, sizes = _select(problem, explanations, asked.budgets)
-    predicted = {
-        name: [
-            reading.read(_outputs(problem, kept, name, alone=alone), problem.targets)
-            for kept, alone in ((~selected, False), (selected, True))
+        # One order will do for a metric that depends on none.
+        asked = slice(1 if len(free) == len(metric.values) else None)
+        found = [
+            [dict(metric.function(case)) for case in one.cases[semantics][asked]]
+            for one in variants
         ]
-        for name in asked.semantics
-    }
-    # Only a method that says how far it is from adding up claims that it does.
-    claims = ["convergence_delta" in explanation for explanation in explanations]
-    change = _numpy(problem.change()) if any(claims) else []
-    full = reading.read(problem.prepared.output[problem.nodes][None], problem.targets)[0]
-    nothing = np.empty((0, full.shape[1]))
-    for r, explanation in enumerate(explanations):
-        truth = None
-        if asked.truth is not None:
-            truth = asked.truth[explanation.e_id.to(asked.truth.device)].cpu().numpy()
-        node = int(problem.nodes[r])
-        case = Case(
-            scores=_numpy(explanation.edge_mask),
-            node_scores=_numpy(explanation.node_mask),
-            target=reading.target(explanation.target),
-            label=None if asked.labels is None else int(asked.labels[r]),
-            full=full[r],
-            budgets=asked.budgets,
-            sizes=sizes[r],
-            without=nothing,
-            only=nothing,
-            semantics="",
-            output_change=float(change[r]) if claims[r] else None,
-            edge_index=explanation.edge_index.cpu().numpy(),
-            truth=truth,
-            numbers=reading.numbers,
-        )
-        yield node, case
-        for name, (without, only) in predicted.items():
-            yield node, replace(case, semantics=name, without=without[:, r], only=only[:, r])
+        every = list(itertools.chain.from_iterable(found))
+        for value in every[0]:
+            if value not in metric.values:
+                raise ValueError(
+                    f"the metric {name!r} gives {value!r}, which is not among the values that its "
+                    f"METRIC declares: {', '.join(metric.values)}"
+                )
+        row = {"node": variants[0].node, "semantics": semantics}
+        for value in free:
+            if value not in every[0]:
+                continue
+            if not all(_same(one.get(value), every[0][value]) for one in every[1:]):
+                raise ValueError(
+                    f"the metric {name!r} gives a {value!r} that depends on the order of the "
+                    "edges, but declares no selection; its Value must have selection='signed' or "
+                    "'absolute'"
+                )
+            yield from _at(variants[0], {**row, "metric": value, "selection": ""}, every[0][value])
+        for one, values in zip(variants, map(_mean, found), strict=True):
+            for selection, value in itertools.product(one.selections, values):
+                if value not in free:
+                    own = {**row, "metric": value, "selection": selection}
+                    yield from _at(one, own, values[value])
 
 
-def _select(
-    problem: Problem, explanations: Sequence[Explanation], budgets: Sequence[EdgeBudget]
-) -> tuple[Tensor, Integers]:
-    """The edges that each budget selects, bool [K, e] of all graphs, and their numbers [R, K]."""
-    graphs = problem.graphs
-    places, sizes = [], []
-    for explanation, n, e in zip(explanations, graphs.node_counts, graphs.edge_counts, strict=True):
-        if explanation.n_id.numel() != n or explanation.edge_mask.numel() != e:
-            raise ValueError(
-                f"the explanation of {problem.prepared.task_level} {unit(explanation)} has "
-                f"{explanation.n_id.numel()} nodes and {explanation.edge_mask.numel()} edges, but "
-                f"its computation graph has {n} and {e}: it is of another model or graph"
-            )
-        order = ranking(_numpy(explanation.edge_mask))
-        places.append(np.empty_like(order))
-        places[-1][order] = np.arange(e)  # the inverse: each edge's place in the ranking
-        sizes.append([size(budget, e) for budget in budgets])
-    counts = np.array(sizes)
-    device = graphs.edge_batch.device
-    place = torch.from_numpy(np.concatenate(places)).to(device)
-    # An edge is selected if its place is before the size that its own graph's budget has.
-    per_edge = torch.from_numpy(counts.T.copy()).to(device)[:, graphs.edge_batch]
-    return place < per_edge, counts
+def _same(one: Any, other: Any) -> bool:
+    return one is not None and bool(np.array_equal(one, other, equal_nan=True))
 
 
-def _drawn(
-    problem: Problem, cases: Sequence[tuple[int, Case]], metric: Metric, reading: _Reading
-) -> Iterator[tuple[int, Case]]:
-    """The cases with predictions, each with those for what the metric draws, if it does."""
-    if metric.draw is None:
+def _mean(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The means over the orders of equal scores, of each value over those that have it."""
+    names = dict.fromkeys(itertools.chain.from_iterable(found))
+    return {name: np.mean([one[name] for one in found if name in one], axis=0) for name in names}
+
+
+def _at(scored: Scored, row: Row, numbers: Any) -> Iterator[Row]:
+    """The row with its number, or a row for each budget."""
+    if np.ndim(numbers) == 0:
+        yield {**row, "level": "", "value": float(numbers)}
         return
-    whole = problem.prepared.output[problem.nodes]
-    for semantics in dict.fromkeys(case.semantics for _, case in cases if case.semantics):
-        group = [(node, case) for node, case in cases if case.semantics == semantics]
-        # The same draws whatever the method: its scores are compared with others' on the same.
-        kept = [metric.draw(case, np.random.default_rng([_SEED, node])) for node, case in group]
-        together = torch.from_numpy(np.concatenate(kept, axis=1)).to(whole.device)
-        outputs = _outputs(problem, together, semantics, alone=False)
-        answers = reading.read(outputs, problem.targets)
-        changes = _numpy(whole - outputs)
-        for r, (node, case) in enumerate(group):
-            change = changes[:, r, int(problem.targets[r])]
-            yield node, replace(case, kept=kept[r], drawn=answers[:, r], changes=change)
-
-
-@torch.no_grad()
-def _outputs(problem: Problem, kept: Tensor, semantics: str, *, alone: bool) -> Tensor:
-    """The outputs [K, R, C] of the nodes, given the edges ``kept`` [K, e] of their graphs."""
-    outputs = []
-    for part in kept.split(problem.copies):
-        if semantics == "delete":
-            outputs.append(problem.deleted_outputs(part, alone=alone))
-        else:
-            outputs.append(problem.masked_outputs(part))
-    return torch.cat(outputs)
-
-
-def _numpy(tensor: Tensor) -> Any:
-    return tensor.detach().double().cpu().numpy()
+    for budget, number in zip(scored.budgets, numbers, strict=True):
+        yield {**row, "level": str(budget), "value": float(number)}

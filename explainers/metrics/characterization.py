@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from explainers.metrics._base import Metric, Value
-from explainers.metrics._case import Case, Floats
+from explainers.metrics._case import Case
+from explainers.metrics._ranking import Floats
 from explainers.metrics.fidelity import fidelity
 
 
@@ -79,6 +80,7 @@ METRIC = Metric(
                 "[0, 1]: high only if the edges are needed and suffice."
             ),
             source=_SOURCE,
+            selection="signed",
         ),
         "characterization_acc": Value(
             title="characterization (acc)",
@@ -89,6 +91,7 @@ METRIC = Metric(
                 "better."
             ),
             source=_SOURCE,
+            selection="signed",
         ),
     },
 )

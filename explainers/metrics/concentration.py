@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from explainers.metrics._base import Metric, Value
-from explainers.metrics._case import Case, Floats, magnitudes
+from explainers.metrics._case import Case
+from explainers.metrics._ranking import Floats, magnitudes
 
 _SHARE = 0.9
 # The running sum of the scores is rounded; what misses the share by that much has reached it.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from explainers.metrics._base import Metric, Value
-from explainers.metrics._case import Case, Floats
+from explainers.metrics._case import Case
+from explainers.metrics._ranking import Floats
 
 
 def fidelity(case: Case) -> dict[str, Floats]:
@@ -82,6 +83,7 @@ METRIC = Metric(
                 "needed."
             ),
             source=_SOURCE,
+            selection="signed",
         ),
         "fidelity-_prob": Value(
             title="fidelity- (prob)",
@@ -94,6 +96,7 @@ METRIC = Metric(
                 "negative value that the model is surer with them alone."
             ),
             source=_SOURCE,
+            selection="signed",
         ),
         "fidelity+_acc": Value(
             title="fidelity+ (acc)",
@@ -104,6 +107,7 @@ METRIC = Metric(
                 "away; higher is better."
             ),
             source=_SOURCE,
+            selection="signed",
         ),
         "fidelity-_acc": Value(
             title="fidelity- (acc)",
@@ -114,6 +118,7 @@ METRIC = Metric(
                 "kept; lower is better."
             ),
             source=_SOURCE,
+            selection="signed",
         ),
     },
 )

@@ -67,6 +67,7 @@ METRIC = Metric(
                 "mean over all shares of selected edges; higher is better."
             ),
             source=_SOURCE,
+            selection="signed",
         ),
         "area_fidelity-_prob": Value(
             title="fidelity- (prob), mean over sparsities",
@@ -78,6 +79,7 @@ METRIC = Metric(
                 "mean over all shares of selected edges; lower is better."
             ),
             source=_SOURCE,
+            selection="signed",
         ),
     },
 )

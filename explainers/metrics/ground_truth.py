@@ -5,17 +5,28 @@ from __future__ import annotations
 import numpy as np
 
 from explainers.metrics._base import Metric, Value
-from explainers.metrics._case import Bools, Case, Floats, magnitudes, ranking
+from explainers.metrics._case import Case
+from explainers.metrics._ranking import Bools, Floats
+
+# With n wrong edges, the AUROC of random scores has a standard deviation of at least
+# 1 / sqrt(12 n): 0.13 for five.
+LEAST_WRONG = 5
 
 
 def ground_truth(case: Case) -> dict[str, float | Floats]:
-    """How well the absolute scores separate the edges T of the ground truth from the others.
+    """How well the scores separate the edges T of the ground truth from the others.
+
+    By absolute score, since an edge that inhibits belongs to the truth as well; under the selection
+    ``signed`` the same by signed score.
 
     ``auroc``: the probability that an edge of T has a higher score than another one, half of it for
-    equal scores. Range: [0, 1], 0.5 for scores that say nothing.
+    equal scores. Range: [0, 1], 0.5 for scores that say nothing. No value if fewer than
+    ``LEAST_WRONG`` edges of the computation graph are not in T: then it takes a few values only,
+    each far from the others, and one edge decides.
 
     ``auroc_undirected``: the same over undirected edges, whose score is the sum over the directions
-    that the computation graph has, and which are in T if a direction is.
+    that the computation graph has, and which are in T if a direction is. No value if fewer than
+    ``LEAST_WRONG`` are not in T.
 
     ``average_precision``: ``sum_n (R_n - R_{n-1}) P_n`` over the thresholds, equal scores together.
     Range: (0, 1]; scores that say nothing have about ``|T| / |E|``.
@@ -25,6 +36,8 @@ def ground_truth(case: Case) -> dict[str, float | Floats]:
 
     ``recall`` and ``jaccard``: of the edges S that an edge budget selects, ``|S & T| / |T|`` and
     ``|S & T| / |S | T|``, the graph explanation accuracy GEA. Range: [0, 1].
+
+    Of equal scores at a cut, a random one is selected: the last three are expectations over it.
 
     Direction: higher is better, for all. Where T is empty or has all edges of the computation
     graph, there is nothing to separate, and no value.
@@ -53,19 +66,20 @@ def ground_truth(case: Case) -> dict[str, float | Floats]:
     truth = case.truth
     if truth is None or truth.all() or not truth.any():
         return {}
-    scores = magnitudes(case.scores)
+    scores = case.ranked_scores
     right = int(truth.sum())
-    hits = np.concatenate([[0], np.cumsum(truth[ranking(scores)])])
+    hits = np.concatenate([[0], np.cumsum(truth[case.order])])
     found = hits[case.sizes]
     values: dict[str, float | Floats] = {
-        "auroc": auroc(scores, truth),
         "average_precision": average_precision(scores, truth),
         "r_precision": float(hits[right] / right),
         "recall": found / right,
         "jaccard": found / (case.sizes + right - found),
     }
+    if truth.size - right >= LEAST_WRONG:
+        values["auroc"] = auroc(scores, truth)
     pairs, pair_truth = _undirected(case, scores, truth)
-    if not pair_truth.all():
+    if pair_truth.size - pair_truth.sum() >= LEAST_WRONG:
         values["auroc_undirected"] = auroc(pairs, pair_truth)
     return values
 
@@ -120,10 +134,12 @@ METRIC = Metric(
             description=(
                 "Probability that a ground-truth edge of the computation graph has a higher "
                 "absolute score than another one, equal scores counted half, in [0, 1]; 0.5 for "
-                "scores that say nothing. One for each node; the literature often pools the edges "
-                "of all nodes."
+                "scores that say nothing. Only of computation graphs with at least five edges that "
+                "are not in the ground truth. One for each node; the literature often pools the "
+                "edges of all nodes."
             ),
             source=_YING,
+            selection="absolute",
         ),
         "auroc_undirected": Value(
             title="AUROC, undirected",
@@ -134,6 +150,7 @@ METRIC = Metric(
                 "does."
             ),
             source=_LUO,
+            selection="absolute",
         ),
         "average_precision": Value(
             title="average precision",
@@ -143,6 +160,7 @@ METRIC = Metric(
                 "Precision at each threshold, weighted by the gain in recall, in (0, 1]; scores "
                 "that say nothing have about the share of ground-truth edges."
             ),
+            selection="absolute",
         ),
         "r_precision": Value(
             title="R-precision",
@@ -152,6 +170,7 @@ METRIC = Metric(
                 "Share of ground-truth edges among the highest scored, as many as there are "
                 "ground-truth edges, in [0, 1]; recall and precision are the same there."
             ),
+            selection="absolute",
         ),
         "recall": Value(
             title="recall",
@@ -161,6 +180,7 @@ METRIC = Metric(
                 "Share of the ground-truth edges that are among the selected ones, in [0, 1]; "
                 "higher is better."
             ),
+            selection="absolute",
         ),
         "jaccard": Value(
             title="Jaccard (GEA)",
@@ -171,6 +191,7 @@ METRIC = Metric(
                 "[0, 1]: graph explanation accuracy; higher is better."
             ),
             source=_AGARWAL,
+            selection="absolute",
         ),
     },
 )

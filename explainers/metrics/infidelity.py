@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from explainers.metrics._base import Metric, Value
-from explainers.metrics._case import Bools, Case
+from explainers.metrics._case import Case
+from explainers.metrics._ranking import Bools
 
 DRAWS = 100
 

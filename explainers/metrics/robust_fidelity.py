@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from explainers.metrics._base import Metric, Value
-from explainers.metrics._case import Bools, Case, Floats, ranking
+from explainers.metrics._case import Case
+from explainers.metrics._ranking import Bools, Floats
 
 ALPHA_PLUS = 0.1
 ALPHA_MINUS = 0.9
@@ -15,16 +16,26 @@ DRAWS = 20
 def draw(case: Case, generator: np.random.Generator) -> Bools:
     """The graphs whose predictions are averaged, [2 K DRAWS, e], those of fidelity+ first.
 
-    An edge has the same random number at every edge budget and for every method.
+    An edge has the same random number at every edge budget and for every method. Where the order of
+    equal scores matters, each draw has another.
     """
     edges = case.scores.size
-    place = np.empty(edges, dtype=np.int64)
-    place[ranking(case.scores)] = np.arange(edges)
-    selected = (place < case.sizes[:, None])[:, None]  # [K, 1, e]
+    selected = selected_in_turn(case, DRAWS)
     for_plus, for_minus = generator.random((2, DRAWS, edges))
     kept = ~(selected & (for_plus < ALPHA_PLUS)), selected | (for_minus < ALPHA_MINUS)
     both: Bools = np.concatenate(kept).reshape(2 * case.sizes.size * DRAWS, edges)
     return both
+
+
+def selected_in_turn(case: Case, draws: int) -> Bools:
+    """The edges that each budget selects in each of the draws, [K, draws, e].
+
+    The draws take the orders of equal scores in turn, so that their mean is one over both.
+    """
+    place = case.orders.argsort(axis=1)  # the inverse: each edge's place in each ranking
+    in_turn = place[np.arange(draws) % len(place)]
+    selected: Bools = in_turn < case.sizes[:, None, None]
+    return selected
 
 
 def robust_fidelity(case: Case) -> dict[str, Floats]:
@@ -44,6 +55,11 @@ def robust_fidelity(case: Case) -> dict[str, Floats]:
     Networks", arXiv:2310.01820, eq. 6 and 7 with the shares of its experiments. There G is the
     whole input graph, and both directions of an edge fall together; here edges of the
     computation graph fall, each direction by itself, and those beyond it stay.
+
+    F-Fidelity (Zheng et al., "F-Fidelity: A Robust Framework for Faithfulness Evaluation of
+    Explainable AI", arXiv:2410.02970) is no metric here: it asks a model that was fine-tuned on
+    randomly masked inputs, and what is evaluated is the model that was explained, as it is. Who has
+    such a model can give it to ``evaluate`` in the explained one's place.
 
     Args:
         case: With the predictions for :func:`draw`.
@@ -80,6 +96,7 @@ METRIC = Metric(
                 "knows; higher is better."
             ),
             source=_SOURCE,
+            selection="signed",
         ),
         "robust_fidelity-_prob": Value(
             title="robust fidelity- (prob)",
@@ -91,6 +108,7 @@ METRIC = Metric(
                 "that are not selected is taken away, in [-1, 1]; lower is better."
             ),
             source=_SOURCE,
+            selection="signed",
         ),
     },
 )

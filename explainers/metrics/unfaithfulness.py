@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from explainers.metrics._base import Metric, Value
-from explainers.metrics._case import Case, Floats
+from explainers.metrics._case import Case
+from explainers.metrics._ranking import Floats
 
 
 def unfaithfulness(case: Case) -> dict[str, Floats]:
@@ -59,6 +60,7 @@ METRIC = Metric(
                 "given the selected edges alone, in [0, 1]; lower is better."
             ),
             source="Agarwal et al., arXiv:2208.09339",
+            selection="signed",
         ),
     },
 )

@@ -47,6 +47,34 @@ class BatchIndex:
         edge_index = self._position[self.edge_index[:, e_id]] + shift
         return WholeGraphs(n_id, n_ptr, e_id, e_ptr, edge_index, roots=graphs.new_empty(0))
 
+    def reach(self, index: CSC, graphs: Tensor) -> Reach:
+        """The computation graphs of ``graphs`` [R], all nodes of which are inner nodes."""
+        found = self.cut(graphs)
+        nodes, (source, target) = (
+            torch.arange(len(found.n_id), device=graphs.device),
+            found.edge_index,
+        )
+        place = torch.empty_like(index.edge)
+        place[index.edge] = torch.arange(len(place), device=graphs.device)
+        by_target = target.argsort(stable=True)
+        order = torch.empty_like(by_target)
+        order[by_target] = torch.arange(len(by_target), device=graphs.device)
+        # What each node sends: its edges, then what it keeps for itself.
+        sender, out = torch.cat([source[by_target], nodes]).sort(stable=True)
+        return Reach(
+            found,
+            inner=nodes,
+            inner_id=found.n_id,
+            inner_batch=found.node_batch,
+            own=graphs.new_empty(0),
+            ptr=to_indptr(torch.bincount(target, minlength=len(nodes))),
+            position=place[found.e_id[by_target]],
+            target=target[by_target],
+            order=order,
+            out_ptr=to_indptr(torch.bincount(sender, minlength=len(nodes))),
+            out=out,
+        )
+
 
 @dataclass(frozen=True)
 class ComputationGraphs:

@@ -70,6 +70,15 @@ class ModelCopy:
             for number in norms or {}:
                 _compat.set_norm(self.layers[number], None)
 
+    def skip(self, number: int) -> None:
+        """Counts a layer's call that does not take place, as its result is known."""
+        self._calls[number] += 1
+
+    def take_mask(self, number: int) -> Tensor | None:
+        """The mask of a layer's call that is computed elsewhere, which counts as a call."""
+        self.skip(number)
+        return None if self._masks is None else self._masks(number, self._calls[number] - 1)
+
     def _counting(self, number: int) -> Callable[..., None]:
         def count(*_: Any) -> None:
             self._calls[number] += 1

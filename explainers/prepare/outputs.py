@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch_geometric.explain.config import (
     ModelConfig,
     ModelMode,
@@ -143,6 +144,52 @@ def to_probabilities(output: Tensor, config: ModelConfig) -> Tensor:
     if config.return_type == ModelReturnType.log_probs:
         return output.exp()
     return output.softmax(-1) if is_multiclass(config) else output.sigmoid()
+
+
+FORMS = ("raw", "log_probs", "probs")  # as PyG's return_type
+
+
+def form(config: ModelConfig, wanted: str) -> Callable[[Tensor], Tensor] | None:
+    """What makes outputs [..., C] of the form ``wanted`` of a model's outputs; None if they are.
+
+    Of classes the softmax and its logarithm; of independent binary outputs, which are never given
+    as logarithms, the sigmoid, its logarithm and its inverse. Differentiable, in the outputs' type.
+    Probabilities of zero have no finite logarithm.
+
+    Args:
+        config: What the model's outputs mean.
+        wanted: One of ``FORMS``.
+
+    Raises:
+        ValueError: There is no such form of these outputs: a regression has no probabilities, and
+            the raw scores of classes are not determined by their probabilities.
+    """
+    own = config.return_type.value
+    if own == wanted:
+        return None
+    if is_regression(config):
+        raise ValueError(
+            f"explained_output={wanted!r}: the model is a regression, which has no probabilities; "
+            "leave it out"
+        )
+    multiclass = is_multiclass(config)
+    if wanted == "raw":
+        if multiclass:
+            raise ValueError(
+                f"explained_output='raw': the model returns {own}, which determine the raw scores "
+                "of the classes only up to a number that they share; explain a model that ends "
+                "before its softmax"
+            )
+        return _logit
+    if own == "raw":
+        if wanted == "probs":
+            return (lambda output: output.softmax(-1)) if multiclass else torch.sigmoid
+        return (lambda output: output.log_softmax(-1)) if multiclass else F.logsigmoid
+    return torch.log if wanted == "log_probs" else torch.exp
+
+
+def _logit(probability: Tensor) -> Tensor:
+    return probability.log() - (-probability).log1p()
 
 
 def alike(output: Tensor, expected: Tensor, typical: float | None = None) -> bool:

@@ -38,8 +38,8 @@ FAULTS = {
     "other_target": ("invalid", r"Invalid: target is \d where class \d was asked for"),
     "in_reverse": ("invalid", r"Invalid: an explanation is of \d+ where \d+ was asked for"),
     "exits_politely": ("error", "SystemExit: 0"),
-    "interrupts": ("error", "KeyboardInterrupt: "),
-    "interrupts_before_its_cell": ("error", "RuntimeError: a method has raised KeyboardInterrupt "),
+    "interrupts": ("error", "KeyboardInterrupt:"),
+    "interrupts_before_its_cell": ("error", "RuntimeError: a method has raised KeyboardInterrupt"),
     "skips": ("error", "Skipped: not today"),
     "half_a_character": ("error", "RuntimeError: half \ufffd, bell , right to left \ufffd"),
     "eats_memory": ("oom", ".*(memory|alloc).*"),
@@ -110,7 +110,7 @@ def test_all_other_cells_are_right(faulty_run):
 
 
 def row_key(row):
-    return tuple(row[name] for name in ("node", "metric", "level", "semantics"))
+    return tuple(row[name] for name in ("node", "metric", "level", "semantics", "selection"))
 
 
 def test_the_run_counts_them_and_fails(faulty_run):

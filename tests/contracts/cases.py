@@ -98,6 +98,7 @@ def fidelity(model, data, explanation, **options):
         [explanation],
         at=["k=1"],
         semantics=["delete"],
+        selections=["absolute"],
         metrics=["fidelity"],
         **options,
     )

@@ -407,7 +407,9 @@ def test_the_check_takes_few_passes(layer, engine):
 
     model = made(Model(run, a=layer(3, 4), b=layer(4, 2)))
     assert explainers.load("saliency", engine=engine).supports(model, data)
-    assert sum(passes) <= 4 * data.num_edges  # three, and one with gradients
+    # Three, and one with gradients; where a layer is taken out, three more, and four up to it.
+    taken_out = layer is gnn.SAGEConv and engine is None
+    assert sum(passes) <= (12 if taken_out else 4) * data.num_edges
     passes.clear()
     assert explainers.load("saliency", engine=engine).supports(model, data)
     assert sum(passes) <= data.num_edges  # known by now, but for what no version counts

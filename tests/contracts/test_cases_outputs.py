@@ -98,6 +98,7 @@ def test_5_regression():
         explanations,
         at=["k=1"],
         semantics=["delete"],
+        selections=["absolute"],
         metrics=["fidelity"],
         **REGRESSION,
     )

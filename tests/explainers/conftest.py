@@ -107,6 +107,7 @@ CONVS = {
     "gatv2": lambda a, b: GATv2Conv(a, b),
     "transformer": TransformerConv,
 }
+NONLINEAR = ("gat", "gatv2", "transformer")
 WEIGHTED = [name for name in CONVS if name.startswith("gcn") or name == "graph"]
 
 

@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
+from benchmarks.report.data.frames import selection
 from benchmarks.report.data.metrics import Metrics, read
-from benchmarks.report.data.quality import HEADLINE_BUDGET
+from benchmarks.report.data.quality import HEADLINE_BUDGET, OTHER_BUDGET
 from benchmarks.report.data.runtimes import FIT
 from benchmarks.report.data.section import STOCK
 from benchmarks.report.stats import estimates as statistics
@@ -36,6 +37,7 @@ REFERENCES = 3  # fewer do not tell the machine from the code
 # A mean is not small in relation to less than this: differences of rounding are no regression.
 LEAST = {True: 0.01, False: 1e-3}  # of a metric in [-1, 1]; of any other
 _CONFIGURATION = ["benchmark", "task", "device", "method", "engine", "options"]
+_WHAT = ["name", "metric", "level", "semantics", "selection"]
 _TURN = ["benchmark", "task", "device", "turn"]
 
 
@@ -45,7 +47,7 @@ class Change:
 
     Attributes:
         name: The configuration, in words.
-        what: ``time``, or the metric with its level and semantics.
+        what: ``time``, or the metric with its level, semantics and selection.
         before: Median time, or mean value, in the first run.
         after: The same in the second.
         change: How much worse it became, 0.1 is a tenth: for a time, second over first, the drift
@@ -299,9 +301,10 @@ def _quality(
     found = []
     values = [_values([pair[i] for pair in pairs], other, metrics) for i in (0, 1)]
     both = pd.concat(values, axis=1, join="inner", keys=["before", "after"]).dropna()
-    for (name, metric, level, semantics), group in both.groupby(
-        level=["name", "metric", "level", "semantics"], sort=True
-    ):
+    for key, group in _headlines(both).groupby(level=_WHAT, sort=True):
+        # The same models in both runs: whether the code changed on them is asked, not whether it
+        # would have on others, so models are averaged here and nodes are what is resampled.
+        name, metric, *conditions = key
         known = metrics[str(metric)]
         sign = -1.0 if known.direction == "up" else 1.0
         by_node = group.groupby(level="node").mean()
@@ -310,7 +313,7 @@ def _quality(
         found.append(
             Change(
                 name=str(name),
-                what=", ".join(str(part) for part in (metric, level, semantics) if part),
+                what=", ".join(str(part) for part in (metric, *conditions) if part),
                 before=float(by_node["before"].mean()),
                 after=float(by_node["after"].mean()),
                 change=statistics.mean(losses),
@@ -320,15 +323,24 @@ def _quality(
     return found
 
 
+def _headlines(both: pd.DataFrame) -> pd.DataFrame:
+    """The values at the headline's budget, at ten edges where it is in one run only."""
+    keys = [both.index.get_level_values(name) for name in _WHAT if name != "level"]
+    levels = both.index.get_level_values("level")
+    has_headline = pd.Series(levels == HEADLINE_BUDGET).groupby(keys).transform("any").to_numpy()
+    return both[~((levels == OTHER_BUDGET) & has_headline)]
+
+
 def _values(cells: Sequence[Cell], other: set[tuple[str, Any]], metrics: Metrics) -> pd.Series:
-    """The headline metrics: those with a direction, at ten edges or without a level."""
-    keys = ["name", "metric", "level", "semantics", "model", "node"]
+    """The metrics with a direction, at the budgets of :func:`_headlines` or without one."""
+    keys = [*_WHAT, "model", "node"]
     rows = [
         {
             "name": _name(cell),
             "metric": row["metric"],
             "level": row.get("level") or "",
             "semantics": row.get("semantics") or "",
+            "selection": selection(row),
             "model": str(cell.config.get("model_seed")),
             "node": str(row.get("node")),
             "value": row.get("value"),
@@ -339,7 +351,7 @@ def _values(cells: Sequence[Cell], other: set[tuple[str, Any]], metrics: Metrics
         for row in spread(cell.quality)
         if metrics[row["metric"]].direction
         and metrics[row["metric"]].compared
-        and row.get("level") in ("", None, HEADLINE_BUDGET)
+        and row.get("level") in ("", None, HEADLINE_BUDGET, OTHER_BUDGET)
     ]
     frame = pd.DataFrame(rows, columns=[*keys, "value"]).astype({"value": "float64"})
     return frame.groupby(keys)["value"].mean()

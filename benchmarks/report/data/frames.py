@@ -24,7 +24,7 @@ _CONFIG = ("task", "model", "model_seed", "method", "engine", "options", "device
 QUALITY = (
     "benchmark",
     *_CONFIG,
-    *("node", "metric", "level", "semantics", "other", "value", "status", "message"),
+    *("node", "metric", "level", "semantics", "selection", "other", "value", "status", "message"),
 )
 RUNTIME = (
     "benchmark",
@@ -49,6 +49,10 @@ _LISTS: dict[str, tuple[str, ...]] = {
     "unavailable": ("task", "message"),
     "workers": (),
     "earlier": (),
+}
+# Which edges come first, in cells from when there was no other selection than by absolute score.
+_BY_ABSOLUTE_SCORE = {
+    *("auroc", "auroc_undirected", "average_precision", "r_precision", "recall", "jaccard"),
 }
 # What a method says of itself in the manifests of older runs.
 _METHOD_ALIASES = {
@@ -133,7 +137,10 @@ def sound_manifest(content: object) -> dict[str, Any]:
 
 def quality_frame(cells: list[Cell]) -> pd.DataFrame:
     """One row for each value of a metric."""
-    return _frame([_row(cell, row) for cell in cells for row in cell.quality], QUALITY)
+    rows = [
+        _row(cell, row) | {"selection": selection(row)} for cell in cells for row in cell.quality
+    ]
+    return _frame(rows, QUALITY)
 
 
 def runtime_frame(cells: list[Cell]) -> pd.DataFrame:
@@ -180,6 +187,18 @@ def _row(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
         "status": status,
         "message": message,
     }
+
+
+def selection(row: Mapping[str, Any]) -> str:
+    """By which scores the edges of a row of quality were selected.
+
+    ``signed``, ``absolute``, or empty where no order of the edges matters. Rows of older cells do
+    not say: there it was by absolute score.
+    """
+    if "selection" in row:
+        return str(row["selection"] or "")
+    ordered = row.get("level") or row.get("semantics") or row.get("metric") in _BY_ABSOLUTE_SCORE
+    return "absolute" if ordered else ""
 
 
 def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:

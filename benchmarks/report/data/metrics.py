@@ -26,6 +26,9 @@ class Metric:
         compared: Whether methods, and runs, are compared by it.
         regression: Its title where the model's outputs are real numbers, if it then is a change of
             the output over its standard deviation; else empty.
+        selection: By which scores the edges of its headline are selected: ``signed``, ``absolute``,
+            or empty where no order matters, or where an older run does not say.
+        limits: The lowest and highest value, None where there is no limit.
     """
 
     title: str
@@ -35,6 +38,8 @@ class Metric:
     bounded: bool = False
     compared: bool = True
     regression: str = ""
+    selection: str = ""
+    limits: tuple[float | None, float | None] = (None, None)
 
     @property
     def heading(self) -> str:
@@ -75,6 +80,8 @@ def described(manifest: Mapping[str, Any]) -> Metrics:
                 bounded=_bounded(entry.get("bounds")),
                 compared=bool(entry.get("compared", True)),
                 regression=str(entry.get("regression") or ""),
+                selection=str(entry.get("selection") or ""),
+                limits=_limits(entry.get("bounds")),
             ),
         )
         for entry in manifest.get("metrics") or ()
@@ -93,3 +100,11 @@ def read(folder: Path) -> Metrics:
 def _bounded(bounds: Any) -> bool:
     """Whether both bounds are numbers in [-1, 1]."""
     return bool(bounds) and all(isinstance(at, (int, float)) and abs(at) <= 1 for at in bounds)
+
+
+def _limits(bounds: Any) -> tuple[float | None, float | None]:
+    """The bounds that are numbers."""
+    if not isinstance(bounds, (list, tuple)) or len(bounds) != 2:
+        return None, None
+    low, high = (float(at) if isinstance(at, (int, float)) else None for at in bounds)
+    return low, high

@@ -8,9 +8,8 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from benchmarks.report.data.frames import natural
 from benchmarks.report.data.quality import HEADLINE_BUDGET, compare
-from benchmarks.report.data.section import BY_HAND, PREFERRED, STOCK, Section
+from benchmarks.report.data.section import BY_HAND, STOCK, Section
 from benchmarks.report.stats import estimates
 from benchmarks.report.stats.estimates import Estimate
 
@@ -28,7 +27,6 @@ class Timing:
         seconds: Median over the nodes.
         peak_bytes: Median over the nodes, or None where it was not measured.
         nodes: Nodes that were timed.
-        speedup: Time of the reference over this one's, paired; None where nothing pairs.
         over_stock: Time of the same method on stock over this one's, paired; None where nothing
             pairs, and for stock itself.
     """
@@ -39,7 +37,6 @@ class Timing:
     seconds: float
     peak_bytes: float | None
     nodes: int
-    speedup: Estimate | None
     over_stock: Estimate | None
 
 
@@ -95,29 +92,10 @@ def node_seconds(section: Section) -> pd.DataFrame:
     return rows.groupby(keys, sort=True)["per_node"].median().rename("seconds").reset_index()
 
 
-def reference(section: Section) -> tuple[str, str] | None:
-    """Method and engine that the times are compared with; None if nothing was timed.
-
-    Integrated gradients on the stock engine; without it the first method by name, on its stock
-    engine where it has one.
-    """
-    rows = _explanations(section)[["method", "label", "engine"]].drop_duplicates()
-    preferred = [
-        (label, engine)
-        for method, label, engine in rows.itertuples(index=False)
-        if (method, engine) == PREFERRED
-    ]
-    return min(
-        ((str(label), str(engine)) for _, label, engine in rows.itertuples(index=False)),
-        default=None,
-        key=lambda pair: (pair not in preferred, pair[1] != STOCK, natural(pair[0])),
-    )
-
-
 @lru_cache(maxsize=16)
 def timings(section: Section) -> list[Timing]:
     """What each method and engine costs, the fastest first."""
-    rows, against = _explanations(section), reference(section)
+    rows = _explanations(section)
     found = []
     for (label, engine), group in rows.groupby(["label", "engine"], sort=True):
         peaks = group["peak_bytes"].dropna().astype("float64")
@@ -129,7 +107,6 @@ def timings(section: Section) -> list[Timing]:
                 seconds=float(group.groupby("unit")["per_node"].median().median()),
                 peak_bytes=float(peaks.median()) if len(peaks) else None,
                 nodes=int(group["unit"].nunique()),
-                speedup=against and time_ratio(section, against, (str(label), str(engine))),
                 over_stock=_over_stock(section, rows, group),
             )
         )

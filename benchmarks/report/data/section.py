@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -14,15 +15,29 @@ from benchmarks.report.data.metrics import Metrics, described
 
 STOCK = "stock"
 BY_HAND = "k-hop by hand"  # stands among the engines; see benchmarks/measures/by_hand.py
-# What a time is compared with, if it was measured: the method as Captum and PyG publish it.
-PREFERRED = ("integrated_gradients", STOCK)
 CLASSES, REGRESSION = "multiclass_classification", "regression"
 RANDOM = "random"  # the random baseline: any method should be better
+BASELINES = (RANDOM, "degree", "page_rank")  # cost next to nothing and ignore the model
+# Half of the region of practical equivalence, for metrics in [0, 1] or [-1, 1].
+EQUIVALENCE = 0.01
 # Options that make no variant of a method: a seed is a repetition, and how many nodes are explained
 # at once has a column of its own.
 _NO_VARIANT = ("seed", "bulk")
 # Benchmarks that vary options on purpose; there the options are an axis, not part of a name.
-_SWEEPS = ("ig_sweep", "scaling", "completeness", "calibration")
+_SWEEPS = ("ig_sweep", "scaling", "completeness", "calibration", "explained_output")
+
+
+class Key(NamedTuple):
+    """What a value is: the metric, the edge budget, how edges are removed, how they are selected.
+
+    ``selection`` is ``signed`` (the edges with the highest scores), ``absolute`` (the highest
+    absolute scores) or empty, where no order of the edges matters.
+    """
+
+    name: str
+    budget: str
+    semantics: str
+    selection: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +56,7 @@ class Section:
         mode: What the model returns, as PyG names it; ``regression`` for real numbers.
         baselines: The methods that do not look at the model, as the manifest says.
         motif: Whether the task's ground truth is declared to be given away by the structure.
+        equivalence: Half of the region of practical equivalence, for metrics in [0, 1] or [-1, 1].
     """
 
     task: str
@@ -54,6 +70,7 @@ class Section:
     mode: str = CLASSES
     baselines: frozenset[str] = frozenset()
     motif: bool = False
+    equivalence: float = EQUIVALENCE
 
     @property
     def changed(self) -> str:
@@ -74,17 +91,20 @@ class Section:
         return {}
 
     @cached_property
-    def scores(self) -> dict[tuple[str, str, str], pd.DataFrame]:
-        """The rows of the quality benchmark by metric, edge budget and semantics."""
-        groups = self.of("quality")[0].groupby(["metric", "level", "semantics"], sort=True)
-        return {
-            (str(name), str(budget), str(semantics)): rows
-            for (name, budget, semantics), rows in groups
-        }
+    def scores(self) -> dict[Key, pd.DataFrame]:
+        """The rows of the quality benchmark by what they are."""
+        columns = ["metric", "level", "semantics", "selection"]
+        groups = self.of("quality")[0].groupby(columns, sort=True)
+        return {Key(*map(str, key)): rows for key, rows in groups}
 
 
-def split(results: Results) -> list[Section]:
-    """The sections, in the order of the tasks' names."""
+def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
+    """The sections, in the order of the tasks' names.
+
+    Args:
+        results: What a folder holds.
+        equivalence: Half of the region of practical equivalence.
+    """
     quality, runtime = results.quality.copy(), results.runtime.copy()
     runtime = runtime[runtime["benchmark"] != "task"]
     for frame in (quality, runtime):
@@ -138,6 +158,7 @@ def split(results: Results) -> list[Section]:
                 mode=mode,
                 baselines=baselines,
                 motif=task in motifs,
+                equivalence=equivalence,
             )
         )
     return sections

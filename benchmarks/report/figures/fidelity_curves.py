@@ -38,7 +38,7 @@ def draw(
 
 def _panel(axis: Axes, values: pd.DataFrame, palette: Palette) -> None:
     axis.axhline(0, color=GREY, linewidth=0.8)
-    shown = [name for name in palette.methods if (values["method"] == name).any()]
+    shown = palette.ordered(values["method"])
     for name in shown:
         line = values[values["method"] == name].sort_values("sparsity")
         marks = palette.marks(name) | {"marker": "o", "markersize": 4, "markeredgewidth": 0.8}

@@ -30,18 +30,22 @@ class Palette:
     methods: Sequence[str]
     engines: Sequence[str]
 
+    def _place(self, method: str) -> int:
+        """A method's place; several that are the same, ``a = b``, have the first one's."""
+        return self.methods.index(method.partition(" = ")[0])
+
     def colour(self, method: str) -> tuple[float, float, float]:
         """A method's colour."""
-        return _COLOURS[self.methods.index(method) % len(_COLOURS)]
+        return _COLOURS[self._place(method) % len(_COLOURS)]
 
     def dash(self, method: str) -> Any:
         """A method's line style."""
-        return _DASHES[self.methods.index(method) % len(_DASHES)]
+        return _DASHES[self._place(method) % len(_DASHES)]
 
     def marks(self, method: str) -> dict[str, Any]:
         """How a method's markers are filled and framed, whatever their shape."""
         colour = self.colour(method)
-        turn = self.methods.index(method) // len(_COLOURS) % 3
+        turn = self._place(method) // len(_COLOURS) % 3
         hollow = turn == 1
         return {
             "fillstyle": "left" if turn == 2 else "full",
@@ -58,12 +62,14 @@ class Palette:
 
     def method_handles(self, shown: Iterable[str]) -> list[Line2D]:
         """The legend's lines for the methods."""
-        shown = set(shown)
         return [
             handle(name, marker="o", linestyle=self.dash(name), **self.marks(name))
-            for name in self.methods
-            if name in shown
+            for name in self.ordered(shown)
         ]
+
+    def ordered(self, shown: Iterable[str]) -> list[str]:
+        """The methods in the report's order, each once."""
+        return sorted(set(shown), key=self._place)
 
     def engine_handles(self, shown: Iterable[str]) -> list[Line2D]:
         """The legend's markers for the engines."""

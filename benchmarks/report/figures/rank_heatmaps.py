@@ -7,13 +7,17 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from benchmarks.report.figures.mean_ranks import signs
 from benchmarks.report.figures.style import style
 
 
 def draw(ranks: pd.DataFrame) -> Figure:
     """Heatmaps of methods by tasks, one for each metric; see ``sections.ranks.overview``."""
     titles = list(ranks["metric"].unique())
-    marks = ranks["not_better_than_random"].map(lambda marked: " ‡" if marked else "")
+    marks = [
+        signs(mark, not_better=not_better)
+        for mark, not_better in zip(ranks["mark"], ranks["not_better_than_random"], strict=True)
+    ]
     shown = ranks.assign(text=ranks["mean_rank"].map("{:.1f}".format) + marks).pivot(
         index="method", columns=["metric", "task"]
     )
@@ -37,7 +41,7 @@ def draw(ranks: pd.DataFrame) -> Figure:
                 cbar=False,
                 linewidths=0.8,
             )
-            axis.set(title=title.replace(", 10 edges", ",\n10 edges"), xlabel="", ylabel="")
+            axis.set(title=title.replace(", ", ",\n"), xlabel="", ylabel="")
             axis.grid(visible=False)
             axis.tick_params(axis="both", rotation=0, length=0)
             for label in axis.get_xticklabels():

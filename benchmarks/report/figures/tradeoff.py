@@ -13,10 +13,14 @@ from benchmarks.report.figures.style import grid, legend, logarithmic, style
 from benchmarks.report.render.blocks import seconds
 
 
-def draw(
-    points: Sequence[Tradeoff], palette: Palette, title: str = "fidelity+ (prob)"
-) -> Figure | None:
-    """Fidelity+ at ten edges against the time of one explanation, with the Pareto front."""
+def draw(points: Sequence[Tradeoff], palette: Palette, quality: str) -> Figure | None:
+    """Fidelity+ against the time of one explanation, with the Pareto front.
+
+    Args:
+        points: What is drawn.
+        palette: The methods' colours, the engines' markers.
+        quality: The title of the axis of fidelity+.
+    """
     if not points:
         return None
     with style():
@@ -40,7 +44,7 @@ def draw(
             )
         logarithmic(axis, "x", [point.seconds for point in points], seconds)
         axis.set_xlabel("median time of one explanation")
-        axis.set_ylabel(f"{title}, 10 edges, masked ↑")
+        axis.set_ylabel(quality)
         legend(
             figure,
             palette.method_handles(point.label for point in points)

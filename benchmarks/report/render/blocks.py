@@ -162,16 +162,23 @@ def by_method(
     Args:
         rows: Of a benchmark's quality.
         names: The metrics.
-        entry: Called with a metric's name and its mean at each node (at least one).
+        entry: Called with a metric's name and its values (at least one), the mean at each (model,
+            node).
     """
     table = []
     for label, group in sorted(rows.groupby("label"), key=lambda pair: natural(str(pair[0]))):
         line = [Entry(str(label))]
         for name in names:
-            nodes = group[group["metric"] == name].groupby("node")["value"].mean()
-            line.append(Entry(NOTHING) if nodes.empty else entry(name, nodes))
+            values = by_model_and_node(group[group["metric"] == name])
+            line.append(Entry(NOTHING) if values.empty else entry(name, values))
         table.append(line)
     return table
+
+
+def by_model_and_node(rows: pd.DataFrame) -> pd.Series:
+    """The mean value of rows of quality at each (model, node); -1 where a row has none."""
+    keys = [rows[name].fillna(-1).rename(name) for name in ("model_seed", "node")]
+    return rows.groupby(keys)["value"].mean()
 
 
 # ------------------------------------------------------------------------------- numbers as text

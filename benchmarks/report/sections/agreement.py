@@ -21,7 +21,7 @@ from benchmarks.report.render.blocks import (
     measured,
     picture,
 )
-from benchmarks.report.stats import estimates
+from benchmarks.report.stats import crossed
 
 _STABILITY = (
     *("kendall_tau_seeds", "overlap_seeds"),
@@ -83,6 +83,6 @@ def matrix(pairs: pd.DataFrame, name: str) -> pd.DataFrame:
     return square.loc[names, names]
 
 
-def _mean(metrics: Metrics, name: str, nodes: pd.Series) -> Entry:
+def _mean(metrics: Metrics, name: str, values: pd.Series) -> Entry:
     text = partial(estimate, bounded=metrics[name].bounded)
-    return measured(text, estimates.mean(nodes.to_numpy()))
+    return measured(text, crossed.mean(values, metrics[name].limits))

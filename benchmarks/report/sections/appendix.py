@@ -12,8 +12,8 @@ import pandas as pd
 from benchmarks.report.data import quality
 from benchmarks.report.data.frames import Results
 from benchmarks.report.data.metrics import described
-from benchmarks.report.data.section import REGRESSION, Section
-from benchmarks.report.render.blocks import NOTHING, Block, Code, Entry, Heading, Table, Text
+from benchmarks.report.data.section import EQUIVALENCE, REGRESSION, Section
+from benchmarks.report.render.blocks import NOTHING, Block, Code, Entry, Heading, Table, Text, share
 from benchmarks.report.render.wording import counted
 
 _OUTPUTS = {
@@ -60,19 +60,38 @@ def failures(results: Results, sections: Sequence[Section]) -> Iterator[Block]:
         )
 
 
-def meaning(results: Results) -> Iterator[Block]:
+PROTOCOL = (
+    "Replicates are nodes and models: the same nodes are explained under each model. The interval "
+    "of a mean or of a mean difference is the 95 % interval of a two-way random-effects model "
+    "(variance between models plus variance between nodes less what both count, Student's t with "
+    "Satterthwaite's degrees of freedom), so it speaks of other nodes and other trainings of the "
+    "model; with one model it is over that model's nodes and says nothing of other models. With "
+    "two or three models it is an approximation.",
+    "A difference between two methods counts if its interval lies outside of the region of "
+    "practical equivalence, ±{margin:g} for metrics in [0, 1] or [-1, 1] and ±{share} of the "
+    "median of the methods' means for others; if not, the two are tied: none is shown to be "
+    "better. Tied does not mean equal, unless the interval lies within the region.",
+    "A method is significantly better than the random baseline if, besides, a permutation test of "
+    "the mean difference agrees: signs of whole nodes are flipped, all models of a node together, "
+    "in all ways or in 20,000 random ones with a fixed seed. There is no winner where the method "
+    "with the best mean is tied with the random baseline, and there are too few nodes where no "
+    "outcome of that test could be significant.",
+    "P-values are corrected by Holm. The family is all comparisons on one task in fidelity+ and "
+    "fidelity- of one kind (budget, semantics, selection), or in one other metric: of each method "
+    "with the best mean, of each with the random baseline, and of those that the verdict names. "
+    "Verdict, tables, marks and diagrams all take their words from these comparisons. The best "
+    "mean is chosen on the same data.",
+    "Methods with the same values on a task are one row and one rank, which names them all. Mean "
+    "ranks describe an order and test nothing. Times are compared over nodes, after the mean over "
+    "rounds and repeats, with 95 % percentile bootstrap intervals from 2,000 resamples.",
+)
+
+
+def meaning(results: Results, equivalence: float = EQUIVALENCE) -> Iterator[Block]:
     """The statistical protocol, and the metrics with their sources."""
     yield Heading("What the numbers mean", "metrics")
-    yield Text(
-        "The unit of analysis is the node: models, repeats and rounds are first averaged within "
-        "each node, and methods are compared over the same nodes. Intervals are 95 % percentile "
-        "bootstrap intervals from 2,000 resamples with a fixed seed. A method is tied "
-        "with the best if p >= 0.05 in the Wilcoxon signed-rank test, Holm-corrected over the "
-        "methods, or if the interval of their mean difference contains zero; pairs of methods are "
-        "compared by the same rule. The best method is chosen on the same data, and with few nodes "
-        "the test has little power. A method is significantly better than the random baseline if "
-        "p < 0.05 in the one-sided test, corrected in the same way."
-    )
+    for text in PROTOCOL:
+        yield Text(text.format(margin=equivalence, share=share(equivalence)))
     yield from _outputs(results.manifest)
     used = {str(name) for name in results.quality["metric"].unique()}
     metrics = described(results.manifest)

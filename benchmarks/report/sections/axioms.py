@@ -8,6 +8,7 @@ from functools import partial
 
 import pandas as pd
 
+from benchmarks.report.data.metrics import Metrics
 from benchmarks.report.data.section import Section
 from benchmarks.report.render.blocks import (
     Block,
@@ -19,7 +20,7 @@ from benchmarks.report.render.blocks import (
     measured,
     number,
 )
-from benchmarks.report.stats import estimates
+from benchmarks.report.stats import crossed
 
 _VIOLATIONS = "sensitivity_violations"
 _INVARIANCE = ("invariance_rescaled", "invariance_widened", "invariance_split")
@@ -42,16 +43,16 @@ def axioms(section: Section) -> Iterator[Block]:
             "nodes. Values of about 1e-6 are rounding. Methods that ignore the model are trivially "
             "invariant.",
             ("method", *(section.metrics[name].heading for name in names)),
-            by_method(rows, names, _axiom),
+            by_method(rows, names, partial(_axiom, section.metrics)),
         )
     if len(completeness):
         yield _quadratures(section, completeness)
 
 
-def _axiom(name: str, nodes: pd.Series) -> Entry:
+def _axiom(metrics: Metrics, name: str, values: pd.Series) -> Entry:
     if name == _VIOLATIONS:
-        return measured(partial(estimate, bounded=True), estimates.mean(nodes.to_numpy()))
-    return measured(number, float(nodes.max()))
+        return measured(partial(estimate, bounded=True), crossed.mean(values, metrics[name].limits))
+    return measured(number, float(values.max()))
 
 
 def _quadratures(section: Section, rows: pd.DataFrame) -> Table:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from benchmarks.report.data import quality
 from benchmarks.report.data.frames import Results
-from benchmarks.report.data.section import REGRESSION
+from benchmarks.report.data.section import REGRESSION, Section
 from benchmarks.report.render.blocks import (
     NOTHING,
     Block,
@@ -14,6 +15,7 @@ from benchmarks.report.render.blocks import (
     Entry,
     Heading,
     Table,
+    share,
     size,
 )
 from benchmarks.report.render.wording import counted, join, mapping, named
@@ -165,3 +167,32 @@ def _percent(value: float) -> str:
 
 def _plain(value: float) -> str:
     return f"{value:.3f}"
+
+
+def explained(sections: Sequence[Section]) -> Iterator[Block]:
+    """How much was explained on each task, and how far that can tell methods apart."""
+    rows = []
+    for section in sections:
+        nodes, models = quality.replicates(section)
+        if not nodes:
+            continue
+        edges, tied = quality.graph_edges(section), quality.tied_nodes(section)
+        median = quartiles = NOTHING
+        if len(edges):
+            low, middle, high = edges.quantile([0.25, 0.5, 0.75])
+            median, quartiles = f"{middle:,.0f}", f"{low:,.0f} to {high:,.0f}"
+        note = "saturated" if tied is not None and tied > quality.SATURATED else ""
+        texts = [section.title, f"{nodes:,} × {models:,}", median, quartiles, share(tied), note]
+        rows.append([Entry(text) for text in texts])
+    if rows:
+        yield Table(
+            "What was explained. Edges are those of the explained nodes' computation graphs. All "
+            "methods tie at a node (of a model) where they, the random baseline included, lie "
+            f"within {sections[0].equivalence:g} of each other in fidelity+ at the budget of the "
+            "tables; a task where they do so at most nodes is saturated.",
+            (
+                *("task", "nodes × models", "edges, median", "edges, quartiles"),
+                *("all methods tie", "note"),
+            ),
+            rows,
+        )

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from benchmarks.report.data import runtimes
 from benchmarks.report.data.frames import natural
 from benchmarks.report.data.quality import (
     ACC,
+    AREA,
     HEADLINE_BUDGET,
     PLACED,
     PROB,
+    SATURATED,
     SCORES,
+    SELECTIONS,
     SEMANTICS,
     WIDER,
     compare,
+    conditions,
     curves,
     distinct_semantics,
+    find,
     other_metrics,
     ranking,
+    tied_nodes,
+    two_selections,
 )
-from benchmarks.report.data.section import REGRESSION, Section
+from benchmarks.report.data.section import Key, Section
 from benchmarks.report.figures import fidelity_curves, tradeoff
 from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import (
@@ -34,13 +41,17 @@ from benchmarks.report.render.blocks import (
     estimate,
     factors,
     measured,
+    number,
     picture,
     seconds,
+    share,
 )
-from benchmarks.report.render.wording import counted, p_value, variant
-from benchmarks.report.stats.standings import Standing
+from benchmarks.report.render.wording import counted, p_value
+from benchmarks.report.stats.standings import NO_WINNER, TOO_FEW, Standing, Standings
 
 _EDGES = {"mask": "messages masked", "delete": "edges deleted"}
+# Metric, budget, semantics and, where it is not the metric's own, the selection.
+Columns = Sequence[tuple[str, str, str] | tuple[str, str, str, str]]
 
 
 def quality(section: Section, palette: Palette) -> Iterator[Block]:
@@ -49,6 +60,7 @@ def quality(section: Section, palette: Palette) -> Iterator[Block]:
     if not order:
         return
     yield Heading("Quality", f"quality-{section.slug}", 3)
+    yield from _saturated(section)
     speeds = _speeds(section, order)
     every = distinct_semantics(section)
     if every != SEMANTICS:
@@ -57,100 +69,207 @@ def quality(section: Section, palette: Palette) -> Iterator[Block]:
             "weights messages by degree), so results are shown for masked edges only."
         )
     for semantics in every:
-        columns = [(name, HEADLINE_BUDGET, semantics) for name in PROB]
-        caption = f"The 10 edges with the highest absolute score, {_EDGES[semantics]}"
-        if section.mode == REGRESSION:
-            caption += f"; fidelity is the change of the {section.changed} over the explained nodes"
-        yield from comparison(section, order, columns, caption, speeds)
-    wider = [(name, budget, one) for name, budget in WIDER for one in every]
+        yield from comparison(
+            section, order, _headline(semantics), _caption(section, semantics), speeds
+        )
+    if two_selections(section):
+        other = _other_selection(section)
+        for semantics in every:
+            second = [(*column, other) for column in _headline(semantics)]
+            caption = _caption(section, semantics, other)
+            yield from comparison(section, order, second, caption, folded=True)
     for columns, caption in (
         (
             [(name, HEADLINE_BUDGET, semantics) for semantics in every for name in ACC],
-            "The same 10 edges, fidelity by predicted class",
+            "The fidelity of the predicted class",
         ),
-        (wider, "Further fidelity metrics, over all sparsities or at 10 edges"),
+        (
+            [(name, budget, one) for name, budget in WIDER for one in every],
+            "Further fidelity metrics",
+        ),
         ([(name, "", "") for name in SCORES], "Concentration and completeness of the scores"),
         (other_metrics(section), "Other metrics"),
     ):
         yield from comparison(section, order, columns, caption, folded=True)
     yield from _differences(section)
+    yield from _figures(section, palette)
+
+
+def _saturated(section: Section) -> Iterator[Block]:
+    tied = tied_nodes(section)
+    if tied is not None and tied > SATURATED:
+        yield Text(
+            f"This task is saturated: at {share(tied)} of the nodes all methods, random choice of "
+            f"edges included, lie within {section.equivalence:g} of each other in fidelity+ at the "
+            "budget of the tables. They tell few methods apart."
+        )
+
+
+def _headline(semantics: str) -> list[tuple[str, str, str]]:
+    return [
+        *((name, HEADLINE_BUDGET, semantics) for name in PROB),
+        *((name, "", semantics) for name in AREA),
+    ]
+
+
+def _other_selection(section: Section) -> str:
+    """The selection that the headline does not show."""
+    headline = find(section, PROB[0], HEADLINE_BUDGET, "mask") or find(section, AREA[0], "", "mask")
+    shown = headline.selection if headline else SELECTIONS[0]
+    return SELECTIONS[1] if shown == SELECTIONS[0] else SELECTIONS[0]
+
+
+def _caption(section: Section, semantics: str, selection: str | None = None) -> str:
+    keys = (
+        find(section, name, budget, one, selection) for name, budget, one in _headline(semantics)
+    )
+    key = next((key for key in keys if key), None)
+    selected = f"fidelity by {section.changed}"
+    if key:
+        selected += f", {conditions(key)}"
+    if selection is not None:
+        selected = f"The second variant: {selected}"
+    return f"{selected}, {_EDGES[semantics]}"
+
+
+def _figures(section: Section, palette: Palette) -> Iterator[Block]:
     lines, points = curves(section), runtimes.tradeoffs(section)
+    key = find(section, "fidelity+_prob", HEADLINE_BUDGET, "mask")
+    shown = find(section, "fidelity+_prob", "f=100%", "mask") or key
+    by = f" Edges are selected by {shown.selection} score." if shown and shown.selection else ""
     yield from picture(
         f"fidelity-{section.slug}",
-        f"{section.title}: fidelity against sparsity. Lines are means over the nodes, bands their "
-        "95 % intervals. At the left of a panel all edges are selected, at the right 5 %.",
+        f"{section.title}: fidelity against sparsity.{by} Lines are means over the nodes and "
+        "models, bands their 95 % intervals. At the left of a panel all edges are selected, at the "
+        "right 5 %.",
         fidelity_curves.draw(lines, palette, section.metrics, section.changed),
         lines,
     )
+    title = section.metrics["fidelity+_prob"].title
+    quality_of = f"{title}, {conditions(key) if key else NOTHING}, masked ↑"
     yield from picture(
         f"quality-cost-{section.slug}",
         f"{section.title}: quality against cost. Bars are 95 % intervals. A method is drawn once "
         "for each of its engines: their scores are equal up to rounding, their times are not.",
-        tradeoff.draw(points, palette, section.metrics["fidelity+_prob"].title),
+        tradeoff.draw(points, palette, quality_of),
         runtimes.tradeoff_data(points),
     )
-    yield from _tradeoffs(section, points)
+    yield from _tradeoffs(section, points, quality_of)
 
 
 def _speeds(section: Section, order: Sequence[str]) -> dict[str, Entry]:
-    """Each method's speed-up on the engine that was scored; empty if nothing was timed."""
+    """Each method's speed-up over its own stock, on the engine that was scored."""
     rows, _ = section.of("quality")
     scored = {str(row.label): str(row.engine) for row in rows[["label", "engine"]].itertuples()}
     return {
-        label: measured(factors, timing.speedup)
+        label: measured(factors, timing.over_stock)
         for label in order
         for timing in runtimes.costs(section, label)
-        if scored[label] == timing.engine
+        if scored[label] == timing.engine and timing.over_stock is not None
     }
 
 
 def comparison(
     section: Section,
     order: Sequence[str],
-    columns: Sequence[tuple[str, str, str]],
+    columns: Columns,
     caption: str,
     speeds: dict[str, Entry] | None = None,
     *,
     folded: bool = False,
 ) -> Iterator[Block]:
     """A table of methods by metrics; metrics that no method has are left out."""
-    found = {column: compare(section, *column) for column in columns}
-    found = {column: standings for column, standings in found.items() if standings}
+    keys = {key: None for column in columns if (key := find(section, *column)) is not None}
+    found = {key: compare(section, *key) for key in keys}
+    found = {key: standings for key, standings in found.items() if standings}
     if not found:
         return
-    several = len({semantics for _, _, semantics in found}) > 1
-    header = ["method", *(_heading(section, *column, named=several) for column in found)]
+    header = ["method", *_headings(section, list(found), caption)]
     rows = []
-    for method in order:
-        row = [Entry(method)]
-        for (name, _, _), standings in found.items():
-            row.append(_standing(standings.get(method), bounded=section.metrics[name].bounded))
+    for methods in _rows(order, list(found.values())):
+        row = [Entry(" = ".join(methods))]
+        for key, standings in found.items():
+            standing = standings.get(methods[0])
+            row.append(_standing(standing, bounded=section.metrics[key.name].bounded))
         if speeds:
-            row.append(speeds.get(method, Entry(NOTHING)))
+            row.append(_fastest(speeds, methods))
         rows.append(row)
-    reference = runtimes.reference(section)
-    if speeds and reference is not None:
-        header.append(f"speed-up over {variant(*reference)} ↑")
-    counts = sorted({one.mean.n for standings in found.values() for one in standings.values()})
-    nodes = counted(counts[0], "node") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} nodes"
-    legend = []
-    if any(one.mark for standings in found.values() for one in standings.values()):
-        legend = ["Bold: the best", "†: tied with the best"]
-    if any(one.not_better_than_random for each in found.values() for one in each.values()):
-        legend.append("‡: not significantly better than random")
-    marks = f" {'; '.join(legend)}." if legend else ""
-    yield Table(
-        f"{section.title}: {caption[0].lower()}{caption[1:]}. {nodes}.{marks}",
-        header,
-        rows,
-        folded,
-    )
+    if speeds:
+        header.append("speed-up over its own stock ↑")
+    shown = f"{section.title}: {caption[0].lower()}{caption[1:]}. {_sample(found.values())}."
+    yield Table(" ".join([shown, *_legend(section, found)]), header, rows, folded)
 
 
-def _heading(section: Section, name: str, budget: str, semantics: str, *, named: bool) -> str:
-    shown = "" if name in PLACED else budget
-    notes = [note for note in (shown, semantics if named else "") if note]
-    return section.metrics[name].heading + (f", {', '.join(notes)}" if notes else "")
+def _rows(order: Sequence[str], found: Sequence[Standings]) -> Iterator[tuple[str, ...]]:
+    """The methods of each row: those that are the same by all metrics of a table share one."""
+    done: set[str] = set()
+    for method in order:
+        groups = {standings[method].names for standings in found if method in standings}
+        if method in done:
+            continue
+        # By some metrics a method may lack values that another has.
+        methods = groups.pop() if len(groups) == 1 else (method,)
+        done.update(methods)
+        yield tuple(sorted(methods, key=natural))
+
+
+def _fastest(speeds: Mapping[str, Entry], methods: Sequence[str]) -> Entry:
+    known = [speeds[method] for method in methods if method in speeds]
+    return max(known, key=lambda entry: entry.value or 0.0, default=Entry(NOTHING))
+
+
+def _sample(found: Iterable[Standings]) -> str:
+    """How many nodes and models stand behind a table."""
+    texts = []
+    for counts, word in (
+        ({one.nodes for one in found}, "node"),
+        ({one.models for one in found}, "model"),
+    ):
+        low, high = min(counts), max(counts)
+        texts.append(counted(high, word) if low == high else f"{low} to {high:,} {word}s")
+    return " × ".join(texts)
+
+
+def _legend(section: Section, found: Mapping[Key, Standings]) -> Iterator[str]:
+    """What the marks of a table mean, and where there are none although there could be."""
+    every = [one for standings in found.values() for one in standings.values()]
+    marks = []
+    if any(one.mark for one in every):
+        marks = ["Bold: the best", "†: tied with the best"]
+    if any(one.not_better_than_random for one in every):
+        marks.append("‡: not significantly better than random")
+    if marks:
+        yield f"{'; '.join(marks)}."
+    for outcome, text in (
+        (NO_WINNER, "No winner, the best mean is tied with the random baseline's"),
+        (TOO_FEW, "Too few nodes for a comparison"),
+    ):
+        names = [key for key, standings in found.items() if standings.outcome == outcome]
+        if names:
+            yield f"{text}: {', '.join(_headings(section, names, '', arrows=False))}."
+
+
+def _headings(
+    section: Section, keys: Sequence[Key], caption: str, *, arrows: bool = True
+) -> list[str]:
+    """The columns' names, with the conditions that neither the caption nor all of them share."""
+    several = len({key.semantics for key in keys}) > 1
+    found = []
+    for key in keys:
+        known, shown = section.metrics[key.name], conditions(key)
+        notes = []
+        placed = key.name in PLACED and (not caption or _said(key, caption))
+        if shown and not placed and key.name not in AREA and key.budget:
+            notes.append(shown)
+        if several and key.semantics:
+            notes.append(key.semantics)
+        title = known.heading if arrows else known.title
+        found.append(", ".join([title, *notes]))
+    return found
+
+
+def _said(key: Key, caption: str) -> bool:
+    return conditions(key) in caption
 
 
 def _standing(standing: Standing | None, *, bounded: bool) -> Entry:
@@ -163,31 +282,35 @@ def _standing(standing: Standing | None, *, bounded: bool) -> Entry:
 
 def _differences(section: Section) -> Iterator[Block]:
     rows = []
-    for name in PROB:
+    family = 0
+    for name in PROB[:2]:
         standings = compare(section, name, HEADLINE_BUDGET, "mask")
-        best = next((one for one in standings if standings[one].difference is None), "")
-        others = [one for one in standings if standings[one].difference is not None]
-        for method in sorted(others, key=natural):
-            standing = standings[method]
+        family = max(family, standings.family)
+        others = [one for one in standings.distinct if one.difference is not None]
+        for standing in sorted(others, key=lambda one: natural(one.title)):
             rows.append(
                 [
                     Entry(section.metrics[name].title),
-                    Entry(f"{method} - {best}"),
+                    Entry(f"{standing.title} - {standings[standings.top].title}"),
                     measured(partial(estimate, bounded=True), standing.difference),
                     measured(p_value, standing.p),
                 ]
             )
     if rows:
+        margin = number(section.equivalence)
         yield Table(
-            f"{section.title}: differences from the best method at 10 edges, masked; paired over "
-            "the nodes. p: Wilcoxon signed-rank test, Holm-corrected.",
+            f"{section.title}: differences from the method with the best mean, masked; paired over "
+            f"nodes and models. p: of a difference of more than {margin}, corrected by Holm over "
+            f"the {family} comparisons of this task in fidelity+ and fidelity-.",
             ("metric", "difference", "mean", "p"),
             rows,
             folded=True,
         )
 
 
-def _tradeoffs(section: Section, points: Sequence[runtimes.Tradeoff]) -> Iterator[Block]:
+def _tradeoffs(
+    section: Section, points: Sequence[runtimes.Tradeoff], quality_of: str
+) -> Iterator[Block]:
     if not points:
         return
     rows = []
@@ -207,8 +330,7 @@ def _tradeoffs(section: Section, points: Sequence[runtimes.Tradeoff]) -> Iterato
         "methods for which no other is both at least as good and at least as fast.",
         (
             *("method", "engine", "median time of one explanation, this machine"),
-            f"{section.metrics['fidelity+_prob'].title}, 10 edges, masked ↑",
-            "on the Pareto front",
+            *(quality_of, "on the Pareto front"),
         ),
         rows,
     )

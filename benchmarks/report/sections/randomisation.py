@@ -29,7 +29,7 @@ from benchmarks.report.render.blocks import (
     estimate,
     measured,
 )
-from benchmarks.report.stats import estimates
+from benchmarks.report.stats import crossed
 
 _DETAILS = (
     ("spearman_signed", "cascading", "rank correlation of the scores with their signs"),
@@ -114,5 +114,5 @@ def _truth(section: Section, rows: pd.DataFrame) -> Iterator[Table]:
     )
 
 
-def _entry(_: str, nodes: pd.Series) -> Entry:
-    return measured(partial(estimate, bounded=True), estimates.mean(nodes.to_numpy()))
+def _entry(_: str, values: pd.Series) -> Entry:
+    return measured(partial(estimate, bounded=True), crossed.mean(values, (-1, 1)))

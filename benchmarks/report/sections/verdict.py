@@ -1,14 +1,12 @@
-"""The verdict in sentences; a method beats another only if the test and the interval agree."""
+"""The verdict in sentences: what the tables mark, in words, and what it costs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
 
 from benchmarks.report.data import quality, runtimes, steps
-from benchmarks.report.data.frames import natural
-from benchmarks.report.data.quality import HEADLINE_BUDGET
-from benchmarks.report.data.section import RANDOM, Section
+from benchmarks.report.data.quality import AREA, HEADLINE_BUDGET
+from benchmarks.report.data.section import BASELINES, BY_HAND, RANDOM, Section
 from benchmarks.report.render.blocks import (
     NOTHING,
     Block,
@@ -24,12 +22,15 @@ from benchmarks.report.render.blocks import (
 from benchmarks.report.render.wording import counted, p_equals, variant
 from benchmarks.report.sections.cost import cheapest_setting
 from benchmarks.report.sections.ranks import overview
-from benchmarks.report.stats.pairwise import PairwiseComparison
-from benchmarks.report.stats.standings import Standing
+from benchmarks.report.stats.standings import (
+    EQUAL,
+    NO_WINNER,
+    TIE,
+    TOO_FEW,
+    Difference,
+    Standings,
+)
 
-BASELINES = (RANDOM, "degree", "page_rank")  # cost next to nothing and ignore the model
-# Methods that every reader asks about: compared with each other and with the best.
-ASKED = ("integrated_gradients", "gnn_explainer")
 _HEADLINES = {"fidelity+_prob": "fidelity+", "fidelity-_prob": "fidelity-"}
 
 
@@ -60,8 +61,9 @@ def _summary(sections: Sequence[Section]) -> Iterator[Block]:
         row.append(Entry("; ".join(texts) or NOTHING))
         if any(entry.text != NOTHING for entry in row):
             rows.append([Entry(section.title), *row])
+    at = _conditions(sections)
     header = (
-        *("task", "best fidelity+, 10 edges", "best fidelity-, 10 edges"),
+        *("task", f"best fidelity+{at}", f"best fidelity-{at}"),
         *("fastest that uses the model", "cheapest Integrated Gradients with error < 1 %"),
     )
     # A column in which no task has an entry is left out.
@@ -76,19 +78,42 @@ def _summary(sections: Sequence[Section]) -> Iterator[Block]:
     yield Table("Summary; the sentences below give the intervals and tests.", names, lines)
 
 
+def _conditions(sections: Sequence[Section]) -> str:
+    """The headline's budget and selection, if they are the same on all tasks."""
+    keys = [
+        quality.find(section, name, HEADLINE_BUDGET, "mask")
+        for section in sections
+        for name in _HEADLINES
+    ]
+    found = {quality.conditions(key) for key in keys if key is not None}
+    return f", {found.pop()}" if len(found) == 1 else ""
+
+
 def _best(section: Section, name: str) -> str:
-    standings = quality.compare(section, name, HEADLINE_BUDGET, "mask")
-    best = [one for one in sorted(standings, key=natural) if standings[one].mark == "best"]
-    tied = sum(one.mark == "tied" for one in standings.values())
-    text = " = ".join(best) or NOTHING
-    return f"{text} ({len(best) + tied}-way tie)" if tied else text
+    return outcome(quality.compare(section, name, HEADLINE_BUDGET, "mask")) or NOTHING
+
+
+def outcome(standings: Standings) -> str:
+    """How a table of methods ends, in few words; empty if it says nothing of a best one."""
+    if standings.outcome == NO_WINNER:
+        return "no winner (tied with random)"
+    if standings.outcome == TOO_FEW:
+        return "too few nodes"
+    if standings.outcome == EQUAL and len(standings.distinct) > 1:
+        return "all the same"
+    tied = standings.tied
+    if standings.outcome == TIE:
+        return f"{tied[0]} ({len(tied)}-way tie)"
+    return tied[0] if tied else ""
 
 
 def _sentences(section: Section) -> Iterator[str]:
     for name, word in _HEADLINES.items():
-        standings = quality.compare(section, name, HEADLINE_BUDGET, "mask")
-        if standings:
-            yield _winner(section, f"{word} ({section.changed}, mask) at 10 edges", standings)
+        key = quality.find(section, name, HEADLINE_BUDGET, "mask")
+        if key is not None:
+            what = f"{word} ({section.changed}, mask) at {quality.conditions(key)}"
+            sentence = _winner(section, what, quality.compare(section, *key))
+            yield f"{sentence}{_by_area(section, name)}."
     yield from _pairwise(section)
     yield from _against_random(section)
     yield from _speed(section)
@@ -96,23 +121,29 @@ def _sentences(section: Section) -> Iterator[str]:
         yield cheapest_setting(settings, f"{section.title}, for {variant(method, engine)}")
     ratios = runtimes.engine_ratios(section)
     if ratios:
-        top = max(ratios, key=lambda ratio: ratio.ratio.value)
+        own = [ratio for ratio in ratios if ratio.engine != BY_HAND]
+        top = max(own or ratios, key=lambda ratio: ratio.ratio.value)
         at_once = f", {top.at_once:,} nodes at once" if top.at_once > 1 else ""
         yield (
             f"On {section.title}, the engine with the largest speed-up over stock is {top.engine} "
-            f"for {top.label}{at_once}: {factors(top.ratio)}."
+            f"for {top.label}{at_once}: {factors(top.ratio)}"
+            f"{'' if top.over_hand is None else f', and {factors(top.over_hand)} over {BY_HAND}'}."
         )
 
 
+def _by_area(section: Section, name: str) -> str:
+    """The best by the area over all budgets."""
+    area = next(one for one in AREA if one.endswith(name))
+    best = outcome(quality.compare(section, area, "", "mask"))
+    return f"; by the area over all budgets: {best}" if best else ""
+
+
 def _pairwise(section: Section) -> Iterator[str]:
-    order = quality.ranking(section)
-    rows = section.of("quality")[0]
-    asked = set(rows.loc[rows["method"].isin(ASKED), "label"])
-    contenders = [name for name in order if name == order[0] or name in asked]
-    pairs = list(combinations(contenders, 2))
+    pairs = quality.asked(section)
     compared = [
         (name, one) for name in _HEADLINES for one in quality.compare_pairs(section, pairs, name)
     ]
+    at = _conditions([section]).removeprefix(", ")
     tied = []
     for first, second in pairs:
         between = [
@@ -123,21 +154,19 @@ def _pairwise(section: Section) -> Iterator[str]:
             if won:
                 cost = _cost(section, winner, loser)
                 by = " and ".join(won)
-                yield f"On {section.title}, {winner} beats {loser} at 10 edges {by}{cost}."
+                yield f"On {section.title}, {winner} beats {loser} at {at}, {by}{cost}."
         if between and not any(one.winner for _, one in between):
-            tied.append(f"{first} and {second}")
-    if tied:
-        first, *rest = tied
+            words = " and ".join(_HEADLINES[name] for name, _ in between)
+            tied.append((words, f"{first} and {second}"))
+    for words in dict.fromkeys(words for words, _ in tied):
+        first, *rest = (pair for said, pair in tied if said == words)
         more = "".join(f"; so are {pair}" for pair in rest)
-        where = "in both fidelity+ and fidelity- at 10 edges"
-        yield f"On {section.title}, {first} are tied {where}{more}."
+        yield f"On {section.title}, {first} are tied in {words} at {at}{more}."
 
 
-def _gain(name: str, one: PairwiseComparison) -> str:
+def _gain(name: str, one: Difference) -> str:
     bounds = sorted([abs(one.gain.low), abs(one.gain.high)])
     size = f"{abs(one.gain.value):.3f} [{bounds[0]:.3f}, {bounds[1]:.3f}]"
-    if abs(one.gain.value) < 0.0005:  # significant, and of no consequence
-        size = "less than 0.001"
     return f"in {_HEADLINES[name]} by {size} ({p_equals(one.p)})"
 
 
@@ -157,59 +186,74 @@ def _cost(section: Section, winner: str, loser: str) -> str:
 
 
 def _against_random(section: Section) -> Iterator[str]:
-    others = [name for name in quality.ranking(section) if name not in BASELINES]
-    pairs = [(name, RANDOM) for name in others]
-    found = quality.compare_pairs(section, pairs, "fidelity+_prob")
-    if not found:
+    key = quality.find(section, "fidelity+_prob", HEADLINE_BUDGET, "mask")
+    if key is None:
         return
-    better = [one.first for one in found if one.winner == one.first]
-    rest = [one.first for one in found if one.winner != one.first]
-    what = "significantly better than random in fidelity+ at 10 edges"
+    standings = quality.compare(section, *key)
+    if RANDOM not in standings or standings.outcome in (TOO_FEW, EQUAL):
+        return
+    order = [name for name in quality.ranking(section) if name in standings]
+    others = {standings[name].names: standings[name] for name in order if name not in BASELINES}
+    better = [one.title for one in others.values() if not one.not_better_than_random]
+    rest = [one.title for one in others.values() if one.not_better_than_random]
+    if not others:
+        return
+    what = f"significantly better than random in fidelity+ at {quality.conditions(key)}"
     parts = [f"these are {what}: {', '.join(better)}"] if better else []
     if rest:
         parts.append(f"these are not{'' if better else f' {what}'}: {', '.join(rest)}")
     yield f"On {section.title}, {'; '.join(parts)}."
 
 
-def _winner(section: Section, what: str, standings: dict[str, Standing]) -> str:
-    names = sorted(standings, key=natural)
-    best = [name for name in names if standings[name].mark == "best"]
-    mean = standings[best[0] if best else names[0]].mean
-    value = f"{estimate(mean, bounded=True)} ({counted(mean.n, 'node')})"
-    if not best:
-        who = f"only {names[0]} has a" if len(names) == 1 else "all methods have the same"
-        return f"On {section.title}, {who} {what}: {value}."
-    have = "has" if len(best) == 1 else "have"
-    sentence = f"On {section.title}, {' and '.join(best)} {have} the best {what}: {value}"
-    if mean.n < 2:
-        return f"{sentence}; one node allows no comparison."
-    tied = [name for name in names if standings[name].mark == "tied"]
-    if tied:
-        sentence += f"; tied with {', '.join(tied)}"
-    elif len(best) < len(names):
+def _winner(section: Section, what: str, standings: Standings) -> str:
+    """A sentence without its full stop."""
+    sample = f"{counted(standings.nodes, 'node')} × {counted(standings.models, 'model')}"
+    top = standings[standings.top or next(iter(standings))]
+    value = f"{estimate(top.mean, bounded=True)} ({sample})"
+    where = f"On {section.title}"
+    if standings.outcome == TOO_FEW:
+        return f"{where}, too few nodes to compare {what}; the best mean is {top.title}'s, {value}"
+    if not standings.top:
+        one = len(standings.distinct) == 1 and len(top.names) == 1
+        who = f"only {top.title} has a" if one else "all methods have the same"
+        return f"{where}, {who} {what}: {value}"
+    random = standings.get(RANDOM)
+    if standings.outcome == NO_WINNER and random is not None:
+        sentence = f"{where}, no winner in {what}"
+        if top is random:
+            return f"{sentence}: the random baseline has the best mean, {value}"
+        floor = estimate(random.mean, bounded=True)
+        return (
+            f"{sentence}: the best mean, {top.title}'s {value}, is tied with the random "
+            f"baseline's, {floor}"
+        )
+    have = "has" if len(top.names) == 1 else "have"
+    sentence = f"{where}, {top.title} {have} the best {what}: {value}"
+    tied = standings.tied
+    if standings.outcome == TIE:
+        sentence += f"; tied with {', '.join(tied[1:])} ({len(tied)}-way tie)"
+    elif len(standings.distinct) > 1:
         sentence += "; all others are significantly worse"
-    if RANDOM in standings and RANDOM not in best:
-        sentence += f"; random baseline: {estimate(standings[RANDOM].mean, bounded=True)}"
-    return f"{sentence}."
+    if random is not None:
+        sentence += f"; random baseline: {estimate(random.mean, bounded=True)}"
+    return sentence
 
 
 def _fastest(section: Section) -> runtimes.Timing | None:
     """The fastest method that uses the model, else the fastest; None if there is only one."""
-    timings = [timing for timing in runtimes.timings(section) if timing.speedup is not None]
+    timings = runtimes.timings(section)
     if len(timings) < 2:
         return None
     return next((timing for timing in timings if timing.label not in BASELINES), timings[0])
 
 
 def _speed(section: Section) -> Iterator[str]:
-    fastest, reference = _fastest(section), runtimes.reference(section)
-    if fastest is None or reference is None:
+    fastest = _fastest(section)
+    if fastest is None:
         return
     baselines = [one for one in runtimes.timings(section) if one.label in BASELINES]
     aside = " that uses the model" if baselines and fastest not in baselines else ""
     name = variant(fastest.label, fastest.engine)
-    sentence = f"On {section.title}, the fastest method{aside} is {name}"
-    if (fastest.label, fastest.engine) == reference:
-        yield f"{sentence}."
-    else:
-        yield f"{sentence}: {factors(fastest.speedup)} faster than {variant(*reference)}."
+    own = fastest.over_stock
+    faster = "" if own is None else f": {factors(own)} faster than the same method on stock"
+    yield f"On {section.title}, the fastest method{aside} is {name}{faster}."

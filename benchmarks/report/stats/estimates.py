@@ -1,20 +1,18 @@
-"""Estimates with bootstrap intervals, and the tests that comparisons are made with.
+"""Estimates, means of independent units with bootstrap intervals, and Holm's correction.
 
-The unit of analysis is the node: whatever was measured several times on one node (models, repeats,
-rounds) is averaged before anything is resampled. Resampling is seeded, so that a report can be
-reproduced.
+The bootstrap here is for what has one kind of replicate: times, whose rounds and repeats are
+averaged within a node first. Scores are replicated over models and nodes, see :mod:`crossed`.
+Resampling is seeded, so that a report can be reproduced.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import scipy.stats
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -28,7 +26,7 @@ class Estimate:
 
     Attributes:
         value: The estimate.
-        low: Lower bound of the 95 % percentile bootstrap interval.
+        low: Lower bound of the 95 % interval.
         high: Upper bound.
         n: Number of units (nodes) that it was made from.
     """
@@ -57,15 +55,6 @@ def geometric_mean(log_ratios: npt.ArrayLike) -> Estimate:
     logs = mean(log_ratios)
     value, low, high = np.exp([logs.value, logs.low, logs.high])
     return Estimate(float(value), float(low), float(high), logs.n)
-
-
-def wilcoxon(differences: npt.ArrayLike, alternative: str = "two-sided") -> float:
-    """P-value of the Wilcoxon signed-rank test on differences [n]; 1 if all of them are zero."""
-    sample = np.asarray(differences, dtype=float)
-    if not sample.any():
-        return 1.0
-    result: Any = scipy.stats.wilcoxon(sample, alternative=alternative)
-    return float(result.pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

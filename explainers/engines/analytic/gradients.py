@@ -44,6 +44,7 @@ from explainers.engines.analytic.params import GCNParameters, products, weighted
 from explainers.engines.analytic.path import HiddenPathCache
 from explainers.engines.base import Attribution, Engine, Finish, groups
 from explainers.engines.batched import BatchedProblem
+from explainers.engines.closing import feature_scores
 from explainers.prepare.computation_graph import Reach, reach
 from explainers.prepare.csr import expand, to_indptr
 from explainers.prepare.layers import is_normalised
@@ -52,7 +53,6 @@ from explainers.prepare.outputs import alike
 
 # What a problem's answer takes on a CPU, in bytes: in its caches it is written faster.
 CACHED = 16 * 2**20
-BLOCK = 60_000  # entries of feature scores on a CPU at a time
 
 
 @dataclass(frozen=True)
@@ -205,26 +205,12 @@ class AnalyticProblem(BatchedProblem):
             sums: Of :meth:`path_sums`.
             finish: See :data:`explainers.engines.base.Finish`.
         """
-        found, layer, x = self.found, self.params.layers[0], self.prepared.x
+        found, layer = self.found, self.params.layers[0]
         rows = torch.cat([sums.g, sums.k]) @ layer.weight
-        pairs, n_id = len(found.inner), self.graphs.n_id
         loops = layer.loops.index_select(0, found.inner_id)
-        values = torch.cat([self.norm, loops]).index_select(0, found.out)
-        number = torch.arange(pairs, 2 * pairs, device=rows.device)
-        column = torch.cat([found.target, number]).index_select(0, found.out)
-        # On a CPU in blocks that stay in its cache, so that memory is written once.
-        size = max(1, BLOCK // x.size(1)) if x.device.type == "cpu" else len(n_id)
-        scores = x.new_empty(len(n_id), x.size(1))
-        bounds = found.out_ptr[::size].tolist()
         # One node's features have been read already, to see whether they are unchanged.
         read = self.x if len(self.graphs) == 1 else None
-        for i, (nodes, out) in enumerate(zip(n_id.split(size), scores.split(size), strict=True)):
-            ptr = found.out_ptr[i * size : (i + 1) * size + 1] - bounds[i]
-            some = slice(bounds[i], bounds[i] + int(ptr[-1]))
-            part = weighted_sums(ptr, column[some], values[some], rows)
-            own = x.index_select(0, nodes) if read is None else read[i * size : (i + 1) * size]
-            finish(part, own, out)
-        return scores
+        return feature_scores(found, self.norm, loops, rows, self.prepared.x, finish, read=read)
 
     def path_gradients(
         self,

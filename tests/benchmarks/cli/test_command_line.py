@@ -91,7 +91,8 @@ def test_a_task_that_needs_files_says_so(name, tmp_path, monkeypatch):
 def test_methods_for_programs(capsys):
     assert command_line.main(["methods", "--json"]) == 0
     entries = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
-    assert entries["integrated_gradients"]["engines"] == ["analytic", "batched", "stock"]
+    engines = entries["integrated_gradients"]["engines"]
+    assert engines == ["analytic", "hoisted", "batched", "stock"]
     assert entries["integrated_gradients"]["signed"]
     assert not entries["random"]["deterministic"]
 

@@ -37,7 +37,12 @@ def test_tables_and_picture(tmp_path, monkeypatch, capsys, karate):
             float(explanation.edge_mask[best]), abs=1e-4
         )
         rows = metrics.evaluate(
-            karate.model, karate.data, [explanation], at=["k=4"], semantics=["mask"]
+            karate.model,
+            karate.data,
+            [explanation],
+            at=["k=4"],
+            semantics=["mask"],
+            selections=["absolute"],
         )
         values = {row["metric"]: row["value"] for row in rows}
         plus, minus = values["fidelity+_prob"], values["fidelity-_prob"]

@@ -25,6 +25,7 @@ from benchmarks.harness.cluster import worker_arguments
 from benchmarks.harness.lock import locked
 from benchmarks.harness.measure import timer as clock
 from benchmarks.harness.option import Option, one_of
+from benchmarks.harness.options import ALWAYS
 
 ROOT = Path(__file__).parents[3]
 
@@ -112,6 +113,16 @@ def bench(pytester, monkeypatch, drawn):
     return call
 
 
+def test_a_task_that_brings_its_model_is_explained_once(bench):
+    """Whatever seeds and architectures the run has for the others."""
+    options = ("--seeds", "2", "--model", "gcn", "--model", "sage", "--method", "random", "-s")
+    result = bench("--task", "karate", "--task", "white-box-or", "--results", "out", *options)
+    (line,) = [line for line in result.outlines if "ORDER" in line]
+    assert line.count("'karate'") == 2 * 2 * 2
+    assert line.count("'white-box-or'") == 2
+    assert line.count("('white-box-or', 'gcn', 0, ") == 2
+
+
 def stored(folder):
     return [json.loads(path.read_text()) for path in sorted((folder / "cells").glob("*.json"))]
 
@@ -119,14 +130,15 @@ def stored(folder):
 def test_a_run(bench, pytester, drawn):
     folder = pytester.path / "out"
     result = bench("--results", "out", "--nodes", "2", "-s")
-    result.assert_outcomes(passed=2 * 2 * 2 + 1)
+    chosen = {"twitch-sim", *ALWAYS}
+    result.assert_outcomes(passed=len(chosen) * 2 * 2 + 1)
     assert result.ret == 0
 
     by_status = {}
     for cell in stored(folder):
         by_status.setdefault(cell["status"], []).append(cell)
-    assert len(by_status["ok"]) == 8
-    assert {cell["config"]["task"] for cell in by_status["ok"]} == {"twitch-sim", "ba-shapes"}
+    assert len(by_status["ok"]) == len(chosen) * 2 * 2
+    assert {cell["config"]["task"] for cell in by_status["ok"]} == chosen
     assert by_status["ok"][0]["inputs"]["nodes"] == [0, 1]
     (missing,) = by_status["unavailable"]
     assert missing["message"] == "put EN.npz into data/Twitch/EN/raw"
@@ -134,11 +146,11 @@ def test_a_run(bench, pytester, drawn):
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["profile"] == "quick"
     assert "--nodes 2" in manifest["command"]
-    assert {task["name"] for task in manifest["tasks"]} == {"twitch-sim", "ba-shapes"}
+    assert {task["name"] for task in manifest["tasks"]} == chosen
     assert manifest["unavailable"][0]["task"] == "twitch-en"
 
     measured = json.loads((folder / "benchmark.json").read_text())
-    assert len(measured["benchmarks"]) == 9
+    assert len(measured["benchmarks"]) == len(chosen) * 2 * 2 + 1
     assert "UNSERIALIZABLE" not in (folder / "benchmark.json").read_text()
     assert "node" not in measured["machine_info"]
     assert measured["machine_info"]["torch"] == version("torch")

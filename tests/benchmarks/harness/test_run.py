@@ -13,7 +13,7 @@ import benchmarks.tasks
 import explainers
 from benchmarks.harness import environment
 from benchmarks.harness.errors import CannotWrite, OutOfMemory, Resumed
-from benchmarks.harness.options import make_plan
+from benchmarks.harness.options import ALWAYS, make_plan
 from benchmarks.harness.run import Run, default_folder
 from benchmarks.store.folder import load_all
 from explainers.engines.batched import BatchedProblem
@@ -263,7 +263,7 @@ def test_parts_of_one_configuration_stand_side_by_side(run):
 
 
 def test_default_tasks_without_the_real_data(run, loads):
-    assert run.choose_tasks() == ("twitch-sim", "ba-shapes")
+    assert run.choose_tasks() == ("twitch-sim", *ALWAYS)
     assert run.unavailable == {"twitch-en": "twitch-en: put EN.npz into data/"}
     (cell,) = stored(run)
     assert cell.status == "unavailable"
@@ -289,14 +289,14 @@ def test_default_tasks_with_malformed_data(run, monkeypatch):
         return load(name, **options)
 
     monkeypatch.setattr(benchmarks.tasks, "load", broken)
-    assert run.choose_tasks() == ("twitch-sim", "ba-shapes")
+    assert run.choose_tasks() == ("twitch-sim", *ALWAYS)
     (cell,) = stored(run)
     assert (cell.status, cell.message) == ("unavailable", "EN.npz is malformed")
 
 
 def test_default_tasks_with_the_real_data(run, loads):
     loads.missing.clear()
-    assert run.choose_tasks() == ("twitch-en", "ba-shapes")
+    assert run.choose_tasks() == ("twitch-en", *ALWAYS)
     assert run.load_task("twitch-en", 0) is run.load_task("twitch-en", 0)
     assert loads.calls == [("twitch-en", 0, "gcn")]
 

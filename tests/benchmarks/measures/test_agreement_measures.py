@@ -25,8 +25,12 @@ def test_overlap_by_hand():
     one = np.arange(12.0)
     assert agreement(one, one)["overlap"] == 1
     assert agreement(one, one[::-1])["overlap"] == pytest.approx(0.8)
-    other = np.where(one >= 7, one, 0.0)  # ties are taken in the order of the edges
-    assert agreement(one, other)["overlap"] == pytest.approx(0.8)
+    # Five of ten are sure; the other five are any of seven, of which the first has five among its.
+    other = np.where(one >= 7, one, 0.0)
+    assert agreement(one, other)["overlap"] == pytest.approx((5 + 5 * 5 / 7) / 10)
+    # Two scorings that say nothing have what chance gives, not the first ten edges in common.
+    nothing = np.zeros(100)
+    assert agreement(nothing, nothing) == {"overlap": pytest.approx(0.1)}
 
 
 @pytest.mark.parametrize("constant", [np.zeros(0), np.ones(1), np.ones(5)])

@@ -143,8 +143,8 @@ def test_a_quality_loss_is_found(tmp_path):
     after = changed(busy / "after", tmp_path / "after", lose)
     found = compare(busy / "before", after).regressions(LIMIT)
     assert {change.what for change in found} == {
-        "fidelity+_prob, k=10, mask",
-        "fidelity+_prob, k=10, delete",
+        "fidelity+_prob, k=10, mask, absolute",
+        "fidelity+_prob, k=10, delete, absolute",
     }
     assert all("saliency" in change.name for change in found)
     assert compare(after, busy / "before").regressions(LIMIT) == []

@@ -63,12 +63,12 @@ def test_a_new_value_is_shown_ranked_and_compared(folder, tmp_path):
     blocks = compose(load(folder.path))
     (picture,) = (one for one in blocks if getattr(one, "name", "") == "ranks-karate")
     assert {(row.metric, row.method): row.mean_rank for row in picture.data.itertuples()} == {
-        ("a new one, 10 edges", "a"): 2,
-        ("a new one, 10 edges", "b"): 1,
-        ("a new one, 10 edges", "random"): 3,
+        ("a new one, 10 edges, by absolute score", "a"): 2,
+        ("a new one, 10 edges, by absolute score", "b"): 1,
+        ("a new one, 10 edges, by absolute score", "random"): 3,
     }
     found = compare(folder.path, worse.path)
-    assert {change.what for change in found.regressions(0.1)} == {"new, k=10"}
+    assert {change.what for change in found.regressions(0.1)} == {"new, k=10, absolute"}
     assert found.notes == []
 
 
@@ -84,7 +84,7 @@ def test_runs_whose_metrics_are_not_described_are_not_compared_by_them(folder, t
     assert "no manifest describes the metrics" in note
     folder.manifest()  # one that does is enough
     assert [change.what for change in compare(folder.path, other.path).quality] == [
-        "fidelity+_prob, k=10, mask"
+        "fidelity+_prob, k=10, mask, absolute"
     ]
 
 

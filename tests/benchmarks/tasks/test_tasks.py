@@ -24,6 +24,7 @@ from benchmarks.tasks import (
     _source,
 )
 
+BRING_MODELS = ("white-box-", "label-propagation-")
 RECIPE = Recipe(hidden=(4,), epochs=3, lr=0.01, weight_decay=0.0, dropout=0.5, source="this test")
 
 
@@ -72,6 +73,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def shortened(name: str) -> Definition:
         task = definition(name)
+        if task.recipe is None:
+            return task
         return dataclasses.replace(task, recipe=dataclasses.replace(task.recipe, epochs=2))
 
     monkeypatch.setattr(_load, "definition", shortened)
@@ -83,10 +86,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_tasks_of_this_checkout() -> None:
     files = ("ba-2motif", "ba-community", "ba-shapes", "citeseer", "cora", "infection", "karate")
     more = ("mutag", "mutagenicity", "tree-cycles", "tree-grid", "twitch-en", "twitch-sim")
+    more += ("benzene", "fluoride-carbonyl", "label-propagation-citeseer", "label-propagation-cora")
+    more += tuple(f"white-box-{head}" for head in ("and", "count", "inhibit", "or"))
     variants = [f"{name}:published" for name in files + more if name.startswith(("ba-c", "ba-s"))]
     variants += [f"{name}:published" for name in ("tree-cycles", "tree-grid")]
     variants += [name.replace("published", "replication") for name in variants]
     variants.append("cora:graphframex")
+    kinds = ("gated", "gated-gcn", "gated-scale-free", "gcn", "scale-free")
+    variants += [f"{name}:{kind}" for name in more if name.startswith("white") for kind in kinds]
     assert {*files, *more, *variants} <= set(tasks.available())
     assert tasks.available() == sorted(tasks.available())
     assert not [name for name in tasks.available() if name.startswith(("_", "-"))]
@@ -180,15 +187,16 @@ def check_contract(task: Task, name: str, *, ordered: bool = True) -> None:
 
     assert not task.model.training
     assert not any(p.requires_grad for p in task.model.parameters())
+    weight = {"edge_weight": data.edge_weight} if "edge_weight" in data else {}
     if "batch" in data:
         assert (data.batch.dtype, data.batch.shape) == (torch.int64, (n,))
         assert torch.equal(*data.batch[data.edge_index])
-        out = task.model(data.x, data.edge_index, batch=data.batch)
+        out = task.model(data.x, data.edge_index, batch=data.batch, **weight)
     else:
-        weight = {"edge_weight": data.edge_weight} if "edge_weight" in data else {}
         out = task.model(data.x, data.edge_index, **weight)
     assert out.shape == (units, int(data.y.max()) + 1)
-    torch.testing.assert_close(out.exp().sum(dim=1), torch.ones(units))
+    if not name.startswith(BRING_MODELS):  # theirs give raw scores and probabilities
+        torch.testing.assert_close(out.exp().sum(dim=1), torch.ones(units))
     right = out.argmax(dim=1) == data.y
     assert task.accuracy == pytest.approx(float(right[data.test_mask].float().mean()))
 
@@ -198,8 +206,12 @@ def check_contract(task: Task, name: str, *, ordered: bool = True) -> None:
     assert torch.isin(task.nodes, data.batch[into] if "batch" in data else into).all()
     assert not ordered or task.nodes.tolist() != sorted(task.nodes.tolist())
     if task.ground_truth is not None:
-        assert (task.ground_truth.dtype, task.ground_truth.shape) == (torch.bool, (e,))
-        assert 0 < int(task.ground_truth.sum()) < e
+        rows = (units,) if task.ground_truth.dim() == 2 else ()
+        assert (task.ground_truth.dtype, task.ground_truth.shape) == (torch.bool, (*rows, e))
+        assert 0 < int(task.ground_truth.sum()) < task.ground_truth.numel()
+    if task.alternatives is not None:
+        assert (task.alternatives.dtype, task.alternatives.size(1)) == (torch.bool, e)
+        assert torch.equal(task.alternatives.any(dim=0), task.ground_truth)
     assert len(task.dataset_sha256) == len(task.checkpoint_sha256) == 64
 
 
@@ -381,6 +393,56 @@ def test_a_dataset_that_is_no_dataset(change: dict[str, object], message: str) -
         Dataset(data, "made here")
 
 
+class Fixed(torch.nn.Module):
+    """Scores that no training made."""
+
+    def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.one_hot(torch.tensor([0, 1, 2, 0, 0]), 3).float()
+
+
+def test_a_task_that_brings_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    build = lambda root: Dataset(graph(), "made here", model=Fixed(), architecture="fixed")  # noqa: E731
+    add(monkeypatch, "set_by_hand", recipe=None, build=build)
+    assert tasks.brings_model("set-by-hand")
+    assert not tasks.brings_model("karate")
+    task = tasks.load("set-by-hand")
+    assert (task.architecture, task.accuracy, task.model.training) == ("fixed", 0.8, False)
+    with pytest.raises(ValueError, match="model seed 1: the task set-by-hand brings one trained"):
+        tasks.load("set-by-hand", seed=1)
+    with pytest.raises(ValueError, match="model 'sage': the task set-by-hand brings its own"):
+        tasks.load("set-by-hand", model="sage")
+
+
+def test_a_task_with_neither_recipe_nor_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    add(monkeypatch, "nothing", recipe=None)
+    with pytest.raises(ValueError, match="the task nothing has neither a recipe nor a model"):
+        tasks.load("nothing")
+
+
+def test_weights_of_edges_are_for_gcn_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = graph()
+    data.edge_weight = torch.ones(6)
+    add(monkeypatch, "weighted", build=lambda root: Dataset(data, "made here"))
+    with pytest.raises(ValueError, match="'gin': the edges of weighted have weights; only gcn"):
+        tasks.load("weighted", model="gin")
+
+
+def test_loops_are_taken_out_of_rows_and_alternatives(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, right = torch.rand(5, 6) < 0.5, torch.rand(3, 6) < 0.5
+    marks = {"ground_truth": truth, "alternatives": right}
+    add(monkeypatch, "small", build=lambda root: Dataset(graph(), "made here", **marks))
+    task = tasks.load("small")
+    proper = [0, 2, 4, 5]  # 1 -> 1 and 4 -> 4 are loops
+    assert task.ground_truth is not None
+    assert task.alternatives is not None
+    assert torch.equal(task.ground_truth, truth[:, proper])
+    assert torch.equal(task.alternatives, right[:, proper])
+
+
 def test_a_ground_truth_of_another_length() -> None:
     with pytest.raises(ValueError, match=r"ground_truth .*bool \[6\], but is torch.bool \[5\]"):
         Dataset(graph(), "made here", ground_truth=torch.ones(5, dtype=torch.bool))
+    with pytest.raises(ValueError, match=r"ground_truth .*bool \[5, 6\], but .*bool \[4, 6\]"):
+        Dataset(graph(), "made here", ground_truth=torch.ones(4, 6, dtype=torch.bool))
+    with pytest.raises(ValueError, match=r"alternatives .*bool \[2, 6\], but .*bool \[2, 5\]"):
+        Dataset(graph(), "made here", alternatives=torch.ones(2, 5, dtype=torch.bool))

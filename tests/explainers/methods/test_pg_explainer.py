@@ -9,7 +9,7 @@ from torch_geometric.explain import Explainer
 from torch_geometric.explain import PGExplainer as PyGPGExplainer
 
 import explainers
-from explainers.methods.pg_explainer import _Learned, _Noise
+from explainers.methods.pg_explainer import PGExplainer, _Learned, _Noise
 from explainers.prepare import prepare
 
 from ..conftest import (
@@ -64,7 +64,7 @@ def test_equal_to_pygs_from_the_same_weights_and_noise(engine, output):
     fields = network.cut(torch.tensor(training))
     assert sum(len(drawn.e_id) for drawn in noise.values()) > len(fields.e_id)
     assert any(len(drawn.e_id) < data.num_edges for drawn in noise.values())
-    start = _Learned(network, 5, 0.03, 3)
+    start = _Learned(network, PGExplainer(epochs=5, lr=0.03, seed=3))
     other = random_model(3, output=output)
     explainer = pygs(other, start, "node", output, epochs=5, lr=0.03)
     target = predict(model, data).argmax(dim=-1)
@@ -88,7 +88,7 @@ def test_equal_to_pygs_on_graphs(engine):
     data, model = random_batch(3, graphs=5), random_graph_model(3)
     network, training = prepare(model, data), [3, 0, 1]
     noise = {g: _Noise(network, torch.tensor([g]), 3, 5) for g in training}
-    start = _Learned(network, 5, 0.03, 3)
+    start = _Learned(network, PGExplainer(epochs=5, lr=0.03, seed=3))
     explainer = pygs(random_graph_model(3), start, "graph", "log_softmax", epochs=5, lr=0.03)
     target = predict(model, data).argmax(dim=-1)
     alone = [data.get_example(g) for g in range(5)]
@@ -111,7 +111,7 @@ def test_first_weights_and_noise_have_pygs_distribution(graph, model):
     torch.manual_seed(0)
     algorithm = PyGPGExplainer(epochs=1)
     algorithm.mlp(torch.zeros(1, 9))  # now that the width is known, the weights are drawn
-    ours = _Learned(network, 1, 0.003, 0).algorithm.mlp
+    ours = _Learned(network, PGExplainer(epochs=1, lr=0.003, seed=0)).algorithm.mlp
     for mine, pygs in zip(ours.parameters(), algorithm.mlp.parameters(), strict=True):
         assert mine.shape == pygs.shape
         assert float(mine.detach().abs().max()) == pytest.approx(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from explainers.metrics._case import Case, EdgeBudget
+from explainers.metrics._ranking import ranking
 
 
 @pytest.fixture
@@ -31,7 +32,9 @@ def make_case() -> Callable[..., Case]:
             "edge_index": np.stack([np.arange(scores.size), np.full(scores.size, scores.size)]),
             "truth": None,
         }
-        case = defaults | given
+        case = {"selection": "absolute"} | defaults | given
+        ranked = ranking(np.nan_to_num(scores), case["selection"])
+        case = {"order": ranked, "orders": np.asarray([ranked])} | case
         for name in ("without", "only", "node_scores"):
             case[name] = np.asarray(case[name], dtype=np.float64)
         if case["truth"] is not None:

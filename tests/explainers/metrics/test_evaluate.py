@@ -32,6 +32,7 @@ def frame(rows):
 
 def evaluated(model, data, nodes=(0, 4, 11), **options):
     explanations = explainers.load("saliency").explain(model, data, list(nodes))
+    options = {"selections": ["absolute"]} | options
     return frame(metrics.evaluate(model, data, explanations, at=BUDGETS, **options)), explanations
 
 
@@ -157,6 +158,7 @@ def test_labels_make_it_phenomenon(graph, model):
     explanations = explainers.load("saliency").explain(model, graph, 0)
     wrong = [(int(explanations[0].target) + 1) % 3]
     options = {"at": ["k=1"], "metrics": ["fidelity"], "semantics": ["mask"]}
+    options["selections"] = ["signed"]
     rows = frame(metrics.evaluate(model, graph, explanations, labels=wrong, **options))
     assert rows[0, "fidelity+_acc", "k=1", "mask"] <= 0
 
@@ -165,9 +167,8 @@ def test_ground_truth_belongs_to_the_graphs_edges(graph, model):
     nodes = [0, 4, 11]
     explanations = explainers.load("saliency").explain(model, graph, nodes)
     truth = torch.rand(graph.num_edges, generator=torch.Generator().manual_seed(0)) < 0.4
-    rows = frame(
-        metrics.evaluate(model, graph, explanations, metrics=["ground_truth"], truth=truth)
-    )
+    options = {"metrics": ["ground_truth"], "selections": ["absolute"]}
+    rows = frame(metrics.evaluate(model, graph, explanations, truth=truth, **options))
     for node, explanation in zip(nodes[:2], explanations, strict=False):
         right = truth[explanation.e_id]
         scores = explanation.edge_mask.abs()
@@ -181,11 +182,53 @@ def test_ground_truth_belongs_to_the_graphs_edges(graph, model):
     assert metrics.evaluate(model, graph, explanations, metrics=["ground_truth"]) == []
 
 
+def test_ground_truth_of_each_node_and_several_right_explanations(graph, model):
+    """A row of the truth counts for its node alone; alternatives are those of the same edges."""
+    nodes = [4, 0]
+    explanations = explainers.load("saliency").explain(model, graph, nodes)
+    truth = torch.rand(12, graph.num_edges, generator=torch.Generator().manual_seed(0)) < 0.4
+    asked = {"metrics": ["ground_truth"], "at": ["k=2"]}
+    together = frame(metrics.evaluate(model, graph, explanations, truth=truth, **asked))
+    for node, explanation in zip(nodes, explanations, strict=True):
+        alone = metrics.evaluate(model, graph, [explanation], truth=truth[node], **asked)
+        assert {value: together[node, value, level, ""] for value, level in _names(alone)} == {
+            (row["metric"], row["level"])[0]: row["value"] for row in alone
+        }
+    matched = metrics.evaluate(
+        model, graph, explanations, alternatives=truth[:3], metrics=["best_match"], at=["k=2"]
+    )
+    best = frame(matched)
+    for node, explanation in zip(nodes, explanations, strict=True):
+        each = [
+            metrics.evaluate(model, graph, [explanation], truth=row, **asked) for row in truth[:3]
+        ]
+        values = [r["value"] for rows in each for r in rows if r["metric"] == "auroc"]
+        assert best[node, "best_auroc", "", ""] == pytest.approx(max(values))
+
+
+def _names(rows):
+    return [(row["metric"], row["level"]) for row in rows]
+
+
+def test_truth_with_rows_of_another_graph(graph, model):
+    explanations = explainers.load("saliency").explain(model, graph, 0)
+    for name, shape, message in (
+        ("truth", (3, graph.num_edges), "truth has 3 rows; it must be one for each of the 12"),
+        ("truth", (graph.num_edges - 1,), r"truth must be a bool tensor \[\d+\]"),
+        ("alternatives", (graph.num_edges,), r"alternatives must be a bool tensor \[A, \d+\]"),
+    ):
+        marks = {name: torch.zeros(shape, dtype=torch.bool)}
+        with pytest.raises(ValueError, match=message):
+            metrics.evaluate(model, graph, explanations, **marks)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"at": ["k=0"]}, "edge budget 'k=0'"),
         ({"semantics": ["cut"]}, "unknown semantics 'cut'; use mask or delete"),
+        ({"selections": ["sign"]}, "unknown selection 'sign'; use signed or absolute"),
+        ({"selections": []}, "selections must name at least one of: signed, absolute"),
         ({"metrics": ["fidelty"]}, "unknown metric 'fidelty'; .* did you mean 'fidelity'"),
         ({"engine": "fast"}, "unknown engine 'fast'; metrics have: analytic, batched, stock"),
         ({"labels": [0, 1]}, "2 labels for 1 explanations"),
@@ -221,7 +264,9 @@ def test_the_truth_of_the_computation_graphs_edges(task_level, graph, model, mon
     monkeypatch.setattr(_evaluate, "load", lambda name: metric)
     explanations = explainers.load("saliency").explain(model, graph, [3, 0])
     metrics.evaluate(model, graph, explanations, metrics=["spy"], truth=truth)
-    assert [case.tolist() for case in seen] == [truth[e.e_id].tolist() for e in explanations]
+    assert sorted(case.tolist() for case in seen) == sorted(
+        truth[e.e_id].tolist() for e in explanations
+    )
     metrics.evaluate(model, graph, explanations, metrics=["spy"])
     assert seen[2:] == [None, None]
 
@@ -237,3 +282,116 @@ def test_a_metric_gives_only_what_it_declares(graph, model, monkeypatch):
     message = "the metric 'spy' gives 'other', which is not among .* declares: spied"
     with pytest.raises(ValueError, match=message):
         metrics.evaluate(model, graph, explanations, metrics=["spy"])
+
+
+def test_signed_and_absolute_selection_by_hand(graph, model):
+    explanations = explainers.load("integrated_gradients", n_steps=5).explain(model, graph, [0, 4])
+    for one in explanations:
+        one.edge_mask = -one.edge_mask  # the strongest ones speak against the class
+        tops = (
+            scores.argsort(descending=True)[:2] for scores in (one.edge_mask, one.edge_mask.abs())
+        )
+        assert len({frozenset(top.tolist()) for top in tops}) == 2
+    options = {"at": ["k=2"], "metrics": ["fidelity"], "semantics": ["mask"]}
+    both = pd.DataFrame(metrics.evaluate(model, graph, explanations, **options))
+    both = both.set_index(["node", "metric", "selection"])["value"]
+    for explanation in explanations:
+        target, node = int(explanation.target), int(explanation.n_id[explanation.index])
+        full = float(predict(model, graph)[node, target].exp())
+        for selection, scores in (
+            ("signed", explanation.edge_mask),
+            ("absolute", explanation.edge_mask.abs()),
+        ):
+            kept = torch.ones(graph.num_edges, dtype=torch.float64)
+            kept[explanation.e_id[scores.argsort(descending=True)[:2]]] = 0
+            set_masks(model, kept, graph.edge_index, apply_sigmoid=False)
+            left = float(predict(model, graph)[node, target].exp())
+            clear_masks(model)
+            assert both[node, "fidelity+_prob", selection] == pytest.approx(full - left)
+    for selection in metrics.SELECTIONS:
+        alone = metrics.evaluate(model, graph, explanations, selections=[selection], **options)
+        assert {row["selection"] for row in alone} == {selection}
+        for row in alone:
+            assert row["value"] == both[row["node"], row["metric"], selection]
+
+
+def test_scores_without_a_sign_give_the_same_rows_twice(graph, model):
+    explanations = explainers.load("saliency").explain(model, graph, [0, 4])
+    rows = pd.DataFrame(metrics.evaluate(model, graph, explanations, at=BUDGETS))
+    found = [
+        rows[rows["selection"] == one].drop(columns="selection").reset_index(drop=True)
+        for one in metrics.SELECTIONS
+    ]
+    pd.testing.assert_frame_equal(*found)
+    declared = {entry["name"]: entry["selection"] for entry in metrics.describe()}
+    for name, group in rows.groupby("metric"):
+        assert set(group["selection"]) == ({*metrics.SELECTIONS} if declared[name] else {""})
+
+
+def test_equal_scores_at_a_cut_are_taken_in_random_order(graph, model):
+    (explanation,) = explainers.load("saliency").explain(model, graph, [0])
+    edges = len(explanation.edge_mask)
+    explanation.edge_mask = torch.zeros(edges, dtype=torch.float64)
+    options = {"metrics": ["fidelity"], "semantics": ["mask"], "selections": ["signed"]}
+
+    def value(scores):
+        one = explanation.clone()
+        one.edge_mask = scores
+        rows = metrics.evaluate(model, graph, [one], at=["k=1"], **options)
+        return next(row["value"] for row in rows if row["metric"] == "fidelity+_prob")
+
+    each = [value(row) for row in torch.eye(edges, dtype=torch.float64)]
+    assert np.std(each) > 0
+    tied = value(explanation.edge_mask)
+    # The mean over the first edges of 20 orders, and not what the edges' own order gives.
+    order = np.random.default_rng([0, 0, 1]).random((20, edges)).argmin(axis=1)
+    assert tied == pytest.approx(np.mean([each[edge] for edge in order]), abs=1e-12)
+    assert abs(tied - np.mean(each)) < 4 * np.std(each) / np.sqrt(20)
+    # The same edges under other numbers: the value does not hang on the order of the edges.
+    assert tied != pytest.approx(each[0], abs=1e-12)
+
+
+def test_where_no_cut_divides_equal_scores_the_model_is_asked_once(graph, model, monkeypatch):
+    from explainers.engines.batched import BatchedProblem
+
+    asked = []
+    before = BatchedProblem.masked_outputs
+
+    def spy(self, kept, nodes=None):
+        asked.append(len(kept))
+        return before(self, kept, nodes)
+
+    monkeypatch.setattr(BatchedProblem, "masked_outputs", spy)
+    (explanation,) = explainers.load("saliency").explain(model, graph, [0])
+    edges = len(explanation.edge_mask)
+    options = {"at": ["k=1", "k=2"], "engine": "batched", "semantics": ["mask"]}
+    explanation.edge_mask = torch.arange(edges, 0, -1, dtype=torch.float64)
+    metrics.evaluate(model, graph, [explanation], **options)
+    assert sum(asked) == 4  # two budgets, without and with the edges alone
+    asked.clear()
+    explanation.edge_mask[1:] = 1.0  # the second cut divides them, the first does not
+    metrics.evaluate(model, graph, [explanation], **options)
+    assert 4 < sum(asked) <= 2 * (1 + min(20, edges - 1))
+
+
+def test_a_value_that_depends_on_the_order_must_say_so(graph, model, monkeypatch):
+    metric = metrics.Metric(
+        function=lambda case: {"spied": float(case.order[0])}, needs="scores", values=VALUES
+    )
+    monkeypatch.setattr(_evaluate, "load", lambda name: metric)
+    explanations = explainers.load("saliency").explain(model, graph, [0])
+    explanations[0].edge_mask = torch.linspace(-2, 1, len(explanations[0].edge_mask))
+    message = "'spy' gives a 'spied' that depends on the order of the edges, but declares no sel"
+    with pytest.raises(ValueError, match=message):
+        metrics.evaluate(model, graph, explanations, metrics=["spy"])
+
+
+def test_the_rows_come_in_the_order_of_the_explanations(graph, model):
+    explanations = explainers.load("saliency").explain(model, graph, [4, 0, 11])
+    explanations[0].edge_mask = torch.zeros_like(explanations[0].edge_mask)
+    rows = metrics.evaluate(model, graph, explanations, labels=[0, 1, 2])
+    assert list(dict.fromkeys(row["node"] for row in rows)) == [4, 0, 11]
+    for one, label in zip(explanations, [0, 1, 2], strict=True):
+        alone = metrics.evaluate(model, graph, [one], labels=[label])
+        own = [row for row in rows if row["node"] == alone[0]["node"]]
+        assert own == [{**row, "value": pytest.approx(row["value"], abs=1e-12)} for row in alone]

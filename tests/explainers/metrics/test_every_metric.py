@@ -63,6 +63,7 @@ def test_the_description_is_plain_data():
         "source": "Yeh et al., arXiv:1901.09392",
         "compared": True,
         "regression": "",
+        "selection": "",
     }
 
 
@@ -76,6 +77,11 @@ def value(**changes):
         (lambda: value(direction="higher"), "direction must be 'up', 'down' or '', got 'higher'"),
         (lambda: value(bounds=(1, 0)), r"bounds must be a lower and a larger number, got \(1, 0\)"),
         (lambda: value(bounds=(0, math.nan)), "bounds must be"),
+        (
+            lambda: value(selection="sign"),
+            "selection must be 'signed', 'absolute' or '', got 'sign'",
+        ),
+        (lambda: metric(perturbs="nodes"), "perturbs must be 'edges' or 'features', got 'nodes'"),
         (lambda: metric(needs="outputs"), "needs must be 'predictions' or 'scores', got 'outputs'"),
         (lambda: metric(draw=print), "a metric with draw must need predictions"),
         (lambda: metric(values={}), "must declare the values that it gives"),

@@ -1,11 +1,10 @@
-"""Edge budgets and rankings: which edges every metric is about."""
+"""Edge budgets: how many edges every metric is about."""
 
 import pickle
 
-import numpy as np
 import pytest
 
-from explainers.metrics._case import EdgeBudget, edge_budgets, magnitudes, ranking, size
+from explainers.metrics._case import EdgeBudget, edge_budgets, size
 
 
 def test_default_budgets():
@@ -83,37 +82,3 @@ def test_sizes_of_the_default_budgets():
 def test_size_of_a_negative_number_of_edges():
     with pytest.raises(ValueError, match="-1 edges: the number of edges cannot be negative"):
         size("k=1", -1)
-
-
-def test_ranking_is_by_absolute_score_and_ties_stay_in_order():
-    scores = np.array([0.0, -2.0, 1.0, 2.0, -0.0, 3.0, -1.0])
-    assert ranking(scores).tolist() == [5, 1, 3, 2, 6, 0, 4]
-
-
-def test_equal_scores_keep_their_order_at_any_length():
-    # NumPy's default sort is stable for short arrays only. Python's always is.
-    rng = np.random.default_rng(0)
-    for edges in (0, 1, 2, 17, 1000):
-        assert ranking(np.zeros(edges)).tolist() == list(range(edges))
-        scores = rng.integers(-3, 4, edges).astype(np.float64)
-        assert ranking(scores).tolist() == sorted(range(edges), key=lambda i: -abs(scores[i]))
-
-
-def test_ranking_leaves_the_scores_alone():
-    scores = np.array([-1.0, 2.0])
-    ranking(scores)
-    assert scores.tolist() == [-1.0, 2.0]
-    assert magnitudes(scores).tolist() == [1.0, 2.0]
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_scores_that_are_no_numbers(bad):
-    scores = np.array([1.0, bad, 0.0, bad])
-    for function in (ranking, magnitudes):
-        with pytest.raises(ValueError, match="2 of 4 edge scores are NaN or infinite"):
-            function(scores)
-
-
-def test_scores_that_are_no_vector():
-    with pytest.raises(ValueError, match=r"edge scores of shape \(2, 1\): need one score per edge"):
-        ranking(np.zeros((2, 1)))

@@ -9,7 +9,8 @@ from torch_geometric.explain.metric import fidelity as pyg_fidelity
 from torch_geometric.nn import GCN
 from torch_geometric.utils import erdos_renyi_graph
 
-from explainers.metrics._case import Case, edge_budgets, ranking, size
+from explainers.metrics._case import Case, edge_budgets, size
+from explainers.metrics._ranking import ranking
 from explainers.metrics.fidelity import METRIC, fidelity
 
 PROB = ("fidelity+_prob", "fidelity-_prob")

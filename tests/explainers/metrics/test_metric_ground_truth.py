@@ -6,12 +6,20 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from explainers.metrics import ground_truth as module
 from explainers.metrics.ground_truth import METRIC, auroc, average_precision, ground_truth
+
+
+@pytest.fixture
+def few_wrong(monkeypatch):
+    """By hand there are few edges: the AUROC is given of any."""
+    monkeypatch.setattr(module, "LEAST_WRONG", 1)
+
 
 NUMBERS = ("auroc", "auroc_undirected", "average_precision", "r_precision")
 
 
-def test_by_hand(make_case):
+def test_by_hand(make_case, few_wrong):
     # By falling absolute score: right, wrong, right, wrong, wrong.
     found = ground_truth(
         make_case(
@@ -28,7 +36,7 @@ def test_by_hand(make_case):
     np.testing.assert_allclose(found["jaccard"], [0, 1 / 2, 1 / 3, 2 / 3, 2 / 5])
 
 
-def test_ties_by_hand(make_case):
+def test_ties_by_hand(make_case, few_wrong):
     found = ground_truth(make_case(scores=[2, 2, 1], truth=[True, False, False], sizes=[1]))
     assert found["auroc"] == pytest.approx((0.5 + 1) / 2)
     assert found["average_precision"] == pytest.approx(1 / 2)  # both pass the threshold together
@@ -36,7 +44,7 @@ def test_ties_by_hand(make_case):
     assert (same["auroc"], same["average_precision"]) == (0.5, 0.25)
 
 
-def test_both_directions_are_one_edge(make_case):
+def test_both_directions_are_one_edge(make_case, few_wrong):
     # 0-1 right both ways, 1-2 wrong both ways, 2-3 wrong, one way only.
     found = ground_truth(
         make_case(
@@ -51,7 +59,7 @@ def test_both_directions_are_one_edge(make_case):
     assert found["auroc"] == pytest.approx((0 + 2) / 6)
 
 
-def test_an_edge_is_right_if_a_direction_is(make_case):
+def test_an_edge_is_right_if_a_direction_is(make_case, few_wrong):
     found = ground_truth(
         make_case(
             scores=[1, 2, 1],
@@ -107,3 +115,20 @@ def test_bounds_and_perfect_scores(pairs):
 def test_scores_that_are_no_numbers(make_case):
     with pytest.raises(ValueError, match="1 of 2 edge scores are NaN"):
         ground_truth(make_case(scores=[np.nan, 1], truth=[True, False], sizes=[1]))
+
+
+@pytest.mark.parametrize(("wrong", "given"), [(4, False), (5, True)])
+def test_the_auroc_needs_five_wrong_edges(make_case, wrong, given):
+    case = make_case(scores=np.arange(wrong + 2.0), truth=[True] * 2 + [False] * wrong, sizes=[1])
+    found = ground_truth(case)
+    assert ("auroc" in found) == ("auroc_undirected" in found) == given
+    assert {"average_precision", "r_precision", "recall", "jaccard"} <= set(found)
+
+
+def test_by_signed_score(make_case, few_wrong):
+    given = {"scores": [-5, 4, 3], "truth": [True, False, False], "sizes": [1]}
+    found = ground_truth(make_case(**given, selection="signed"))
+    assert (found["auroc"], found["r_precision"]) == (0, 0)
+    assert found["average_precision"] == pytest.approx(1 / 3)
+    found = ground_truth(make_case(**given, selection="absolute"))
+    assert (found["auroc"], found["r_precision"]) == (1, 1)

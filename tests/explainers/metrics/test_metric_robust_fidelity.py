@@ -75,7 +75,7 @@ def test_all_of_the_selected_and_none_of_the_rest_is_fidelity(graph, model, monk
 
 def test_one_edge_falls_in_the_drawn_share(graph, model):
     explanations = explainers.load("saliency").explain(model, graph, [0])
-    options = {"at": ["k=1"], "semantics": ["delete"]}
+    options = {"at": ["k=1"], "semantics": ["delete"], "selections": ["signed"]}
     (robust, _) = metrics.evaluate(
         model, graph, explanations, metrics=["robust_fidelity"], **options
     )

@@ -10,7 +10,8 @@ from explainers.metrics.sparsity import METRIC, sparsity
 def test_by_hand(make_case):
     found = sparsity(make_case(scores=[4, -3, 2, 1, 0], sizes=[0, 1, 4, 5]))
     assert METRIC.needs == "scores"
-    assert tuple(found) == ("sparsity",)
+    assert tuple(found) == ("computation_graph_edges", "sparsity")
+    assert found["computation_graph_edges"] == 5
     np.testing.assert_allclose(found["sparsity"], [1.0, 0.8, 0.2, 0.0], atol=1e-15)
 
 

@@ -15,7 +15,7 @@ def test_columns_are_the_published_ones(folder):
     assert list(results.quality.columns) == list(QUALITY)
     assert ",".join(QUALITY) == (
         "benchmark,task,model,model_seed,method,engine,options,device,node,metric,level,semantics,"
-        "other,value,status,message"
+        "selection,other,value,status,message"
     )
     assert list(results.runtime.columns) == list(RUNTIME)
     assert ",".join(RUNTIME) == (
@@ -50,6 +50,23 @@ def test_a_row_has_its_cell_and_what_is_missing_is_empty(folder, settings):
     (score,) = results.quality.to_dict("records")
     assert (score["metric"], score["level"], score["semantics"]) == ("gini", "", "")
     assert score["value"] == 0.25
+
+
+def test_older_rows_selected_by_absolute_score_where_an_order_matters(folder, settings):
+    rows = [
+        {"metric": "a", "level": "k=1", "value": 0.0},
+        {"metric": "b", "semantics": "mask", "value": 0.0},
+        {"metric": "auroc", "value": 0.0},
+        {"metric": "gini", "value": 0.0},
+        {"metric": "new", "level": "k=1", "selection": "signed", "value": 0.0},
+        {"metric": "none", "level": "k=1", "selection": "", "value": 0.0},
+    ]
+    folder.add("quality", settings(), quality=rows)
+    quality = load(folder.path).quality
+    assert dict(zip(quality["metric"], quality["selection"], strict=True)) == {
+        **{"a": "absolute", "b": "absolute", "auroc": "absolute", "gini": ""},
+        **{"new": "signed", "none": ""},
+    }
 
 
 def test_all_at_once_is_the_number_of_steps(folder, settings):
@@ -166,3 +183,25 @@ def test_a_torn_cell_is_reported_and_left_where_it_is(folder):
     (problem,) = load(folder.path).problems
     assert "0123456789abcdef.json" in problem
     assert (folder.path / "cells" / "0123456789abcdef.json").exists()
+
+
+def test_the_selection_of_cells_from_before_there_was_one():
+    rows = [
+        {"node": 0, "metric": "fidelity+_prob", "level": "k=10", "semantics": "mask", "value": 1.0},
+        {"node": 0, "metric": "infidelity", "level": "", "semantics": "mask", "value": 1.0},
+        {"node": 0, "metric": "auroc", "level": "", "semantics": "", "value": 1.0},
+        {"node": 0, "metric": "gini", "level": "", "semantics": "", "value": 1.0},
+    ]
+    given = [
+        {**rows[0], "selection": "signed"},
+        {**rows[1], "selection": ""},
+    ]
+    old = quality_frame([Cell("quality", {"task": "old"}, quality=rows)])
+    found = old.set_index("metric")["selection"].to_dict()
+    absolute = ("fidelity+_prob", "infidelity", "auroc")
+    assert found == {**dict.fromkeys(absolute, "absolute"), "gini": ""}
+    new = quality_frame([Cell("quality", {"task": "new"}, quality=given)])
+    assert new.set_index("metric")["selection"].to_dict() == {
+        "fidelity+_prob": "signed",
+        "infidelity": "",
+    }

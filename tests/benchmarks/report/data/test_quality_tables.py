@@ -1,11 +1,12 @@
 """How good the methods are, on cells whose answers are known."""
 
 import pytest
+import scipy.stats
 
 from benchmarks.report.data import quality
 
 
-def test_models_are_averaged_within_a_node(folder, settings, section):
+def test_models_and_nodes_are_replicates(folder, settings, section):
     for seed, values in enumerate(([0.1, 0.3], [0.2, 0.6])):
         rows = [
             {"node": node, "metric": "gini", "value": value} for node, value in enumerate(values)
@@ -14,6 +15,13 @@ def test_models_are_averaged_within_a_node(folder, settings, section):
     standing = quality.compare(section(), "gini", "", "")["saliency"]
     assert standing.mean.value == pytest.approx((0.15 + 0.45) / 2)
     assert standing.mean.n == 2
+    # Model means 0.2, 0.4; node means 0.15, 0.45; left over +-0.05.
+    variance = 0.02 / 2 + 0.045 / 2 - 0.01 / 4
+    freedom = variance**2 / (0.01**2 + 0.0225**2 + 0.0025**2)
+    half = scipy.stats.t.ppf(0.975, freedom) * variance**0.5
+    assert standing.mean.high - standing.mean.value == pytest.approx(half) or (
+        standing.mean.high == 1.0  # cut where the metric ends
+    )
 
 
 def test_mask_and_delete_are_never_mixed(folder, section):

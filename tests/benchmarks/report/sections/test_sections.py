@@ -12,6 +12,7 @@ from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import Heading, Picture, Table, Text
 from benchmarks.report.sections.agreement import agreement, matrix
 from benchmarks.report.sections.axioms import axioms
+from benchmarks.report.sections.explained_output import explained_output
 from benchmarks.report.sections.ground_truth import ground_truth
 from benchmarks.report.sections.methods import methods
 from benchmarks.report.sections.quality import quality
@@ -46,8 +47,8 @@ def test_axioms_by_hand(folder, settings):
     assert isinstance(heading, Heading)
     assert texts(table) == [
         ["lime", "0.500 [0.000, 1.000]", "0.25"],
-        # The mean over the models at each node, then the largest node.
-        ["saliency", "0.500 [0.000, 1.000]", "2e-07"],
+        # The largest of all models and nodes.
+        ["saliency", "0.500 [0.000, 1.000]", "3e-07"],
     ]
     assert errors.header == ("quadrature", "10 steps ↓", "50 steps ↓")
     assert texts(errors) == [["a", "0.5", "0.1"], ["b", "0.7", "–"]]
@@ -70,16 +71,19 @@ def test_agreement_by_hand(folder, settings):
     assert isinstance(picture, Picture)
     encode(picture.figure)
     assert table.header == ("method", "max-sensitivity ↓")
-    assert texts(table) == [["c", "1 [0.5, 1.5]"]]
+    # Student's t of two nodes: 0.5 times 12.7, cut at zero.
+    assert texts(table) == [["c", "1 [0, 7.4]"]]
 
 
 def test_ground_truth_by_hand(folder):
     folder.quality("saliency", [0.5, 0.7], "auroc", "", "")
     folder.quality("saliency", [1.0, 0.0], "recall", "k=10", "")
+    # Student's t of two nodes: 0.1 and 0.5 times 12.7, cut at what the metrics can reach.
     heading, table = ground_truth(section(folder))
     assert heading.text == "Ground truth"
     assert table.header == ["method", "AUROC ↑", "recall ↑"]
-    assert texts(table) == [["saliency", "0.600 [0.500, 0.700]", "0.500 [0.000, 1.000]"]]
+    assert texts(table) == [["saliency", "0.600 [0.000, 1.000]", "0.500 [0.000, 1.000]"]]
+    assert "recall and Jaccard at 10 edges, by absolute score. 2 nodes × 1 model." in table.caption
 
 
 def test_ranks_of_three_methods(folder):
@@ -91,8 +95,11 @@ def test_ranks_of_three_methods(folder):
     (picture,) = ranks(found, palette)
     drawn = {text.get_text() for axis in picture.figure.axes for text in axis.texts}
     assert {"1", "2", "3"} < drawn
-    assert any(text.startswith("a 1.") for text in drawn)
-    assert "CD = 0.74" in picture.figure.axes[0].get_title()  # 2.343 sqrt(3 * 4 / (6 * 20))
+    ranked = {text.partition(" ")[0]: text for text in drawn}
+    assert ranked["a"].startswith("a 1.")
+    assert ranked["a"].endswith(" *")  # the best
+    title = picture.figure.axes[0].get_title()
+    assert title == "fidelity+ (prob), 10 edges, by absolute score, masked"
     encode(picture.figure)
 
 
@@ -100,7 +107,7 @@ def test_an_overview_ranks_the_methods_on_every_task(folder, settings):
     gains = {"a": {"a": 0.5, "b": 0.0, "random": 0.2}, "b": {"a": 0.5, "b": 0.9, "random": 0.2}}
     for task, of_task in gains.items():
         for method, gain in of_task.items():
-            values = [gain + node / 10 for node in range(6)]
+            values = [gain + node / 10 for node in range(9)]
             quality = rows("fidelity+_prob", values, level="k=10", semantics="mask")
             folder.add("quality", settings(method, task=task), quality=quality)
     sections = split(load(folder.path))
@@ -114,7 +121,9 @@ def test_an_overview_ranks_the_methods_on_every_task(folder, settings):
     assert found.index[found["not_better_than_random"]].tolist() == [("a", "b")]
     (axis,) = picture.figure.axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b", "random"]
-    assert [text.get_text() for text in axis.texts] == ["1.0", "2.0", "3.0 ‡", "1.0", "2.0", "3.0"]
+    assert [text.get_text() for text in axis.texts] == [
+        *("1.0 *", "2.0", "3.0 ‡", "1.0 *", "2.0", "3.0")
+    ]
 
 
 def test_masked_and_deleted_are_shown_once_where_they_are_the_same(folder, settings):
@@ -189,3 +198,21 @@ def test_methods_are_as_they_describe_themselves(folder):
         ["degree", "neither: a baseline", "edges and nodes", "signed", "no", "no", "", ""],
         ["pg", "model", "edges", "unsigned", "yes", "yes", "batched", "Luo"],
     ]
+
+
+def test_explained_output_by_hand(folder, settings):
+    for form, low in (("raw", 0.2), ("log_probs", 0.3), ("probs", 0.4)):
+        config = settings("saliency", explained_output=form)
+        quality = rows("fidelity+_prob", [low, low], level="f=20%", semantics="mask")
+        folder.add("explained_output", config, quality=quality + rows("auroc", [low, low]))
+    quality = rows("auroc", [0.5, 0.5])
+    folder.add("explained_output", settings("lime", explained_output="raw"), quality=quality)
+    heading, fidelity, auroc = explained_output(section(folder))
+    assert isinstance(heading, Heading)
+    assert "20% of the edges selected" in fidelity.caption
+    assert "selected" not in auroc.caption
+    assert fidelity.header == ("method", "raw score", "log-probability", "probability")
+    starts = [[text.partition(" ")[0] for text in row] for row in texts(fidelity)]
+    assert starts == [["saliency", "0.200", "0.300", "0.400"]]
+    starts = [[text.partition(" ")[0] for text in row] for row in texts(auroc)]
+    assert starts == [["lime", "0.500", "", ""], ["saliency", "0.200", "0.300", "0.400"]]

@@ -1,0 +1,157 @@
+"""The engine: which models it takes, and how many nodes share a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from explainers.engines import batched
+from explainers.engines.base import Engine, NotTheModel, groups
+from explainers.engines.batched import BatchedProblem
+from explainers.engines.hoisted.first import FirstHop, find
+from explainers.engines.hoisted.problem import WAYS, HoistedProblem, ways
+from explainers.prepare.computation_graph import ComputationGraphs, reach
+from explainers.prepare.model import PreparedModel
+
+# Where gradients are compared: two points of the path, with weights that tell them apart.
+POINTS, WEIGHTS = (0.5, 1.0), (0.25, 1.0)
+EDGES = 150_000  # what is found on the whole graph takes several times the model's own memory
+NODE_BYTES = 20 * 8  # some 20 whole numbers for an edge and its source
+
+
+class Hoisted(Engine):
+    """The first message passing once for the graph, the rest of the model on fewer hops."""
+
+    name = "hoisted"
+    takes_passes = False
+    general = False
+    only_gradients = True
+
+    def problems(
+        self,
+        prepared: PreparedModel,
+        nodes: Tensor,
+        targets: Tensor,
+        memory_budget: int,
+        copies: int = 1,
+        most: int | None = None,
+    ) -> Iterator[HoistedProblem]:
+        """Problems of as many nodes as fit into the budget ``copies`` times."""
+        if len(nodes) == 1:
+            yield make_problem(prepared, nodes, targets, memory_budget)
+            return
+        costs = bytes_per_unit(prepared, copies)[nodes.cpu()]
+        for group in groups(costs, memory_budget, most):
+            yield make_problem(prepared, nodes[group], targets[group], memory_budget)
+
+    def refusal(self, prepared: PreparedModel) -> str | None:
+        """Why the engine cannot explain this model on this graph, or None if it can.
+
+        The first message passing is evaluated, and the rest of the model run behind it, on all
+        nodes; scores of a few nodes are compared with those of whole computation graphs; once.
+        """
+        return prepared.memo("hoisted: refusal", lambda: _refusal(prepared))
+
+
+def first_hop(prepared: PreparedModel) -> FirstHop | str:
+    """The model's first message passing, or why it cannot be taken out; found once."""
+    return prepared.memo("hoisted: first hop", lambda: find(prepared))
+
+
+def bytes_per_unit(prepared: PreparedModel, copies: int) -> Tensor:
+    """Roughly what an explanation of each node takes, [N]: passes of the rest, and the answer."""
+    width = prepared.x.size(1) * prepared.x.element_size() + NODE_BYTES
+    if prepared.task_level == "graph":
+        size = prepared.batch_index.sizes().cpu() + 1
+        return size * (copies * prepared.bytes_per_edge + width)
+    index, hops = prepared.index, prepared.hops
+    inner = index.size_bound(hops - 1) if hops > 1 else torch.zeros(prepared.num_nodes)
+    whole = index.size_bound(hops)
+    return (inner.cpu() + 1) * copies * prepared.bytes_per_edge + (whole.cpu() + 1) * width
+
+
+def make_problem(
+    prepared: PreparedModel, nodes: Tensor, targets: Tensor, memory_budget: int
+) -> HoistedProblem:
+    """One problem of ``nodes`` [R]."""
+    first = first_hop(prepared)
+    assert isinstance(first, FirstHop), first
+    if prepared.task_level == "graph":
+        found = prepared.batch_index.reach(prepared.index, nodes)
+        inner, receiving = found.graphs, found.inner  # each layer reads all of a graph
+    else:
+        found = reach(prepared.index, nodes, prepared.hops)
+        inner, receiving = _rest_of(prepared, nodes)
+    return HoistedProblem(prepared, first, found, inner, receiving, nodes, targets, memory_budget)
+
+
+def _rest_of(prepared: PreparedModel, nodes: Tensor) -> tuple[ComputationGraphs, Tensor]:
+    """The computation graphs of a model with one hop less; of none, the nodes by themselves.
+
+    And the nodes of which all incoming edges are in them, as positions.
+    """
+    if prepared.hops > 1:
+        found = reach(prepared.index, nodes, prepared.hops - 1)
+        return found.graphs, found.inner
+    number = torch.arange(len(nodes) + 1, device=nodes.device)
+    nothing = nodes.new_empty(0)
+    alone = ComputationGraphs(
+        n_id=nodes,
+        n_ptr=number,
+        e_id=nothing,
+        e_ptr=torch.zeros_like(number),
+        edge_index=nothing.expand(2, 0),
+        roots=number[:-1],
+    )
+    return alone, alone.roots
+
+
+def _refusal(prepared: PreparedModel) -> str | None:
+    if not prepared.x.is_floating_point() or not prepared.trial.features:
+        return "its features are not differentiable"
+    if {prepared.x.dtype, prepared.output.dtype} - {torch.float32, torch.float64}:
+        return "it computes in half precision"
+    if prepared.edge_index.size(1) > EDGES:
+        return f"the graph has more than {EDGES} edges, and to look at it would take much memory"
+    if reason := batched.Batched().refusal(prepared):
+        return reason
+    first = first_hop(prepared)
+    if isinstance(first, str):
+        return first
+    reason = _compared(prepared)
+    now = ways(prepared, first)
+    if reason and now.few:  # layers may be joined by their rows without an error
+        prepared.replace(WAYS, replace(now, few=False))
+        reason = _compared(prepared)
+    return reason
+
+
+def _compared(prepared: PreparedModel) -> str | None:
+    """How the explanations of a few nodes differ from those by whole computation graphs, if so."""
+    nodes = batched.sample(prepared)[-2:]
+    if not len(nodes):  # even the smallest computation graph is large: one pass has to do
+        nodes = prepared.bytes_per_unit.argmin().view(1).to(prepared.x.device)
+    targets = prepared.output.index_select(0, nodes).argmax(dim=1)
+    hoisted = make_problem(prepared, nodes, targets, memory_budget=1)
+    whole = BatchedProblem(prepared, hoisted.graphs, nodes, targets, memory_budget=1)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            hoisted.verify()
+            one = hoisted.path_gradients(POINTS, WEIGHTS, _as_they_are)
+            other = whole.path_gradients(POINTS, WEIGHTS, _as_they_are)
+    except NotTheModel as error:
+        return f"its predictions without the first message passing differ: {error}"
+    tolerance = 1e-7 if prepared.output.dtype == torch.float64 else 1e-2
+    for mine, theirs in ((one.node_mask, other.node_mask), (one.edge_mask, other.edge_mask)):
+        size = float(theirs.abs().max()) if theirs.numel() else 0.0
+        if mine.numel() and float((mine - theirs).abs().max()) > tolerance * size:
+            return "gradients do not reach its first layer as its outputs say (detached values)"
+    return None
+
+
+def _as_they_are(gradient: Tensor, x: Tensor, out: Tensor) -> None:
+    """A :data:`Finish` that leaves gradients as they are."""
+    out.copy_(gradient)

@@ -1,0 +1,300 @@
+"""Gradients along the path, with the first message passing taken out of it.
+
+On the path features are a x and the mask is a, and the value behind the first message passing is
+
+    P_u(a) = a^2 A_u + a S_u + b_u,     A_u = sum over edges w -> u of n_wu W x_w,
+
+with A and S the graph's own (:class:`~explainers.engines.hoisted.first.FirstHop`). A model of L
+message-passing steps is then a function of the P_u(a) of its inner nodes, those within L - 1 hops,
+and of the a of the edges among them: the user's own code, differentiated on that smaller graph.
+With F the explained output and weights w of the points,
+
+    G_u = sum over points of w a dF/dP_u,     K_u = sum over points of w dF/dP_u,
+    edge w -> u:     n_wu <W x_w, G_u>, and what later layers give it;
+    features of w:   x_w (sum over edges w -> u of n_wu W' G_u, and (l_w W' + R') K_w).
+
+The steps are summed before any edge of the widest hop is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from explainers.engines.analytic.params import products
+from explainers.engines.base import Attribution, Finish, NotTheModel
+from explainers.engines.batched import BatchedProblem
+from explainers.engines.closing import feature_scores
+from explainers.engines.hoisted.first import FirstHop
+from explainers.engines.hoisted.point import replaced
+from explainers.engines.hoisted.upper import Inner
+from explainers.prepare.computation_graph import ComputationGraphs, Reach
+from explainers.prepare.model import PreparedModel
+
+WAYS = "hoisted: ways of the rest"
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How the rest of a model is run: the quickest way until a pass shows that it needs another.
+
+    Attributes:
+        few: With fewer rows from layer to layer; see ``Inner`` in :mod:`.upper`.
+        clone: With a copy of the first layer's value, for a model that writes to it.
+    """
+
+    few: bool
+    clone: bool = False
+
+
+def ways(prepared: PreparedModel, first: FirstHop) -> Ways:
+    """How the rest is run, as far as it is known what it takes."""
+
+    def at_first() -> Ways:
+        upper = {number for number, turns in enumerate(prepared.maps) if turns}
+        once = len(prepared.maps[first.point.layer]) == 1
+        fused = upper - {first.point.layer} <= first.fused.keys()
+        return Ways(few=prepared.task_level == "node" and once and fused)
+
+    return prepared.memo(WAYS, at_first)
+
+
+@dataclass(frozen=True)
+class InnerGradients:
+    """Gradients summed along the path, before any edge of the widest hop is touched.
+
+    Attributes:
+        by_edges: [P, H], sums of w alpha dF/dP: what an edge into an inner node gets.
+        by_features: [P, H], sums of w beta dF/dP: what features that are sent get.
+        plain: [P, H], sums of w dF/dP.
+        mask: [i], by the mask of the inner graph's edges, in later layers.
+        x: [P, F], by the features where the rest of the model reads them, or None.
+        change: [R], F at the inputs minus F at the beginning of the path, or None.
+    """
+
+    by_edges: Tensor
+    by_features: Tensor
+    plain: Tensor
+    mask: Tensor
+    x: Tensor | None
+    change: Tensor | None
+
+
+class HoistedProblem(BatchedProblem):
+    """R computation graphs, of which the rest of the model sees the inner nodes only.
+
+    Attributes:
+        first: The first message passing.
+        found: The computation graphs, of P inner nodes.
+        inner: Those of the rest of the model: the inner nodes and i edges.
+        receiving: Positions of the inner nodes of which all incoming edges are there.
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedModel,
+        first: FirstHop,
+        found: Reach,
+        inner: ComputationGraphs,
+        receiving: Tensor,
+        nodes: Tensor,
+        targets: Tensor,
+        memory_budget: int,
+    ) -> None:
+        super().__init__(prepared, found.graphs, nodes, targets, memory_budget)
+        self.first, self.found = first, found
+        self.inner, self.receiving = inner, receiving
+        self._inner: dict[int, Inner] = {}
+
+    @cached_property
+    def norm(self) -> Tensor:
+        """The first layer's weights of the edges as they are found, [e]."""
+        return self.first.norm.index_select(0, self.found.position)
+
+    @cached_property
+    def inner_edges(self) -> Tensor:
+        """Where the inner graphs' edges are among those of the computation graphs, [i]."""
+        if self.inner.e_id is self.graphs.e_id:
+            return torch.arange(len(self.graphs.e_id), device=self.nodes.device)
+        edges = self.prepared.edge_index.size(1)
+        every = self.graphs.edge_batch * edges + self.graphs.e_id
+        return torch.searchsorted(every, self.inner.edge_batch * edges + self.inner.e_id)
+
+    @cached_property
+    def inner_x(self) -> Tensor:
+        """The features of the inner nodes, [P, F]; nothing is in them if they are not read."""
+        x = self.prepared.x
+        if self.first.reads_x:
+            return x.index_select(0, self.inner.n_id)
+        return x.new_zeros(()).expand(len(self.inner.n_id), x.size(1))
+
+    @property
+    def copies(self) -> int:
+        return max(1, int(self.memory_budget // (len(self.inner.n_id) * self._bytes_per_node)))
+
+    @cached_property
+    def _bytes_per_node(self) -> float:
+        """Roughly what one pass of the rest takes for a node of the inner graphs."""
+        prepared = self.prepared
+        features = 4 * prepared.x.size(1) * prepared.x.element_size()
+        each = prepared.bytes_per_edge - features * (not self.first.reads_x)
+        edges = len(self.inner.e_id) / len(self.inner.n_id)
+        # Layers whose messages are summed at once keep nothing for an edge.
+        return each / 2 + 64 if ways(prepared, self.first).few else each * (1 + edges)
+
+    def rest(self, value: Tensor, edge_mask: Tensor, x: Tensor) -> Tensor:
+        """What the rest of the model makes of values [B, P, H]: its outputs [B, R, C].
+
+        Args:
+            value: At the inner nodes.
+            edge_mask: [B, i], of the inner graphs' edges.
+            x: [B, P, F], their features.
+        """
+        try:
+            return self._rest(value, edge_mask, x)
+        except NotTheModel as error:
+            # Layers may be joined by their rows (residuals, jumping knowledge): then all are kept.
+            now = ways(self.prepared, self.first)
+            other = (
+                replace(now, clone=True) if "in-place" in str(error) else replace(now, few=False)
+            )
+            if other == now:
+                raise
+            self.prepared.replace(WAYS, other)
+            self._inner = {}
+        return self.rest(value, edge_mask, x)
+
+    def _rest(self, value: Tensor, edge_mask: Tensor, x: Tensor) -> Tensor:
+        count, point, way = len(value), self.first.point, ways(self.prepared, self.first)
+        if count not in self._inner:
+            self._inner[count] = Inner(
+                self.prepared,
+                self.inner,
+                self.receiving,
+                count,
+                self.first.fused,
+                few=way.few,
+            )
+        inner = self._inner[count]
+        value = value.flatten(0, 1)
+        value = value.clone() if way.clone else value
+        with self.prepared.borrowed() as copy, replaced(copy, point, value), inner.sparse(copy):
+            output = inner.blocks.run(x.flatten(0, 1), edge_mask.flatten())
+        return inner.explained(output)
+
+    def verify(self) -> None:
+        if not self.verified:
+            with torch.no_grad():
+                one = self.edge_mask.new_ones(1)
+                self.check(self.rest(*self._inner_at(one, one))[0])
+
+    def _inner_at(self, alpha: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the rest takes where features are ``alpha`` x and the mask ``beta``, both [S]."""
+        value = self.first.value(self.found.inner_id, alpha, beta)
+        mask = beta[:, None].repeat(1, len(self.inner.e_id))
+        x = self.inner_x.expand(len(alpha), -1, -1)
+        return value, mask, alpha[:, None, None] * x if self.first.reads_x else x
+
+    def path_gradients(
+        self,
+        points: Sequence[float],
+        weights: Sequence[float],
+        finish: Finish,
+        *,
+        batch_size: int | None = None,
+        complete: bool = False,
+    ) -> Attribution:
+        sums = self.inner_gradients(points, weights, batch_size=batch_size, complete=complete)
+        by_edge = self._edge_gradients(sums) if self.with_edges else self.edge_mask * 0
+        node_mask = self.no_features()
+        if self.with_features:
+            node_mask = self._feature_scores(sums, finish)
+        edge_mask = torch.empty_like(by_edge[:, None])
+        finish(by_edge[:, None], torch.ones_like(edge_mask), edge_mask)
+        attribution = Attribution(node_mask, edge_mask[:, 0])
+        if sums.change is not None:
+            missing = self.total(attribution) - sums.change
+            attribution.extra["convergence_delta"] = missing
+        return attribution
+
+    def inner_gradients(
+        self,
+        points: Sequence[float],
+        weights: Sequence[float],
+        *,
+        batch_size: int | None = None,
+        complete: bool = False,
+    ) -> InnerGradients:
+        """The rest of the model, differentiated at the points of the path and summed.
+
+        Arguments as those of :meth:`path_gradients`.
+        """
+        one = self.edge_mask.new_ones
+        a = self.edge_mask.new_tensor([*points, *(1.0, 0.0) * complete])
+        # Rounded as Captum rounds them. Both ends of the path are in the same pass, without weight.
+        share = torch.tensor([*weights, *(0.0, 0.0) * complete], dtype=torch.float32).to(a)
+        ends = len(a) - 2
+        full = ends if complete else len(points) - 1 if points[-1] == 1.0 else None
+        by_value: Tensor | int = 0
+        by_mask, by_x = self.edge_mask.new_zeros(len(self.inner.e_id)), None
+        outputs = []
+        size = batch_size or self.copies
+        for place, w in zip(
+            torch.arange(len(a), device=a.device).split(size), share.split(size), strict=True
+        ):
+            s = a[place]
+            alpha = s if self.with_features else one(len(s))
+            beta = s if self.with_edges else one(len(s))
+            value, mask, x = self._inner_at(alpha, beta)
+            wanted = [value.requires_grad_()]
+            if self.with_edges and mask.size(1):
+                wanted.append(mask.requires_grad_())
+            if self.with_features and self.first.reads_x:
+                wanted.append(x.requires_grad_())
+            predicted = self.rest(value, mask, x)
+            output = self.explained(predicted)
+            if full is not None and int(place[0]) <= full <= int(place[-1]):
+                self.check(predicted[full - int(place[0])].detach())
+            found = torch.autograd.grad((output * w[:, None]).sum(), wanted, materialize_grads=True)
+            outputs.append(output.detach())
+            by_value = by_value + torch.stack([alpha, beta, one(len(s))]) @ found[0].flatten(1)
+            if mask.requires_grad:
+                by_mask += found[1].sum(dim=0)
+            if x.requires_grad:
+                gradient = found[-1].sum(dim=0)
+                by_x = gradient if by_x is None else by_x + gradient
+        assert isinstance(by_value, Tensor)
+        shape = len(self.inner.n_id), -1
+        change = None
+        if complete:
+            every = torch.cat(outputs)
+            change = every[ends] - every[ends + 1]
+        by_edges, by_features, plain = (rows.view(shape) for rows in by_value)
+        return InnerGradients(by_edges, by_features, plain, by_mask, by_x, change)
+
+    def _edge_gradients(self, sums: InnerGradients) -> Tensor:
+        """The summed gradients by the edge mask, [e]."""
+        found, first = self.found, self.first
+        source = self.prepared.index.source.index_select(0, found.position)
+        scores = products(found.ptr, source, sums.by_edges, first.y)
+        if first.constant is not None:
+            scores += (sums.plain @ first.constant).index_select(0, found.target)
+        scores = scores.mul_(self.norm).index_select(0, found.order)
+        return scores.index_add_(0, self.inner_edges, sums.mask)
+
+    def _feature_scores(self, sums: InnerGradients, finish: Finish) -> Tensor:
+        """Scores of the features, [n, F]."""
+        found, first = self.found, self.first
+        own = torch.zeros_like(self.inner_x) if sums.x is None else sums.x
+        if first.loops is not None:
+            loops = first.loops.index_select(0, found.inner_id)
+            own = own + first.transposed(loops[:, None] * sums.plain)
+        if first.root is not None:
+            own = own + sums.plain @ first.root
+        rows = torch.cat([first.transposed(sums.by_features), own])
+        ones = torch.ones_like(rows[: len(own), 0])
+        return feature_scores(found, self.norm, ones, rows, self.prepared.x, finish)

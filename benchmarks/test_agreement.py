@@ -64,7 +64,7 @@ def test_agreement(
     config = run.config(task, model_seed, method)
     with run.cell("agreement", config, task=task, nodes=nodes, others=others) as cell:
         explanations = benchmark.pedantic(method.explain, args=task.arguments(nodes), rounds=1)
-        check(explanations, len(nodes))
+        check(explanations, task, nodes)
         mine = known[subject, model_seed, method.name] = list(map(edge_scores, explanations))
         for name in others:
             key = (subject, model_seed, name)
@@ -93,7 +93,7 @@ def test_stability(
     inputs: dict[str, Any] = {"seeds": seeds, "models": len(models), "draws": draws}
     with run.cell("stability", config, task=task, nodes=nodes, **inputs) as cell:
         explanations = benchmark.pedantic(method.explain, args=task.arguments(nodes), rounds=1)
-        check(explanations, len(nodes))
+        check(explanations, task, nodes)
         targets = [int(one.target) for one in explanations]
 
         def again(task: Task, data: Data | None = None, **options: Any) -> list[Explanation]:

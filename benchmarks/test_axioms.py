@@ -76,7 +76,7 @@ def test_axioms(
     config = run.config(task, model_seed, method)
     with run.cell("axioms", config, task=task, nodes=nodes, rewrites=list(REWRITES)) as cell:
         explanations = benchmark.pedantic(method.explain, args=task.arguments(nodes), rounds=1)
-        check(explanations, len(nodes))
+        check(explanations, task, nodes)
         targets = torch.stack([one.target for one in explanations])
         for (node, change), explanation in zip(changes[key], explanations, strict=True):
             share = violations(change, edge_scores(explanation))
@@ -106,7 +106,7 @@ def test_completeness(
     config = run.config(task, model_seed, method)
     with run.cell("completeness", config, task=task, nodes=nodes) as cell:
         explanations = benchmark.pedantic(method.explain, args=task.arguments(nodes), rounds=1)
-        check(explanations, len(nodes))
+        check(explanations, task, nodes)
         for node, explanation in zip(nodes, explanations, strict=True):
             delta = abs(float(explanation.convergence_delta))
             cell.add_value("completeness", delta, node=node)

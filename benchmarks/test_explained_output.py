@@ -63,7 +63,7 @@ def test_explained_output(
         explanations = benchmark.pedantic(
             method.explain, args=(raw, task.data, nodes, targets), rounds=1
         )
-        check(explanations, len(nodes))
+        check(explanations, task, nodes)
         rows = explainers.metrics.evaluate(
             task.model,
             task.data,

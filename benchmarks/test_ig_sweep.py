@@ -78,7 +78,7 @@ def test_ig_sweep(
         explain = partial(method.explain, *task.arguments(node))
         peak = peak_memory(explain, device) if repeat == 0 else None
         (explanation,) = benchmark.pedantic(explain, rounds=2, iterations=1, warmup_rounds=1)
-        check([explanation])
+        check([explanation], task, [node])
         times = benchmark.stats.stats.data
         cell.add_times(times, repeat=repeat, node=node, nodes=1, peak_bytes=peak)
         for metric, value in errors(explanation, references[key]).items():

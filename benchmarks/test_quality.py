@@ -44,7 +44,7 @@ def test_quality(
     config = run.config(task, model_seed, method)
     with run.cell("quality", config, task=task, nodes=nodes, levels=levels) as cell:
         explanations = method.explain(*task.arguments(nodes))
-        check(explanations, len(nodes))
+        check(explanations, task, nodes)
         # One round: the fixture is what makes this a benchmark to pytest; the rows are the result.
         rows = benchmark.pedantic(
             explainers.metrics.evaluate,

@@ -82,7 +82,7 @@ def test_randomisation(
     inputs: dict[str, Any] = {"layers": names, "draws": draws, "models": others}
     with run.cell("randomisation", config, task=task, nodes=nodes, **inputs) as cell:
         explanations = benchmark.pedantic(method.explain, args=task.arguments(nodes), rounds=1)
-        check(explanations, len(nodes))
+        check(explanations, task, nodes)
         targets = [int(one.target) for one in explanations]
         scores = [edge_scores(one) for one in explanations]
 

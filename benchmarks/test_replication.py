@@ -107,7 +107,7 @@ def test_replication(
         explanations = benchmark.pedantic(
             method.explain, args=(task.model, task.data, nodes, targets), rounds=1
         )
-        check(explanations, len(nodes))
+        check(explanations, task, nodes, targets)
         if level == DRAWN:
             metric, values = "pr_auc", pr_aucs(task, method.name, nodes, explanations)
         elif level != TEN:

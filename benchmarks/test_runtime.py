@@ -79,6 +79,6 @@ def test_runtime(
         explanations = benchmark.pedantic(
             explain, rounds=rounds, iterations=1, warmup_rounds=int(rounds > 1)
         )
-        check(explanations, 1)
+        check(explanations, task, [node])
         times = benchmark.stats.stats.data
         cell.add_times(times, repeat=repeat, node=node, nodes=1, peak_bytes=peak)

@@ -125,7 +125,8 @@ def test_scaling(
     with run.cell("scaling", config, task=task, nodes=[node], part=part) as cell:
         explain = partial(method.explain, model, data, node)
         peak = peak_memory(explain, device) if repeat == 0 else None
-        check(benchmark.pedantic(explain, rounds=3, iterations=1, warmup_rounds=1), 1)
+        explanations = benchmark.pedantic(explain, rounds=3, iterations=1, warmup_rounds=1)
+        check(explanations, task, [node])
         times = benchmark.stats.stats.data
         cell.add_times(
             times,

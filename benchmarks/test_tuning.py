@@ -98,7 +98,7 @@ def add(cell: Cell, task: Task, nodes: list[int], options: dict[str, Any], which
     """Explains the nodes, and adds how the learning went, how good it is, and the settings."""
     method = explainers.load(cell.config["method"], **options)
     explanations = method.explain(*task.arguments(nodes))
-    check(explanations, len(nodes))
+    check(explanations, task, nodes)
     for node, explanation in zip(nodes, explanations, strict=True):
         for metric, value in learned(explanation).items():
             cell.add_value(metric, value, node=node, other=which)

@@ -77,14 +77,18 @@ def units(items: Iterable[pytest.Item], workers: int) -> list[Unit]:
     """The tests in units: timed ones (they have a ``repeat``) by what is paired.
 
     The others in so many units that each worker gets about four: a unit costs the import of torch.
+    A method of another package shares none with others.
     """
+    foreign = supervisor.foreign_methods(())
     timed: dict[tuple[Any, ...], Unit] = {}
     scored: dict[tuple[Any, ...], list[str]] = {}
     for item in items:
         callspec = getattr(item, "callspec", None)
         parameters = callspec.params if callspec else {}
         names = ("task_name", "architecture", "model_seed")
-        key = (item.path, *(parameters.get(name) for name in names))
+        method = (parameters.get("variant") or {}).get("method")
+        apart = method if method in foreign else ""
+        key = (item.path, apart, *(parameters.get(name) for name in names))
         if "repeat" in parameters:
             unit = timed.setdefault((*key, parameters["repeat"]), Unit([], timed=True))
             unit.tests.append(item.nodeid)
@@ -252,7 +256,7 @@ def worker_arguments(config: pytest.Config, plan: Plan) -> list[str]:
         if option.for_workers:
             # As given, if it was: others know a user's own task by its file only.
             kept += option.words(config.getoption(option.flag) or getattr(plan, name))
-    return [*kept, "--resume", "--rootdir=."]
+    return [*kept, "--together", "--resume", "--rootdir=."]
 
 
 def _say(session: pytest.Session, message: str) -> None:

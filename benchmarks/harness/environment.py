@@ -11,6 +11,7 @@ import importlib.metadata
 import math
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -45,8 +46,8 @@ MAKE_NO_NUMBERS = (
     *(
         f"benchmarks/harness/{name}.py"
         for name in (
-            *("cell_files", "cluster", "environment", "errors", "lock", "manifest", "option"),
-            *("plugin", "progress", "supervisor"),
+            *("cell_files", "cluster", "environment", "errors", "interrupts", "lock", "manifest"),
+            *("option", "plugin", "progress", "supervisor"),
         )
     ),
 )
@@ -103,6 +104,27 @@ def source_sha256(root: Path = ROOT) -> str:
         digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+@functools.cache
+def method_sha256(name: str) -> str | None:
+    """SHA-256 over the code of a method of another package; None for one of this package's own.
+
+    Of a package all its modules count, of a module that stands alone the module.
+    """
+    import importlib.util
+
+    points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUPS[0], name=name)
+    digest = hashlib.sha256()
+    for point in points:
+        top = importlib.util.find_spec(point.module.partition(".")[0])
+        folders = list(top.submodule_search_locations or ()) if top else []
+        files = [path for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
+        if not files and top and top.origin:
+            files = [Path(top.origin)]
+        for path in files:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest() if points else None
 
 
 def cpu() -> dict[str, Any]:
@@ -247,6 +269,11 @@ def public_command(arguments: Iterable[str], root: Path = ROOT) -> str:
             value = path.relative_to(root).as_posix() if inside else f".../{path.name}"
         shown.append(f"{option}{equals}{value}")
     return shlex.join(["pytest", *shown])
+
+
+def without_paths(text: str) -> str:
+    """The text, fit for publishing: of each absolute path only the last part is kept."""
+    return re.sub(r"(?<![\w.:/])/(?:[^\s/:;,'\"()]+/)+([^\s/:;,'\"()]*)", r".../\1", text)
 
 
 def _versions(names: Iterable[str]) -> dict[str, str]:

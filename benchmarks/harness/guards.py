@@ -1,48 +1,53 @@
-"""What holds for every explanation, and what no method may leave behind."""
+"""What holds for every explanation."""
 
 from __future__ import annotations
 
-import copy
-import weakref
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch_geometric.explain import Explanation
 
-from explainers.prepare import PreparedModel, forget, prepare
-from explainers.prepare.outputs import alike
+from explainers import unit
 
 if TYPE_CHECKING:
     from benchmarks.tasks import Task
 
 
-# Outputs are compared as numbers, whatever they mean.
-NUMBERS = {"mode": "regression", "return_type": "raw"}
-
-
 class Invalid(ValueError):
-    """An explanation that cannot be one, or a model that was changed; the message says how."""
+    """An explanation that cannot be one, or a task that was changed; the message says how."""
 
 
-def check(explanations: Iterable[Explanation], nodes: int | None = None) -> None:
-    """Checks what a method gave: shapes, finite scores, nothing that still hangs on a gradient.
+def check(
+    explanations: Iterable[Explanation],
+    task: Task,
+    nodes: Sequence[int],
+    targets: Sequence[int] | Tensor | None = None,
+) -> None:
+    """Checks what a method gave: that it is of what was asked for, with finite scores.
+
+    Shapes and types; that nothing still hangs on a gradient; that ``n_id``, ``e_id`` and
+    ``edge_index`` say the same of the task's graph; that each explanation is of its node, in order,
+    and of the class that was asked for.
 
     Args:
         explanations: What ``explain`` returned.
-        nodes: For how many nodes; None if it does not matter.
+        task: What was explained.
+        nodes: The nodes or graphs asked for, in order.
+        targets: The class asked for of each; None for what the task explains: its own targets, or
+            the class that the model predicts.
 
     Raises:
         Invalid: One of them is not as it must be; the message says how.
     """
     found = list(explanations)
-    if nodes is not None and len(found) != nodes:
-        raise Invalid(f"{len(found)} explanations for {nodes} nodes")
-    for explanation in found:
+    if len(found) != len(nodes):
+        raise Invalid(f"{len(found)} explanations for {len(nodes)} nodes")
+    for explanation, node in zip(found, nodes, strict=True):
         if not isinstance(explanation, Explanation):
             raise Invalid(f"an explanation is a {type(explanation).__name__}")
+        _check_places(explanation, task, node)
         masks = [name for name in ("edge_mask", "node_mask") if explanation.get(name) is not None]
         if not masks:
             raise Invalid("an explanation has neither edge_mask nor node_mask")
@@ -57,81 +62,51 @@ def check(explanations: Iterable[Explanation], nodes: int | None = None) -> None
                 raise Invalid(f"{name} is not detached")
             if bad := int((~mask.isfinite()).sum()):
                 raise Invalid(f"{name} has {bad} of {mask.numel()} scores that are not finite")
+    targets = task.targets(nodes) if targets is None else targets
+    # Which outcome a single column stands for is the library's own convention.
+    if targets is not None or task.mode == "multiclass_classification":
+        _check_targets(found, targets)
 
 
 _ROWS = {"edge_mask": "e_id", "node_mask": "n_id"}
 _DIMENSIONS = {"edge_mask": 1, "node_mask": 2}
 
 
-@contextmanager
-def unchanged(task: Task) -> Iterator[None]:
-    """Compares the task's model and data after its body with those before.
-
-    The model is put back as it was, so that what follows is right.
-
-    Raises:
-        Invalid: The model's parameters, buffers, mode, hooks or outputs are others, or the data's
-            tensors were written to.
-    """
-    model, data = task.model, task.data
-    kept = copy.deepcopy(model)
-    tensors = {name: value for name, value in data.to_dict().items() if isinstance(value, Tensor)}
-    versions = {name: tensor._version for name, tensor in tensors.items()}
-    network = prepare(model, data, NUMBERS)
-    if network not in _OUTPUTS:
-        _OUTPUTS[network] = _outputs(network, task)
-    before = _OUTPUTS[network]
+def _check_places(explanation: Explanation, task: Task, node: int) -> None:
+    """That the nodes and edges are the task's, and the explanation that of ``node``."""
+    n_id, e_id, edge_index = (explanation.get(name) for name in ("n_id", "e_id", "edge_index"))
+    counts = {"n_id": task.data.num_nodes, "e_id": task.data.num_edges}
+    for name, ids in (("n_id", n_id), ("e_id", e_id)):
+        if not isinstance(ids, Tensor) or ids.dtype != torch.long or ids.dim() != 1:
+            raise Invalid(f"{name} is not an int64 vector")
+        if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < (counts[name] or 0):
+            raise Invalid(f"{name} has numbers that the graph does not have")
+        if ids.unique().numel() != ids.numel():
+            raise Invalid(f"{name} has a number twice")
+    if not isinstance(edge_index, Tensor) or list(edge_index.shape) != [2, len(e_id)]:
+        raise Invalid(f"edge_index is not [2, {len(e_id)}]")
+    if edge_index.numel() and not 0 <= int(edge_index.min()) <= int(edge_index.max()) < len(n_id):
+        raise Invalid("edge_index has positions beyond n_id")
+    if not torch.equal(n_id[edge_index], task.data.edge_index[:, e_id]):
+        raise Invalid("edge_index, n_id and e_id are not of the same edges")
     try:
-        yield
-    finally:
-        written = [name for name, tensor in tensors.items() if tensor._version != versions[name]]
-        problem = f"data.{written[0]}" if written else _difference(kept, model)
-        try:
-            if problem is None and not all(map(alike, _outputs(network, task), before)):
-                problem = "the model's outputs"
-        except Exception as error:
-            problem = f"the model: it fails now ({type(error).__name__}: {error})"
-        if problem is not None:
-            # A module is its attributes: parameters, hooks, and what was patched onto it.
-            model.__dict__.clear()
-            model.__dict__.update(kept.__dict__)
-            forget(model)
-    if problem is not None:
-        raise Invalid(f"the method has changed {problem}")
+        of = unit(explanation)
+    except Exception as error:
+        raise Invalid(f"index does not say which node it is of ({error})") from error
+    if of != node:
+        raise Invalid(f"an explanation is of {of} where {node} was asked for")
 
 
-_OUTPUTS: weakref.WeakKeyDictionary[PreparedModel, list[Tensor]] = weakref.WeakKeyDictionary()
-
-
-@torch.no_grad()
-def _outputs(network: PreparedModel, task: Task) -> list[Tensor]:
-    """The outputs of the task's model and of the private copies that the engines share."""
-    data, inputs = task.data, {**network.keywords, **network.given[1]}
-    own = task.model(data.x, data.edge_index, **inputs)
-    # One number for each row, as a prepared model has them.
-    return [own[:, None] if own.dim() == 1 else own, *network.copy_outputs()]
-
-
-def _difference(kept: nn.Module, model: nn.Module) -> str | None:
-    """What of a model's state is not as in the copy that was kept."""
-    for kind in ("parameter", "buffer"):
-        before = dict(getattr(kept, f"named_{kind}s")())
-        after = dict(getattr(model, f"named_{kind}s")())
-        for name in sorted(before.keys() ^ after.keys()):
-            return f"the model: {'a new' if name in after else 'no longer a'} {kind} {name}"
-        for name, tensor in before.items():
-            if not torch.equal(tensor, after[name]):
-                return f"the model's {kind} {name}"
-            if tensor.requires_grad != after[name].requires_grad:
-                return f"whether the model's {kind} {name} requires a gradient"
-    for (name, before), (_, after) in zip(kept.named_modules(), model.named_modules(), strict=True):
-        where = f" of {name}" if name else ""
-        if before.training != after.training:
-            return f"the model's mode{where}"
-        if _hooks(before) != _hooks(after):
-            return f"the model: hooks{where} were left or taken away"
-    return None
-
-
-def _hooks(module: nn.Module) -> dict[str, int]:
-    return {name: len(value) for name, value in vars(module).items() if name.endswith("_hooks")}
+def _check_targets(
+    explanations: Sequence[Explanation], targets: Sequence[int] | Tensor | None
+) -> None:
+    """That the explained class is the one asked for, else that with the largest output."""
+    for i, explanation in enumerate(explanations):
+        target, prediction = explanation.get("target"), explanation.get("prediction")
+        if not isinstance(prediction, Tensor) or prediction.dim() != 1:
+            raise Invalid("prediction is not the model's output for the node")
+        if not isinstance(target, Tensor) or target.numel() != 1:
+            raise Invalid("target is not a class")
+        wanted = int(prediction.argmax() if targets is None else targets[i])
+        if int(target) != wanted:
+            raise Invalid(f"target is {int(target)} where class {wanted} was asked for")

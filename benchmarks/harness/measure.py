@@ -16,17 +16,22 @@ import torch
 # pytest-benchmark.
 from torch.utils.benchmark.utils.timer import timer
 
+from benchmarks.harness import interrupts
 from benchmarks.harness.guards import Invalid
+from benchmarks.store.text import printable
 from explainers.engines.memory import is_out_of_memory
 
-__all__ = ["Outcome", "attempt", "memory_limit", "peak_memory", "timer"]
+__all__ = ["Outcome", "Raised", "attempt", "memory_limit", "one_line", "peak_memory", "timer"]
 
 MESSAGE_LENGTH = 500
 
 
 @dataclass
 class Outcome:
-    """How an attempt ended (``ok``, ``error``, ``invalid``, ``oom``), and in one line why."""
+    """How an attempt ended (``ok``, ``error``, ``invalid``, ``oom``), and in one line why.
+
+    ``error`` is what was raised; of what is no :class:`Exception` a :class:`Raised` that tells it.
+    """
 
     status: str = "ok"
     message: str = ""
@@ -35,9 +40,10 @@ class Outcome:
 
 @contextmanager
 def attempt() -> Iterator[Outcome]:
-    """Runs its body; an exception ends the body and is told in the outcome.
+    """Runs its body; whatever it raises ends the body and is told in the outcome.
 
-    What is no :class:`Exception` (an interrupt, pytest's own skips) goes on its way.
+    That includes what is no :class:`Exception`: a method may call ``sys.exit``. An interrupt of the
+    user's goes on its way.
 
         with attempt() as outcome:
             explanations = method.explain(...)
@@ -46,18 +52,39 @@ def attempt() -> Iterator[Outcome]:
     outcome = Outcome()
     try:
         yield outcome
-    except Exception as error:
-        outcome.error = error
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and interrupts.received():
+            raise
         outcome.status = "oom" if is_out_of_memory(error) else "error"
         if isinstance(error, Invalid):
             outcome.status = "invalid"
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        outcome.message = text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"
+        outcome.message = one_line(error)
+        # What ends a process (SystemExit), a generator or, of pytest's, a test or the whole run.
+        foreign = type(error).__module__.partition(".")[0] in ("_pytest", "pytest")
+        if isinstance(error, Exception) and not foreign:
+            outcome.error = error
+        else:
+            outcome.error = Raised(outcome.message)
+            outcome.error.__cause__ = error
         if outcome.status == "oom":
             # The traceback's frames hold the tensors that filled the memory.
             traceback.clear_frames(error.__traceback__)
             if torch.cuda.is_initialized():
                 torch.cuda.empty_cache()
+
+
+class Raised(Exception):
+    """A method has raised something that would end the process, or the test."""
+
+
+def one_line(error: BaseException) -> str:
+    """Class and message of an error, in one line that can be printed."""
+    try:
+        told = str(error)
+    except Exception:  # a class of the method's own
+        told = "(its message cannot be printed)"
+    text = " ".join(printable(f"{type(error).__name__}: {told}").split())
+    return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"
 
 
 def peak_memory(function: Callable[[], object], device: str | torch.device = "cpu") -> int | None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.lock import NAME as LOCK
+
 DEVICES = ("cpu", "cuda")
 EXECUTORS = ("local", "ray")
 
@@ -172,7 +174,7 @@ def folder_of_results(value: Path, asked: Asked) -> str | None:
         return "is a file; name a folder"
     if resume and not value.is_dir():
         return "nothing to resume there; check the path, or leave --resume out"
-    if not resume and value.is_dir() and any(value.iterdir()):
+    if not resume and value.is_dir() and any(path.name != LOCK for path in value.iterdir()):
         return "the folder is not empty; add --resume to go on with its run, or name another folder"
     return None
 

@@ -227,6 +227,16 @@ class Plan:
             check=option.seconds,
         ),
     ]
+    together: Annotated[
+        bool,
+        Option(
+            "--together",
+            "run methods of other packages in the same process as the others: timed in turn with "
+            "them, and trusted to leave the process alone",
+            default=False,
+            for_workers=False,  # their units are processes already
+        ),
+    ]
     trust_data: Annotated[
         tuple[str, ...],
         Option(

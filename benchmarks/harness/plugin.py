@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tqdm import tqdm
 
-from benchmarks.harness import environment, supervisor
+from benchmarks.harness import environment, interrupts, supervisor
 from benchmarks.harness.errors import CannotWrite, OutOfMemory, Resumed
 from benchmarks.harness.lock import Locked
 from benchmarks.harness.options import ALWAYS, PREFERRED, PROFILES, Plan, declared, make_plan
@@ -34,7 +34,9 @@ TIMER = "torch.utils.benchmark.utils.timer.timer"
 PLAN = pytest.StashKey[Plan]()  # its tasks are chosen before the tests are collected
 RUN = pytest.StashKey[Run]()
 PROGRESS = pytest.StashKey[Progress]()
+PROBLEMS = pytest.StashKey[list[str]]()  # what could not be written at the end, and why
 REPORT = pytest.StashKey[str]()  # the message of the report that failed; empty if it did not
+STATUS = pytest.StashKey[int]()  # the exit status
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,7 +62,13 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if limit is None:
         limit = PROFILES[option("profile")].timeout if option("profile") in PROFILES else 0
     folder = (option("results") or default_folder(config.rootpath)).resolve()
-    return supervisor.run(invoked.args, invoked.dir, folder, limit)
+    # On a cluster they have units of their own.
+    together = option("together") or option("executor") == "ray"
+    apart = [] if together else supervisor.foreign_methods(option("method"))
+    try:
+        return supervisor.run(invoked.args, invoked.dir, folder, limit, apart)
+    except (Locked, OSError) as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -87,13 +95,22 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = Path(orders.folder)
         config.option.deselect = [*(config.option.deselect or []), *orders.skip]
     command = environment.public_command(config.invocation_params.args, config.rootpath)
+    if orders is not None:
+        plan = dataclasses.replace(
+            plan,
+            # Of those apart only this child's: not even the import of another is safe.
+            methods=tuple(
+                name for name in plan.methods if name not in orders.apart or name == orders.only
+            ),
+        )
     run = Run(plan, folder, command)
     try:
-        run.open()
+        run.open(locked_before=orders is not None)
     except (Locked, OSError) as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[PLAN] = plan
     config.stash[RUN] = run
+    interrupts.watch()
     # A clock that does not wait for the accelerator would time the launch of the work only.
     config.option.benchmark_timer = TIMER
     config.option.benchmark_json = config.option.benchmark_json or folder / "benchmark.json"
@@ -137,6 +154,23 @@ def pytest_collection(session: pytest.Session) -> None:
         for name, message in run.unavailable.items():
             print(f"\n{name} is unavailable: {message}\n")
     config.stash[PLAN] = dataclasses.replace(run.plan, tasks=tasks)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keeps the tests of those methods that this process is for."""
+    orders = supervisor.orders()
+    if RUN not in config.stash or orders is None or not orders.only:
+        return
+    dropped = [item for item in items if _method(item) != orders.only]
+    items[:] = [item for item in items if _method(item) == orders.only]
+    config.hook.pytest_deselected(items=dropped)
+
+
+def _method(item: pytest.Item) -> str | None:
+    """The method that a test is about, or None."""
+    callspec = getattr(item, "callspec", None)
+    variant = callspec.params.get("variant") if callspec else None
+    return variant.get("method") if isinstance(variant, Mapping) else None
 
 
 @pytest.hookimpl(trylast=True)
@@ -238,6 +272,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     callspec = getattr(item, "callspec", None)
     stand_in = run.stand_in(item.nodeid, callspec.params if callspec else {})
     supervisor.at_test(item.nodeid, stand_in)
+    run.stands = stand_in
     try:
         return (yield)
     finally:
@@ -271,14 +306,21 @@ def _as_outcome() -> Iterator[None]:
         pytest.xfail(str(error))
     except CannotWrite as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.TESTS_FAILED)
+    except KeyboardInterrupt as error:
+        if interrupts.received():
+            raise
+        raise RuntimeError(f"a method has raised KeyboardInterrupt {error}") from error
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Counts what was skipped."""
+    """Counts what was skipped, and records what failed before its cell began."""
     report = yield
+    run = item.config.stash.get(RUN, None)
+    if run is not None and report.failed and call.excinfo is not None:
+        run.failed_before_its_cell(call.excinfo.value)
     progress = item.config.stash.get(PROGRESS, None)
     if progress is not None:
         progress.skipped += report.skipped
@@ -328,28 +370,51 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
-    """Writes the manifest and draws the report; one that fails leaves the cells as they are."""
+    """Writes the manifest and draws the report, also of a run that was interrupted.
+
+    pytest-benchmark's file, the manifest and the report are written each for itself: one that fails
+    takes no other with it, and leaves the cells as they are.
+    """
     config = session.config
     if PROGRESS in config.stash:
         config.stash[PROGRESS].close()
     run = config.stash.get(RUN, None)
+    config.stash[STATUS] = int(session.exitstatus)
     if run is None or not run.cells.is_dir():
         return (yield)
-    config.stash[REPORT] = ""
+    problems = []
     try:
         yield  # pytest-benchmark writes its file
-        run.write_manifest()
-        import benchmarks.report
-
-        benchmarks.report.write(run.folder)
     except Exception as error:
-        full = isinstance(error, OSError)  # the disk: no fault of the report's
-        config.stash[REPORT] = (
-            f"{type(error).__name__}: {error}" if full else traceback.format_exc()
-        )
+        # It has no statistics of a benchmark that an interrupt has ended.
+        if not interrupts.received():
+            problems.append(f"benchmark.json was not written: {_told(error)}")
+    try:
+        run.write_manifest()
+    except Exception as error:
+        problems.append(f"the manifest was not written: {_told(error)}")
+    orders = supervisor.orders()
+    if orders is None or not orders.only or interrupts.received():  # else a later child draws it
+        try:
+            import benchmarks.report
+
+            benchmarks.report.write(run.folder)
+            config.stash[REPORT] = ""
+        except Exception as error:
+            config.stash[REPORT] = _told(error)
+    config.stash[PROBLEMS] = problems
+    if problems or config.stash.get(REPORT, ""):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if not run.loaded and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED  # every task was unavailable
+    config.stash[STATUS] = int(session.exitstatus)
+
+
+def _told(error: Exception) -> str:
+    """What to print of an error; of a full disk no traceback, which is no fault of the code's."""
+    if isinstance(error, OSError):
+        return f"{type(error).__name__}: {error}"
+    return "".join(traceback.format_exception(error))
 
 
 @pytest.hookimpl(trylast=True)
@@ -358,6 +423,8 @@ def pytest_terminal_summary(
 ) -> None:
     """Ends the run with what is missing from it and the report's path."""
     run = config.stash.get(RUN, None)
+    for problem in config.stash.get(PROBLEMS, []):
+        terminalreporter.line(problem, red=True)
     if run is None or REPORT not in config.stash:
         return
     terminalreporter.section("results")
@@ -375,6 +442,11 @@ def pytest_terminal_summary(
         return
     for name in ("report.md", "report.html"):
         terminalreporter.line(f"report: {_shown(run.folder / name)}", green=True)
+    if interrupts.received():
+        terminalreporter.line(
+            f"interrupted; go on with the same command and --results {_shown(run.folder)} --resume",
+            yellow=True,
+        )
 
 
 @pytest.hookimpl(trylast=True)
@@ -383,7 +455,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     run = config.stash.get(RUN, None)
     if run is not None:
         run.close()
-    supervisor.ended()
+    supervisor.ended(int(config.stash.get(STATUS, pytest.ExitCode.USAGE_ERROR)))
 
 
 @contextmanager

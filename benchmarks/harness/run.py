@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -43,14 +44,21 @@ class Run:
         self._tasks: dict[tuple[str, str, int], Task] = {}
         self._resources = ExitStack()
         self._lock_problem: str | None = None
+        self._process = os.getpid()
+        #: The cell of a test that fails before one of its own begins; None once it has begun.
+        self.stands: Cell | None = None
 
-    def open(self) -> None:
+    def open(self, *, locked_before: bool = False) -> None:
         """Makes the folder and locks it; if the plan says so, takes over the cells that are there.
+
+        Args:
+            locked_before: Whether the supervisor holds the lock.
 
         Raises:
             Locked: Another run is writing there.
         """
-        self._lock_problem = self._resources.enter_context(locked(self.folder))
+        if not locked_before:
+            self._lock_problem = self._resources.enter_context(locked(self.folder))
         if self.plan.resume:
             unpack(self.folder)
             self._files.take_over()
@@ -118,17 +126,22 @@ class Run:
         key = (name, model, model_seed)
         if key in self._tasks:
             return self._tasks[key]
+        from benchmarks.harness.measure import memory_limit
+
         try:
-            task = benchmarks.tasks.load(
-                name,
-                root=self.plan.data_root,
-                device=self.plan.device,
-                seed=model_seed,
-                model=model,
-            )
-        except (benchmarks.tasks.Unavailable, ValueError) as error:  # or malformed
-            self._manifest.unavailable[name] = str(error)
-            self.record(self._unavailable_cell(name, str(error)))
+            # A file may claim to hold more than there is memory.
+            with memory_limit(self.plan.device):
+                task = benchmarks.tasks.load(
+                    name,
+                    root=self.plan.data_root,
+                    device=self.plan.device,
+                    seed=model_seed,
+                    model=model,
+                )
+        except (benchmarks.tasks.Unavailable, ValueError, MemoryError) as error:  # or malformed
+            told = environment.without_paths(str(error))
+            self._manifest.unavailable[name] = told
+            self.record(self._unavailable_cell(name, told))
             with self._writing():
                 self._manifest.write()
             raise benchmarks.tasks.Unavailable(str(error)) from error
@@ -172,10 +185,10 @@ class Run:
 
         A body that raises makes a cell with the rows so far and the status ``error``, or
         ``invalid`` if :mod:`benchmarks.harness.guards` raised, and the exception goes on, so that
-        the test fails. A body that leaves the task's model changed makes an ``invalid`` cell, too;
-        the model is put right for those that follow. Running out of memory is a result, the status
-        ``oom``. What is no :class:`Exception`, such as an interrupt, writes nothing. How often a
-        pass was taken in smaller parts for lack of memory is counted.
+        the test fails. A body that leaves the task's model or data changed makes an ``invalid``
+        cell, too. After any status but ``ok`` the task is put back as it was and is loaded anew for
+        the cells that follow. Running out of memory is a result, the status ``oom``. An interrupt
+        writes nothing. How often a pass was taken in smaller parts for lack of memory is counted.
 
         Args:
             benchmark: The benchmark's name.
@@ -191,11 +204,16 @@ class Run:
             OutOfMemory: The body ran out of memory; the cell is written.
             CannotWrite: The results folder cannot be written.
         """
-        cell = Cell(benchmark, dict(config), self._inputs(task, nodes, part, inputs))
+        cell = Cell(
+            benchmark,
+            dict(config),
+            self._inputs(task, str(config.get("method")), nodes, part, inputs),
+        )
         if self.plan.resume and self._files.done(cell):
             raise Resumed(f"resumed: cell {cell.key} is there")
         self._files.supersede(cell)
         supervisor.started(cell)
+        self.stands = None
         yield from self._measured(cell, task)
 
     def record(self, cell: Cell) -> Path:
@@ -204,6 +222,7 @@ class Run:
         Raises:
             CannotWrite: The results folder cannot be written, as on a full disk.
         """
+        cell.message = environment.without_paths(cell.message)
         with self._writing():
             return self._files.write(cell)
 
@@ -234,6 +253,19 @@ class Run:
             self._files.discard(cell)
         return cell
 
+    def failed_before_its_cell(self, error: BaseException) -> None:
+        """Records the present test by what stands for it, if its cell has not begun.
+
+        Raises:
+            CannotWrite: The results folder cannot be written.
+        """
+        from benchmarks.harness.measure import one_line
+
+        if self.stands is not None:
+            self.stands.status, self.stands.message = "error", one_line(error)
+            self.record(self.stands)
+            self.stands = None
+
     def statuses(self) -> str:
         """How many cells of the folder have which status, in words."""
         counts = self._files.statuses()
@@ -258,11 +290,13 @@ class Run:
     def _inputs(
         self,
         task: Task,
+        method: str,
         nodes: Sequence[int],
         part: Mapping[str, Any] | None,
         others: Mapping[str, Any],
     ) -> dict[str, Any]:
         """Everything that determines a cell's numbers, besides its configuration."""
+        foreign = environment.method_sha256(method) if method else None
         return {
             "nodes": list(nodes),
             "dataset_sha256": task.dataset_sha256,
@@ -270,24 +304,27 @@ class Run:
             **_explained(task, nodes),
             **self._surroundings,
             **others,
+            **({"method_sha256": foreign} if foreign else {}),
             **({"part": dict(part)} if part else {}),
         }
 
     def _measured(self, cell: Cell, task: Task) -> Iterator[Cell]:
         """Gives the cell to the body of :meth:`cell`, and writes what came out."""
-        from benchmarks.harness.guards import unchanged
         from benchmarks.harness.measure import attempt, memory_limit
+        from benchmarks.harness.task_state import unchanged
         from explainers.engines.memory import counted_splits
 
         limit = memory_limit(self.plan.device)
         with counted_splits() as splits, attempt() as outcome, unchanged(task), limit:
             yield cell
+        if os.getpid() != self._process:
+            os._exit(1)  # a copy that the method has forked: it must not go on with the run
         cell.splits = splits.count
         if outcome.error is not None:
             cell.status, cell.message = outcome.status, outcome.message
         self.record(cell)
         supervisor.finished()
-        if outcome.status == "invalid":  # what else was changed cannot be known
+        if outcome.status != "ok":  # what else was changed cannot be known
             self._tasks = {key: kept for key, kept in self._tasks.items() if kept is not task}
         if outcome.status == "oom":
             raise OutOfMemory(f"recorded as oom: {outcome.message}")

@@ -7,6 +7,14 @@ writes that cell with the status ``crash`` or ``timeout`` and starts pytest agai
 and with the finished cells kept. The supervisor imports no torch; what is measured is measured in a
 process like any other, with nothing between.
 
+It depends on nothing that a method holds: it has the results folder's lock, each child is a session
+of its own and is ended with all that it has started, whoever adopted that, and a child that closes
+the pipe is still watched by the clock.
+
+Methods of other packages run in children of their own, one for each, before the others: what they
+do to the process reaches no other method's numbers. The last child has the package's own methods
+and draws the report.
+
 Where the system is not POSIX there is no supervisor: a fault like these ends the run, which
 ``--resume`` continues.
 """
@@ -16,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import importlib.metadata
 import json
 import os
 import select
@@ -24,10 +33,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.lock import locked
 from benchmarks.store.cell import Cell
 from benchmarks.store.folder import write
 
@@ -37,6 +47,11 @@ VARIABLE = "GNN_BENCH_SUPERVISED"
 WITH_PARENT = "GNN_BENCH_WITH_PARENT"
 
 
+# Seconds that a child may take to go once all is done, and to end its run once it is told to.
+GRACE = 10.0
+STOPPING = 60.0
+
+
 @dataclass(frozen=True)
 class Orders:
     """What the supervisor tells the child.
@@ -44,9 +59,11 @@ class Orders:
     Attributes:
         pipe: The file descriptor to write to.
         parent: The supervisor's process id.
-        folder: The results folder.
+        folder: The results folder, which the supervisor has locked.
         again: Whether an earlier child has begun the run.
         skip: The tests that died.
+        apart: The methods that have children of their own.
+        only: The one of them that this child is for; empty for that of all others, the last.
     """
 
     pipe: int
@@ -54,20 +71,29 @@ class Orders:
     folder: str
     again: bool = False
     skip: list[str] = field(default_factory=list)
+    apart: list[str] = field(default_factory=list)
+    only: str = ""
+
+    def wants(self, method: str | None) -> bool:
+        """Whether the tests of a method are this child's."""
+        return method == self.only if self.only else method not in self.apart
 
 
 @dataclass
 class _Position:
     """Where the child is: in which test, at which cell, since when (monotonic seconds).
 
-    ``late`` is whether that took too long, ``ended`` whether it has come to its end.
+    ``late`` is whether that took too long, ``ended`` the exit status once the run is over,
+    ``lingers`` whether the process stayed after that, ``stopped`` whether the run was interrupted.
     """
 
     test: str | None = None
     cell: dict[str, Any] | None = None
     since: float = field(default_factory=time.monotonic)
     late: bool = False
-    ended: bool = False
+    ended: int | None = None
+    lingers: bool = False
+    stopped: bool = False
 
 
 # ---------------------------------------------------------------------------------------- the child
@@ -112,9 +138,9 @@ def after_test() -> None:
     _tell(test=None, cell=None)
 
 
-def ended() -> None:
-    """All is done; the process may go."""
-    _tell(ended=True)
+def ended(status: int) -> None:
+    """All is done; the process may go, with this exit status."""
+    _tell(ended=status)
 
 
 def _identified(cell: Cell) -> dict[str, Any]:
@@ -124,14 +150,28 @@ def _identified(cell: Cell) -> dict[str, Any]:
 def _tell(**change: Any) -> None:
     if (told := orders()) is not None:
         data = memoryview((json.dumps(change) + "\n").encode())
-        while data:  # a pipe takes what fits
-            data = data[os.write(told.pipe, data) :]
+        # A method may have closed the pipe; the supervisor then goes by the clock alone.
+        with contextlib.suppress(OSError):
+            while data:  # a pipe takes what fits
+                data = data[os.write(told.pipe, data) :]
 
 
 # ----------------------------------------------------------------------------------- the supervisor
 
 
-def run(arguments: Sequence[str], directory: Path, folder: Path, limit: float) -> int:
+def foreign_methods(chosen: Sequence[str]) -> list[str]:
+    """The names of the methods of other packages, sorted; of those chosen, if some were."""
+    points = importlib.metadata.entry_points(group="gnn_explainer_bench.methods")
+    return sorted({point.name for point in points if not chosen or point.name in chosen})
+
+
+def run(
+    arguments: Sequence[str],
+    directory: Path,
+    folder: Path,
+    limit: float,
+    apart: Sequence[str] = (),
+) -> int:
     """Runs ``pytest ARGUMENTS`` in children until all its tests have ended; the exit status.
 
     Args:
@@ -139,14 +179,53 @@ def run(arguments: Sequence[str], directory: Path, folder: Path, limit: float) -
         directory: The working folder.
         folder: The results folder, absolute.
         limit: Seconds that a child may be at one cell, or at what a test does before it; 0 is none.
+        apart: The methods that have children of their own.
+
+    Raises:
+        Locked: Another run is writing into the folder.
+        OSError: The folder cannot be made or written.
     """
-    skip: list[str] = []
     if os.environ.pop(WITH_PARENT, None):
         _die_with_parent()
+    _adopt_orphans()
+    new = not folder.exists()
+    skip: list[str] = []
+    statuses: list[int] = []
+    try:
+        with locked(folder) as problem:
+            if problem:
+                _say(problem)
+            for only in (*apart, ""):
+                orders = Orders(0, os.getpid(), str(folder), skip=skip, apart=[*apart], only=only)
+                status = _part(arguments, directory, limit, orders, first=not statuses)
+                statuses.append(status)
+                if status not in (0, 1, 5):  # interrupted, or an error in the command
+                    return status
+    finally:
+        if new:  # and nothing came of it
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+    if 1 in statuses or skip:
+        return 1
+    return 0 if 0 in statuses else 5  # no test was found
+
+
+def _part(
+    arguments: Sequence[str], directory: Path, limit: float, orders: Orders, *, first: bool
+) -> int:
+    """Children until the tests of one part have ended; the exit status."""
+    folder, skip = Path(orders.folder), orders.skip
+    again = not first
     while True:
-        status, at = _child(arguments, directory, folder, limit, skip)
-        if at.ended:
-            return 1 if skip and status in (0, 5) else status  # 5: no test was left
+        status, at = _child(arguments, directory, limit, replace(orders, again=again))
+        again = True
+        if at.ended is not None:
+            if at.lingers:
+                _say(f"something of a method was still running {GRACE:g} s after the end; stopped")
+            return 0 if skip and at.ended == 5 else at.ended  # 5: no test was left
+        if at.stopped:
+            _say(f"interrupted; the finished cells are in {folder / 'cells'}, --resume goes on")
+            return 2
         death, message = _death(status)
         if at.late:
             death, message = "timeout", f"took longer than the {limit:g} s of --cell-timeout"
@@ -160,74 +239,117 @@ def run(arguments: Sequence[str], directory: Path, folder: Path, limit: float) -
 
 
 def _child(
-    arguments: Sequence[str], directory: Path, folder: Path, limit: float, skip: list[str]
+    arguments: Sequence[str], directory: Path, limit: float, orders: Orders
 ) -> tuple[int, _Position]:
-    """One child, to its end: its exit status, and where it was."""
+    """One child, to its end and that of all that it has started: its exit status, where it was."""
     reading, writing = os.pipe()
-    told = Orders(writing, os.getpid(), str(folder), bool(skip), skip)
+    others = _own_children()
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", *arguments],
         cwd=directory,
-        env={**os.environ, VARIABLE: json.dumps(told.__dict__)},
+        env={**os.environ, VARIABLE: json.dumps(asdict(replace(orders, pipe=writing)))},
         pass_fds=[writing],
+        # A session of its own: Ctrl-C reaches it through the supervisor, once.
+        start_new_session=True,
     )
     os.close(writing)
-    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    stop = _Stop(process)
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     at = _Position()
     try:
-        _follow(process, reading, limit, at)
-        if at.late:
-            _kill(process)
+        _follow(process, reading, limit, at, stop)
+        at.stopped = stop.deadline < float("inf")
+        process.kill()
         return process.wait(), at
     finally:
-        if process.poll() is None:
-            _kill(process)
-        signal.signal(signal.SIGTERM, previous)
+        process.kill()
+        process.wait()
+        _end_descendants(others)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
         os.close(reading)
 
 
-def _follow(process: subprocess.Popen[bytes], pipe: int, limit: float, at: _Position) -> None:
-    """Keeps ``at`` up to date until the child ends, or is late."""
+class _Stop:
+    """Hands an interrupt on to the child, which ends its run; from the second on it is killed.
+
+    Attributes:
+        deadline: When the child is killed, in monotonic seconds; infinite without an interrupt.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.deadline = float("inf")
+
+    def __call__(self, *_: Any) -> None:
+        if self.deadline < float("inf"):
+            self.process.kill()
+            return
+        self.deadline = time.monotonic() + STOPPING
+        self.process.send_signal(signal.SIGINT)
+
+
+def _follow(
+    process: subprocess.Popen[bytes], pipe: int, limit: float, at: _Position, stop: _Stop
+) -> None:
+    """Keeps ``at`` up to date until the child ends, is late, or lingers after its end."""
     kept = b""
+    is_open = True
     while True:
-        try:
-            # Not for ever: a process that the child has forked may keep the pipe open.
-            ready, _, _ = select.select([pipe], [], [], 0.5)
-            received = os.read(pipe, 65536) if ready else None
-        except KeyboardInterrupt:
-            if not _shares_the_terminal():  # else the child has had it from there
-                process.send_signal(signal.SIGINT)
-            continue
-        if received:
+        running = process.poll() is None  # before the reading: nothing it wrote is missed
+        # Not for ever: a process that the child has forked may keep the pipe open.
+        ready = is_open and select.select([pipe], [], [], 0.2 if running else 0)[0]
+        if ready:
+            received = os.read(pipe, 65536)
+            is_open = bool(received)  # a method can close it: the clock goes on
             *lines, kept = (kept + received).split(b"\n")
             for line in lines:
-                for name, value in json.loads(line).items():
-                    setattr(at, name, value)
-                at.since = time.monotonic()
-        elif received == b"" or process.poll() is not None:
+                _update(at, line)
+            continue
+        if not running:
             return
-        at.late = limit > 0 and at.test is not None and time.monotonic() - at.since > limit
-        if at.late:
+        if not is_open:
+            time.sleep(0.2)
+        now = time.monotonic()
+        at.late = limit > 0 and at.test is not None and now - at.since > limit
+        at.lingers = at.ended is not None and now - at.since > GRACE
+        if at.late or at.lingers or now > stop.deadline:
             return
 
 
-def _shares_the_terminal() -> bool:
-    try:
-        return os.tcgetpgrp(0) == os.getpgrp()
-    except OSError:
-        return False
+def _update(at: _Position, line: bytes) -> None:
+    """Takes in what the child says; what a method writes into the pipe is no news."""
+    with contextlib.suppress(ValueError):
+        change = json.loads(line)
+        if isinstance(change, dict) and change.keys() <= {"test", "cell", "ended"}:
+            for name, value in change.items():
+                setattr(at, name, value)
+            at.since = time.monotonic()
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Ends a child and what it has started."""
+def _adopt_orphans() -> None:
+    """On Linux, what a child leaves running becomes this process's, which ends it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+
+
+def _own_children() -> list[Any]:
     import psutil
 
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for other in psutil.Process(process.pid).children(recursive=True):
+    return list(psutil.Process().children())
+
+
+def _end_descendants(others: Sequence[Any]) -> None:
+    """Kills this process's children and theirs, but for ``others``; until none comes up."""
+    import psutil
+
+    while found := [one for one in psutil.Process().children() if one not in others]:
+        for child in found:
             with contextlib.suppress(psutil.NoSuchProcess):
-                other.kill()
-    process.kill()
-    process.wait()
+                for one in (*child.children(recursive=True), child):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        one.kill()
+        psutil.wait_procs(found, timeout=1)  # the orphans of these come to this process
 
 
 def _death(status: int) -> tuple[str, str]:

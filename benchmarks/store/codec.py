@@ -7,16 +7,18 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 from benchmarks.store.cell import STATUSES, Cell, canonical, cell_key, plain
+from benchmarks.store.text import printable
 
 SCHEMA = 2
 READABLE = (1, SCHEMA)  # in schema 1 every value of a metric was an entry of its own
+LARGEST = 2**63  # whole numbers are smaller: as a column of a table holds them
 DIGITS = 5  # significant ones of a metric's value: more than any metric of float32 has a use for
 _OWN = {"node", "value"}  # what rows of one metric, level and semantics do not share
-# The last entry of a file, over all that stands before it; cells of older runs have none.
+# The last entry of a file, over all that stands before it; cells of schema 1 may have none.
 _SEAL = re.compile(r',\n "sha256": "([0-9a-f]{64})"\n}\n?\Z')
 
 
@@ -41,13 +43,13 @@ def encode(cell: Cell) -> str:
     rows: dict[str, list[dict[str, Any]]] = {"runtime": [], "quality": []}
     for kind, written in rows.items():
         for row in spread(getattr(cell, kind)):
-            finite = {name: None if _not_finite(value) else value for name, value in row.items()}
+            finite = {name: _readable(value) for name, value in row.items()}
             lost = sum(_not_finite(value) for value in row.values())
             if lost and finite.get("status", "ok") == "ok":
                 finite["status"] = "error"
             undefined += lost
             written.append(plain(finite))
-    message = cell.message
+    message = printable(cell.message)
     if undefined:
         note = f"{undefined} value{'s' if undefined > 1 else ''} not finite, written as null"
         message = f"{message}; {note}" if message else note
@@ -211,14 +213,17 @@ def _is_entry(value: object) -> bool:
     return (
         value is None
         or isinstance(value, (str, bool))
-        or (isinstance(value, (int, float)) and abs(value) < 2**63)
+        or (isinstance(value, float) and math.isfinite(value))
+        or (isinstance(value, int) and abs(value) < LARGEST)
     )
 
 
 def _broken_seal(document: dict[str, Any], text: str) -> str | None:
     found = _SEAL.search(text)
     if found is None:
-        return "its checksum is not its last entry" if "sha256" in document else None
+        if "sha256" in document:
+            return "its checksum is not its last entry"
+        return None if document["schema"] == 1 else "it has no checksum"
     if _sha256(text[: found.start()]) != found[1]:
         return "it was altered, its checksum is another"
     return None
@@ -228,7 +233,17 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _readable(value: Any) -> Any:
+    """What :func:`decode` takes of a row's entry."""
+    if isinstance(value, str):
+        return printable(value)
+    return None if _not_finite(value) else value
+
+
 def _not_finite(value: Any) -> bool:
+    """Whether it is a number that a table has no place for."""
+    if isinstance(value, Integral):
+        return abs(int(value)) >= LARGEST
     return isinstance(value, Real) and not math.isfinite(value)
 
 

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import random
+import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -156,7 +157,27 @@ def _missing(source: Source[Any], folder: Path) -> list[str]:
 
 def _read(source: Source[Content], folder: Path) -> tuple[Content, dict[str, str]]:
     """Reads files that are all there; see :func:`read_raw`."""
-    hashes = {name: file_sha256(folder / name) for name in source.files}
+    # From copies that nobody else writes to: what is read is what was hashed.
+    with tempfile.TemporaryDirectory(prefix="gnn-explainer-bench-") as private:
+        for name in source.files:
+            shutil.copyfile(folder / name, Path(private, name))
+        hashes = {name: file_sha256(Path(private, name)) for name in source.files}
+        _check_pins(source, folder, hashes)
+        try:
+            return source.read(Path(private)), hashes
+        except ValueError:
+            raise
+        # Malformed files fail in many ways; what they have in common is that this is the reason.
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ValueError(
+                f"the files of {source.title} in {folder} are malformed ({reason}); replace them "
+                "with the originals"
+            ) from error
+
+
+def _check_pins(source: Source[Any], folder: Path, hashes: Mapping[str, str]) -> None:
+    """Raises if a pinned file is another."""
     for name, pinned in source.files.items():
         if pinned is not None and hashes[name] not in (pinned, *trusted()):
             raise ValueError(
@@ -164,7 +185,6 @@ def _read(source: Source[Content], folder: Path) -> tuple[Content, dict[str, str
                 f"{pinned}, and opening a pickle can run code; replace it with the original or, if "
                 f"you know who made it, add --trust-data {hashes[name]}"
             )
-    return source.read(folder), hashes
 
 
 def trusted() -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
+import hmac
 import inspect
 import json
 import os
 import re
+import secrets
 import sys
 import tempfile
 import time
@@ -49,12 +52,12 @@ def trained(data: Data, recipe: Recipe, seed: int, name: str, kind: str = "gcn")
     path = cache_dir() / "checkpoints" / f"{plain}-{kind}-{key[:16]}.pt"
     with seeded(seed):
         model = _network(data, recipe, dims, kind)
-        if not _restore(model, path):
+        if not _restore(model, path, key):
             start = time.perf_counter()
             label = f"{name}: training {kind} {'-'.join(map(str, dims))}, seed {seed}"
             _fit(model, data, recipe, _progress(recipe.epochs, label))
             _say(f"{name}: trained in {time.perf_counter() - start:.1f} s")
-            _store(model, path)
+            _store(model, path, key)
     return model.eval().requires_grad_(False)
 
 
@@ -129,7 +132,7 @@ def _key(data: Data, recipe: Recipe, seed: int, dims: list[int], kind: str) -> s
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
-def _restore(model: GNN, path: Path) -> bool:
+def _restore(model: GNN, path: Path, key: str) -> bool:
     """Loads the weights at ``path`` into ``model``; False if there are none or broken ones."""
     if not path.is_file():
         return False
@@ -138,11 +141,11 @@ def _restore(model: GNN, path: Path) -> bool:
         kept = torch.load(path, map_location="cpu", weights_only=True)
         weights = kept["weights"]
         # torch.load does not notice a flipped bit, and load_state_dict would leave a model behind
-        # that is half overwritten.
-        if tensors_sha256(weights) != kept["sha256"] or _shapes(weights) != _shapes(
-            model.state_dict()
-        ):
-            raise ValueError("not the weights of this model")
+        # that is half overwritten. Nor is any file by this name the one that was trained here.
+        if not hmac.compare_digest(_signature(weights, key), kept["signature"]) or _shapes(
+            weights
+        ) != _shapes(model.state_dict()):
+            raise ValueError("not the weights that were trained here")
         model.load_state_dict(weights)
     # A damaged file fails in many ways (zip, pickle, missing keys); none is worth stopping for.
     except Exception as error:
@@ -154,18 +157,36 @@ def _restore(model: GNN, path: Path) -> bool:
     return True
 
 
+def _signature(weights: Mapping[str, Tensor], key: str) -> str:
+    """What only this cache's owner can say of weights and of what they were trained from."""
+    return hmac.digest(_secret(), f"{key} {tensors_sha256(weights)}".encode(), "sha256").hex()
+
+
+def _secret() -> bytes:
+    """Of this cache: random bytes in a file that only its owner can read; made at first use."""
+    path = cache_dir() / "secret"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-") as file:  # mode 0600
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            with contextlib.suppress(FileExistsError):  # another process was first
+                os.link(file.name, path)
+    return path.read_bytes()
+
+
 def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in weights.items()}
 
 
-def _store(model: GNN, path: Path) -> None:
+def _store(model: GNN, path: Path, key: str) -> None:
     """Writes the weights to ``path`` in one step: a reader sees a whole file or none."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False) as file:
             try:
                 weights = model.state_dict()
-                torch.save({"weights": weights, "sha256": tensors_sha256(weights)}, file)
+                torch.save({"weights": weights, "signature": _signature(weights, key)}, file)
                 file.close()
                 Path(file.name).replace(path)
             except BaseException:

@@ -5,18 +5,24 @@ The last two are told by variables of the environment what to wait for and where
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import gc
 import json
 import os
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import torch
 from torch_geometric.explain import Explanation
 
+import explainers.metrics
 from explainers.engines.base import Attribution, Problem
 from explainers.methods._base import Method
 
@@ -95,6 +101,129 @@ class Segfaults(Fine):
     def attribute(self, problem: Problem) -> Attribution:
         ctypes.string_at(0)
         raise AssertionError
+
+
+class ExitsPolitely(Fine):
+    def attribute(self, problem: Problem) -> Attribution:
+        sys.exit(0)
+
+
+class Interrupts(Fine):
+    def attribute(self, problem: Problem) -> Attribution:
+        raise KeyboardInterrupt
+
+
+class InterruptsBeforeItsCell(Fine):
+    def supports(self, *arguments: Any) -> bool:
+        raise KeyboardInterrupt
+
+
+class Skips(Fine):
+    def attribute(self, problem: Problem) -> Attribution:
+        pytest.skip("not today")
+        raise AssertionError
+
+
+class Huge(Fine):
+    """Scores whose squares are beyond float32, and a message that is no text."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        found = super().attribute(problem)
+        return Attribution(found.node_mask, found.edge_mask * 3e38)
+
+
+class HalfACharacter(Fine):
+    def attribute(self, problem: Problem) -> Attribution:
+        raise RuntimeError("half \ud800, bell \x07, right to left \u202e")
+
+
+class ChangesAndRaises(Fine):
+    def explain(self, model: torch.nn.Module, data: Any, *arguments: Any) -> list[Explanation]:
+        data.x.mul_(2)
+        raise RuntimeError("no such luck")
+
+
+class FlipsEdges(Fine):
+    def explain(self, model: torch.nn.Module, data: Any, *arguments: Any) -> list[Explanation]:
+        found = super().explain(model, data, *arguments)
+        for one in found:
+            one.edge_index = one.edge_index.flip(0)
+        return found
+
+
+class OtherTarget(Fine):
+    def explain(self, *arguments: Any) -> list[Explanation]:
+        found = super().explain(*arguments)
+        for one in found:
+            one.target = (one.target + 1) % len(one.prediction)
+        return found
+
+
+class InReverse(Fine):
+    def explain(self, *arguments: Any) -> list[Explanation]:
+        return super().explain(*arguments)[::-1]
+
+
+class ClosesThePipe(Fine):
+    """The supervisor hears no more of it, nor of its end."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        os.closerange(3, 300)
+        time.sleep(10**6)
+        raise AssertionError
+
+
+class ForksAndCrashes(Fine):
+    """Its child holds whatever a child inherits, and outlives it."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        if os.fork() == 0:
+            time.sleep(10**6)
+        ctypes.string_at(0)
+        raise AssertionError
+
+
+class Forks(Fine):
+    """Both return."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        os.fork()
+        return super().attribute(problem)
+
+
+class LeavesThingsRunning(Fine):
+    """A thread, a process in a session of its own, and something at the exit."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        threading.Thread(target=time.sleep, args=(10**6,), daemon=False).start()
+        subprocess.Popen([sys.executable, "-c", _SLEEP], start_new_session=True)
+        atexit.register(time.sleep, 10**6)
+        return super().attribute(problem)
+
+
+_SLEEP = "import os, time; os.fork() and os._exit(0); time.sleep(10**6)"
+
+
+class Poisons(Fine):
+    """Leaves the process in a state in which nobody else's numbers are right."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        found = super().attribute(problem)
+        torch.nn.modules.module.register_module_forward_hook(lambda *given: given[-1] * 3)
+        torch.nn.Module.eval = lambda module: module.train(True)
+        torch.Tensor.softmax = lambda tensor, *_, **__: torch.zeros_like(tensor)
+        torch.autograd.grad = lambda *_, **__: (torch.zeros(1),)
+        explainers.metrics.evaluate = lambda *_, **__: []
+        torch.set_default_dtype(torch.float64)
+        torch.set_num_threads(7)
+        torch.manual_seed(1)
+        torch.set_grad_enabled(False)
+        torch.use_deterministic_algorithms(True)
+        os.environ["GNN_BENCH_DATA"] = "/nowhere"
+        sys.setrecursionlimit(150)
+        gc.disable()
+        sys.stdout.close()
+        return found
 
 
 class Waits(Fine):

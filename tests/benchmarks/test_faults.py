@@ -11,12 +11,14 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import torch
 
 import benchmarks.tasks
 import explainers
 import explainers.metrics
+from benchmarks.harness.lock import locked
 from benchmarks.store.codec import spread
 from benchmarks.store.folder import load_all
 
@@ -31,9 +33,20 @@ FAULTS = {
     "not_detached": ("invalid", "Invalid: edge_mask is not detached"),
     "changes_model": ("invalid", r"Invalid: the method has changed the model's parameter \S+"),
     "changes_data": ("invalid", "Invalid: the method has changed data.x"),
+    "changes_and_raises": ("error", "RuntimeError: no such luck"),
+    "flips_edges": ("invalid", "Invalid: edge_index, n_id and e_id are not of the same edges"),
+    "other_target": ("invalid", r"Invalid: target is \d where class \d was asked for"),
+    "in_reverse": ("invalid", r"Invalid: an explanation is of \d+ where \d+ was asked for"),
+    "exits_politely": ("error", "SystemExit: 0"),
+    "interrupts": ("error", "KeyboardInterrupt:"),
+    "interrupts_before_its_cell": ("error", "RuntimeError: a method has raised KeyboardInterrupt"),
+    "skips": ("error", "Skipped: not today"),
+    "half_a_character": ("error", "RuntimeError: half \ufffd, bell , right to left \ufffd"),
     "eats_memory": ("oom", ".*(memory|alloc).*"),
     "exits": ("crash", "the process ended itself with exit status 0"),
     "segfaults": ("crash", "the process was killed by SIGSEGV"),
+    "forks_and_crashes": ("crash", "the process was killed by SIGSEGV"),
+    "closes_the_pipe": ("timeout", "took longer than the 8 s of --cell-timeout"),
     "hangs": ("timeout", "took longer than the 8 s of --cell-timeout"),
     "hangs_before_its_cell": ("timeout", "took longer than the 8 s of --cell-timeout"),
 }
@@ -51,12 +64,12 @@ def faulty_run(third_party, tmp_path_factory):
     folder = tmp_path_factory.mktemp("faults") / "results"
     methods = [f"--method={name}" for name in ("random", *FAULTS, "saliency")]
     done = subprocess.run(
-        command(folder, "--cell-timeout", "8", *methods),
+        command(folder, "--cell-timeout", "8", "--together", *methods),
         cwd=ROOT,
         env=third_party,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     return folder, done
@@ -103,9 +116,9 @@ def row_key(row):
 def test_the_run_counts_them_and_fails(faulty_run):
     folder, done = faulty_run
     assert done.returncode == 1
-    counts = "cells: 2 ok, 1 error, 5 invalid, 1 oom, 2 timeout, 2 crash"
+    counts = "cells: 2 ok, 7 error, 8 invalid, 1 oom, 3 timeout, 3 crash"
     assert counts in done.stdout.splitlines()
-    assert done.stderr.count("going on with the others") == 4
+    assert done.stderr.count("going on with the others") == 6
     assert "test_quality[karate-gcn-0-segfaults]; recorded as crash" in done.stderr
     for name in ("manifest.json", "quality.csv", "report.html"):
         assert (folder / name).stat().st_size
@@ -118,7 +131,7 @@ def test_resume_tries_the_faults_again_and_keeps_the_rest(faulty_run, third_part
     before = {cell.key: cell for cell in load_all(folder / "cells")[0]}
     methods = ["--method=saliency", "--method=exits"]
     done = subprocess.run(
-        command(folder, "--resume", *methods),
+        command(folder, "--resume", "--together", *methods),
         cwd=ROOT,
         env=third_party,
         capture_output=True,
@@ -139,10 +152,45 @@ def test_a_killed_supervisor_takes_the_run_with_it(third_party, tmp_path):
     arguments = command(folder, "--method=hangs", "--cell-timeout=0")
     with subprocess.Popen(arguments, cwd=ROOT, env=third_party, stdout=subprocess.DEVNULL) as run:
         lock = folder / ".lock"
-        child = _wait(lambda: lock.read_text().split()[1] if lock.exists() else None)
-        assert int(child) != run.pid
+        assert _wait(lambda: lock.exists() and lock.read_text()).split()[1] == str(run.pid)
+        child = _wait(lambda: psutil.Process(run.pid).children())[0].pid
         run.send_signal(signal.SIGKILL)
     _wait(lambda: not Path(f"/proc/{child}").exists())
+    with locked(folder) as problem:
+        assert problem is None
+
+
+def test_methods_of_others_run_apart(third_party, tmp_path):
+    """What they do to their process reaches nobody, and nothing that they leave is left."""
+    folder, alone = tmp_path / "results", tmp_path / "alone"
+    hostile = ["poisons", "leaves_things_running", "forks", "huge"]
+    methods = [f"--method={name}" for name in (*hostile, "saliency", "gnn_explainer")]
+    for place, asked in ((folder, methods), (alone, methods[-2:])):
+        begin = time.time()
+        done = subprocess.run(
+            command(place, *asked),
+            cwd=ROOT,
+            env=third_party,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (place / "report.html").stat().st_mtime > begin
+    assert "something of a method was still running" in done.stderr or hostile
+    for process in psutil.process_iter(["create_time", "cmdline", "environ"]):
+        started = process.info["create_time"] > begin
+        assert not (started and "time.sleep(10**6)" in " ".join(process.info["cmdline"] or []))
+    found, expected = ({**content(one)} for one in (folder, alone))
+    assert {config["method"] for config, *_ in found.values()} == {
+        *hostile,
+        *("saliency", "gnn_explainer"),
+    }
+    assert {status for _, status, *_ in found.values()} == {"ok"}
+    assert found.items() >= expected.items()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert {entry["name"] for entry in manifest["methods"]} >= {*hostile, "saliency"}
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +263,8 @@ def _wait(condition, seconds=60):
 
 
 def test_the_model_is_put_back(monkeypatch):
-    from benchmarks.harness.guards import Invalid, unchanged
+    from benchmarks.harness.guards import Invalid
+    from benchmarks.harness.task_state import unchanged
 
     task = benchmarks.tasks.load("karate")
     before = task.model(task.data.x, task.data.edge_index)

@@ -18,6 +18,7 @@ import pandas as pd
 
 from benchmarks.store.archive import load_run
 from benchmarks.store.cell import Cell
+from benchmarks.store.text import cleaned, printable, table_text
 
 _CONFIG = ("task", "model", "model_seed", "method", "engine", "options", "device")
 QUALITY = (
@@ -37,6 +38,18 @@ _REAL = ("value", "seconds", "at")
 _MEASURED = ("value", "seconds", "peak_bytes", "status", "message")
 
 
+MANIFEST_SCHEMA = 1
+_TEXTS = ("created", "command", "commit", "profile", "python", "platform")
+_OBJECTS = ("versions", "cpu", "gpu", "determinism")
+# ... and of each of their entries the texts that it must have.
+_LISTS: dict[str, tuple[str, ...]] = {
+    "tasks": ("name",),
+    "methods": ("name",),
+    "metrics": ("name",),
+    "unavailable": ("task", "message"),
+    "workers": (),
+    "earlier": (),
+}
 # Which edges come first, in cells from when there was no other selection than by absolute score.
 _BY_ABSOLUTE_SCORE = {
     *("auroc", "auroc_undirected", "average_precision", "r_precision", "recall", "jaccard"),
@@ -79,9 +92,7 @@ def load(folder: Path) -> Results:
     manifest: dict[str, Any] = {}
     try:
         content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError(f"it holds a {type(content).__name__}")
-        manifest = content
+        manifest = cleaned(sound_manifest(content))
         for entry in manifest.get("methods") or ():
             for old, new in _METHOD_ALIASES.items():
                 if old in entry:
@@ -91,6 +102,37 @@ def load(folder: Path) -> Results:
         problems.append(f"manifest.json could not be read: {reason}")
     split = Counter(str(cell.config.get("method", "")) for cell in cells if cell.splits)
     return Results(manifest, quality_frame(cells), runtime_frame(cells), problems, split)
+
+
+def sound_manifest(content: object) -> dict[str, Any]:
+    """A manifest whose entries have the types that a run writes.
+
+    Raises:
+        ValueError: It is of a newer schema, or no manifest of a run; the message says where.
+    """
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a {type(content).__name__}")
+    schema = content.get("schema")
+    if not isinstance(schema, int) or schema > MANIFEST_SCHEMA:
+        raise ValueError(
+            f"its schema is {schema!r}, this version reads {MANIFEST_SCHEMA}; update the package"
+        )
+    for names, kind, what in (
+        (_TEXTS, str, "text"),
+        (_OBJECTS, dict, "an object"),
+        (_LISTS, list, "a list"),
+    ):
+        for name in names:
+            if content.get(name) is not None and not isinstance(content[name], kind):
+                raise ValueError(f"{name!r} must be {what}")
+    for name, texts in _LISTS.items():
+        for entry in content.get(name) or ():
+            if not isinstance(entry, dict):
+                raise ValueError(f"{name!r} must be a list of objects")
+            missing = [key for key in texts if not isinstance(entry.get(key), str)]
+            if missing:
+                raise ValueError(f"an entry of {name!r} has no text {missing[0]!r}")
+    return content
 
 
 def quality_frame(cells: list[Cell]) -> pd.DataFrame:
@@ -200,7 +242,7 @@ def _factors(entries: Iterable[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+    return "" if value is None else table_text(printable(str(value)))
 
 
 def _sort_key(value: Any) -> tuple[int, float, tuple[Any, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -126,14 +128,24 @@ def reproduce(results: Results) -> Iterator[Block]:
     manifest = results.manifest
     lines: list[str] = []
     for run in (*manifest.get("earlier", ()), manifest):
-        checkout = f"git checkout {run['commit']}" if run.get("commit") else ""
+        # A folder may come from anywhere, and what is printed here is meant to be pasted.
+        commit = re.fullmatch(r"[0-9a-f]{7,64}", str(run.get("commit") or ""))
+        checkout = f"git checkout {commit[0]}" if commit else ""
         if checkout not in lines:
             lines += [checkout, 'python -m pip install -c constraints.txt -e ".[bench]"']
         # The first command starts in an empty folder; those that follow resume it.
-        options = str(run.get("command") or "").split(" ")
+        options = [shlex.quote(word) for word in _words(str(run.get("command") or ""))]
         begun = any(line.startswith("pytest") for line in lines)
         lines.append(" ".join(word for word in options if begun or word != "--resume"))
     yield Text("The numbers, from a clone of the repository:")
     yield Code("\n".join(filter(None, lines)))
     yield Text("This report, its tables and figures, from the cells in its folder, without torch:")
     yield Code("python -m benchmarks report FOLDER")
+
+
+def _words(command: str) -> list[str]:
+    """A command's words; none if its quotes do not match, as in none that a run has written."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return []

@@ -122,10 +122,19 @@ def test_message_is_one_short_line():
     assert len(outcome.message) == measure.MESSAGE_LENGTH
 
 
+def test_attempt_never_swallows_an_interrupt_of_the_user(monkeypatch):
+    monkeypatch.setattr(measure.interrupts, "received", lambda: True)
+    with pytest.raises(KeyboardInterrupt), attempt():
+        raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), pytest.skip.Exception("s")])
-def test_attempt_never_swallows_an_interrupt(error):
-    with pytest.raises(type(error)), attempt():
+def test_what_would_end_the_process_or_the_test_is_told(error):
+    with attempt() as outcome:
         raise error
+    assert isinstance(outcome.error, measure.Raised)
+    assert outcome.status == "error"
+    assert outcome.message.startswith(type(error).__name__)
 
 
 @linux

@@ -165,11 +165,33 @@ def test_a_batch_that_was_split_is_told(run, monkeypatch):
     assert found == {0: ("ok", 0), 1: ("ok", 3), 2: ("ok", 0)}  # four nodes, two, two
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), pytest.skip.Exception("not here")])
-def test_an_interrupt_writes_nothing(run, error):
-    with pytest.raises(type(error)):
-        fill(run, error=error)
+def test_an_interrupt_of_the_user_writes_nothing(run, monkeypatch):
+    monkeypatch.setattr("benchmarks.harness.interrupts.received", lambda: True)
+    with pytest.raises(KeyboardInterrupt):
+        fill(run, error=KeyboardInterrupt())
     assert stored(run) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        SystemExit(3),
+        GeneratorExit(),
+        StopIteration(),
+        BaseException("of its own"),
+        pytest.skip.Exception("not here"),
+        pytest.exit.Exception("enough"),
+        RuntimeError("a lone \udc80 surrogate\x1b[31m"),
+    ],
+)
+def test_whatever_a_method_raises_is_a_row(run, error):
+    with pytest.raises(Exception):  # noqa: B017
+        fill(run, error=error)
+    ((_, status, message),) = [(c.key, c.status, c.message) for c in load_all(run.cells)[0]]
+    assert status == "error"
+    assert message.startswith(type(error).__name__)
+    assert message.isprintable()
 
 
 def test_a_folder_that_cannot_be_written_ends_the_run(run):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -341,11 +342,36 @@ def test_another_configuration_under_the_same_key(tmp_path):
 def test_cells_of_before_the_checksum_are_read(tmp_path):
     cell = make_cell(quality=[{"metric": "gini", "value": 0.25}])
     path = tmp_path / f"{cell.key}.json"
-    path.write_text(encode(cell))
+    path.write_text(encode(cell).replace('"schema": 2', '"schema": 1'))
     assert "sha256" not in json.loads(path.read_text())
     assert read(path) == cell
     path.write_text(seal(encode(cell)))
     assert read(path) == cell
+
+
+def test_a_cell_whose_checksum_was_taken_away_is_refused(tmp_path):
+    path = write(tmp_path, make_cell())
+    text = re.sub(r',\n "sha256": "[0-9a-f]+"', "", path.read_text())
+    path.write_text(text)
+    with pytest.raises(UnreadableCell, match="it has no checksum"):
+        read(path)
+
+
+@pytest.mark.parametrize("value", [6e78, -3.5e300, 2**62, 2**63, -(2**70), float("inf")])
+def test_what_the_writer_writes_the_reader_takes(tmp_path, value):
+    cell = make_cell(quality=[{"metric": "infidelity", "value": value}])
+    found = read(write(tmp_path, cell))
+    written = found.quality[0]["value"]
+    if value in (6e78, -3.5e300, 2**62):
+        assert written == pytest.approx(value)
+    else:
+        assert written is None
+        assert found.quality[0]["status"] == "error"
+
+
+def test_a_message_with_anything_in_it(tmp_path):
+    cell = make_cell(status="error", message="bell \x07, left \u202e, half \ud800, line\nend")
+    assert read(write(tmp_path, cell)).message == "bell  , left \ufffd, half \ufffd, line end"
 
 
 def test_published_cells_are_read():

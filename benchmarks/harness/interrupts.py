@@ -1,0 +1,25 @@
+"""Tells an interrupt of the user's from a ``KeyboardInterrupt`` that a method raises."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+_received = 0
+
+
+def watch() -> None:
+    """Notes each SIGINT from here on; it still raises ``KeyboardInterrupt``."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _note)
+
+
+def received() -> bool:
+    """Whether there was one."""
+    return _received > 0
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    global _received
+    _received += 1
+    signal.default_int_handler(number, frame)

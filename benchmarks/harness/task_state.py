@@ -1,0 +1,173 @@
+"""What no method may leave behind: another model, other data."""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.harness.guards import Invalid
+from explainers.prepare import forget, prepare
+from explainers.prepare.outputs import alike
+
+if TYPE_CHECKING:
+    from benchmarks.tasks import Task
+
+
+# Outputs are compared as numbers, whatever they mean.
+NUMBERS = {"mode": "regression", "return_type": "raw"}
+
+
+@contextmanager
+def unchanged(task: Task) -> Iterator[None]:
+    """Compares the task after its body with what it was when it was first seen.
+
+    Whatever the body did or raised, model and data are put back as they were.
+
+    Raises:
+        Invalid: The model's parameters, buffers, mode, hooks or outputs are others, or the data's
+            keys, tensors or their content. A body that raised keeps its own exception.
+    """
+    state = _STATES.get(task.model)
+    if state is None:
+        state = _STATES[task.model] = _State(task)
+    raised = True
+    try:
+        yield
+        raised = False
+    finally:
+        problem = state.difference()
+        if problem is not None:
+            state.restore()
+    if problem is not None and not raised:
+        raise Invalid(f"the method has changed {problem}")
+
+
+class _State:
+    """A copy of a task's model and data.
+
+    Args:
+        task: As it was loaded.
+    """
+
+    def __init__(self, task: Task) -> None:
+        # Not the task: the table of states is keyed by its model, which must be free to go.
+        self._model = weakref.ref(task.model)
+        self._data = task.data
+        self._kept = copy.deepcopy(task.model)
+        self._entries: dict[str, Any] = {key: task.data[key] for key in task.data.keys()}  # noqa: SIM118
+        self._tensors = {
+            f"{where}{name}": value
+            for where, found in (("data.", self._entries), ("the task's ", vars(task)))
+            for name, value in found.items()
+            if isinstance(value, Tensor)
+        }
+        # With the shapes and strides: a tensor can be resized in place.
+        self._contents = {name: value.clone() for name, value in self._tensors.items()}
+        self._prepared = prepare(task.model, task.data, NUMBERS)
+        self._outputs = self._run()
+
+    def difference(self) -> str | None:
+        """What is not as it was; None if all is."""
+        found = self._difference_of_data() or _difference(self._kept, self._there())
+        if found is not None:
+            return found
+        try:
+            same = all(map(alike, self._run(), self._outputs))
+        except Exception as error:
+            return f"the model: it fails now ({type(error).__name__}: {error})"
+        return None if same else "the model's outputs"
+
+    def restore(self) -> None:
+        """Puts the same objects back, with the content that they had."""
+        model = self._there()
+        # A module is its attributes: parameters, hooks, and what was patched onto it.
+        model.__dict__.clear()
+        model.__dict__.update(copy.deepcopy(self._kept).__dict__)
+        for key in list(self._data.keys()):
+            if key not in self._entries:
+                del self._data[key]
+        for key, value in self._entries.items():
+            if self._data.get(key) is not value:
+                self._data[key] = value
+        with torch.no_grad():
+            for name, tensor in self._tensors.items():
+                if not _same(tensor, self._contents[name]):
+                    # Its memory may have been cut off, or lie in an array that is gone.
+                    tensor.set_(self._contents[name].clone())  # type: ignore[call-overload]
+                if tensor.grad is not None:
+                    tensor.grad = None
+                tensor.requires_grad_(False)
+        forget(model)
+        self._prepared = prepare(model, self._data, NUMBERS)
+
+    def _there(self) -> nn.Module:
+        model = self._model()
+        assert model is not None  # the task that is looked at has it
+        return model
+
+    def _difference_of_data(self) -> str | None:
+        now = {key: self._data[key] for key in self._data.keys()}  # noqa: SIM118
+        for key in sorted(now.keys() ^ self._entries.keys()):
+            return f"the data: {'a new' if key in now else 'no longer a'} data.{key}"
+        for key, value in self._entries.items():
+            if now[key] is not value:
+                return f"data.{key}: another object"
+        for name, tensor in self._tensors.items():
+            if tensor.requires_grad or not _same(tensor, self._contents[name]):
+                return name
+        return None
+
+    @torch.no_grad()
+    def _run(self) -> list[Tensor]:
+        """The outputs of the task's model and of the private copies that the engines share."""
+        inputs = {**self._prepared.keywords, **self._prepared.given[1]}
+        own = self._there()(self._data.x, self._data.edge_index, **inputs)
+        # One number for each row, as a prepared model has them.
+        return [own[:, None] if own.dim() == 1 else own, *self._prepared.copy_outputs()]
+
+
+_STATES: weakref.WeakKeyDictionary[nn.Module, _State] = weakref.WeakKeyDictionary()
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have the same type, shape and content; ``other`` is whole."""
+    if one.layout == torch.strided and other.layout == torch.strided and one.numel():
+        last = sum((n - 1) * step for n, step in zip(one.shape, one.stride(), strict=True))
+        if (one.storage_offset() + last + 1) * one.element_size() > one.untyped_storage().nbytes():
+            return False  # its memory was taken away: it cannot even be read
+    if one.dtype != other.dtype or one.shape != other.shape or one.layout != other.layout:
+        return False
+    return torch.equal(one, other) or bool(
+        ((one == other) | ((one != one) & (other != other))).all()
+    )
+
+
+def _difference(kept: nn.Module, model: nn.Module) -> str | None:
+    """What of a model's state is not as in the copy that was kept."""
+    for kind in ("parameter", "buffer"):
+        before = dict(getattr(kept, f"named_{kind}s")())
+        after = dict(getattr(model, f"named_{kind}s")())
+        for name in sorted(before.keys() ^ after.keys()):
+            return f"the model: {'a new' if name in after else 'no longer a'} {kind} {name}"
+        for name, tensor in before.items():
+            if not torch.equal(tensor, after[name]):
+                return f"the model's {kind} {name}"
+            if tensor.requires_grad != after[name].requires_grad:
+                return f"whether the model's {kind} {name} requires a gradient"
+    for (name, before), (_, after) in zip(kept.named_modules(), model.named_modules(), strict=True):
+        where = f" of {name}" if name else ""
+        if before.training != after.training:
+            return f"the model's mode{where}"
+        if _hooks(before) != _hooks(after):
+            return f"the model: hooks{where} were left or taken away"
+    return None
+
+
+def _hooks(module: nn.Module) -> dict[str, int]:
+    return {name: len(value) for name, value in vars(module).items() if name.endswith("_hooks")}

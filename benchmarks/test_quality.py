@@ -29,7 +29,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen: list[dict[str, Any]] = [
         {"method": name, "engine": None, "options": {}} for name in plan.methods
     ]
-    parametrize(metafunc, plan, variants=chosen)
+    parametrize(metafunc, plan, variants=chosen, quality=True)
 
 
 def test_quality(

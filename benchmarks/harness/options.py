@@ -281,6 +281,16 @@ class Plan:
         return tuple(reversed(method.engines))
 
     @property
+    def tasks_beyond_quality(self) -> tuple[str, ...]:
+        """The tasks of all benchmarks but that of quality.
+
+        A quick run scores the white-box tasks, which are there for their ground truth, and leaves
+        them out elsewhere, unless there are no others.
+        """
+        others = tuple(name for name in self.tasks if name not in WHITE_BOX)
+        return others if others and self.profile == "quick" else self.tasks
+
+    @property
     def repeatable(self) -> tuple[str, ...]:
         """The methods for benchmarks that explain again and again, on other networks and seeds.
 

@@ -16,6 +16,7 @@ def parametrize(
     models: int | None = None,
     repeats: int = 1,
     variants: Sequence[Mapping[str, Any]] = (),
+    quality: bool = False,
 ) -> None:
     """Gives a test its parameters in the order that interleaves the methods.
 
@@ -33,7 +34,9 @@ def parametrize(
         models: How many of a task's models are explained at most; None for all.
         repeats: Turns that each variant gets.
         variants: Plain dicts with ``method``, ``engine`` and ``options``.
+        quality: Whether it is the benchmark of quality, which has all tasks.
     """
+    tasks = plan.tasks if quality else plan.tasks_beyond_quality
     axes: dict[str, Sequence[Any]] = {
         "architecture": plan.models,
         "model_seed": range(plan.seeds)[:models],
@@ -45,7 +48,7 @@ def parametrize(
         names = [name for name in _SUBJECT if name in metafunc.fixturenames]
         positions = [_SUBJECT.index(name) for name in names]
         subjects = dict.fromkeys(
-            tuple(one[i] for i in positions) for one in _subjects(plan.tasks, kinds, seeds)
+            tuple(one[i] for i in positions) for one in _subjects(tasks, kinds, seeds)
         )
         ids = ["-".join(map(str, one)) for one in subjects]
         metafunc.parametrize(names, list(subjects), ids=ids)

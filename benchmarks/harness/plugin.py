@@ -173,11 +173,21 @@ def _method(item: pytest.Item) -> str | None:
     return variant.get("method") if isinstance(variant, Mapping) else None
 
 
+def _kind(item: pytest.Item) -> tuple[str, str, str, str]:
+    """The benchmark, method, engine and task of a test."""
+    callspec = getattr(item, "callspec", None)
+    parameters = callspec.params if callspec else {}
+    variant = parameters.get("variant")
+    engine = variant.get("engine") if isinstance(variant, Mapping) else ""
+    name = item.nodeid.partition("::")[2].partition("[")[0]
+    return name, _method(item) or "", engine or "", str(parameters.get("task_name", ""))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """The number of cells is known."""
     if PROGRESS in session.config.stash:
-        session.config.stash[PROGRESS].begin(len(session.items))
+        session.config.stash[PROGRESS].begin(list(map(_kind, session.items)))
 
 
 # ---- what tests are given

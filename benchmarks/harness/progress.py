@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tqdm import tqdm
 
 BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} cells [{elapsed}<{remaining}{postfix}]"
+# Benchmark, method, engine and task of a cell; empty where it has none.
+Kind = tuple[str, ...]
 SECONDS = 30.0  # between two lines in a log, at least
 
 
@@ -29,6 +31,10 @@ class Progress:
             about how long the others take.
     """
 
+    # Of a kind (benchmark, method, engine, task), what it is taken to last as long as: the first of
+    # these parts of it that was measured.
+    _ALIKE = ((0, 1, 2, 3), (0, 1, 2), (0, 1), (0, 3), (0,), ())
+
     def __init__(
         self,
         reporter: Any,
@@ -38,14 +44,22 @@ class Progress:
     ) -> None:
         self.reporter = reporter
         self.clock = clock
-        self.total = self.done = self.skipped = 0
+        self.done = self.skipped = 0
+        self.kinds: Sequence[Kind] = ()
+        self.measured: dict[tuple[tuple[int, ...], Kind], tuple[float, int]] = {}
+        self.began = (0.0, 0)
         self.start = self.told = clock()
         self.with_bar = with_bar
         self.bar: tqdm[None] | None = None
 
-    def begin(self, total: int) -> None:
-        """The number of cells is known, and the clock runs."""
-        self.total = total
+    @property
+    def total(self) -> int:
+        """The number of cells."""
+        return len(self.kinds)
+
+    def begin(self, kinds: Sequence[Kind]) -> None:
+        """The cells are known, each by its kind, and the clock runs."""
+        self.kinds = kinds
         self.start = self.told = self.clock()
         if self.with_bar:
             tqdm.monitor_interval = 0  # no thread
@@ -61,6 +75,7 @@ class Progress:
 
     def cell_begins(self, name: str) -> None:
         """The next cell, by its name."""
+        self.began = self.clock(), self.skipped
         if self.bar is not None:
             self.bar.set_postfix_str(name)
         elif self.done and self.clock() - self.told >= SECONDS:
@@ -70,6 +85,12 @@ class Progress:
 
     def cell_ends(self) -> None:
         """A cell is done."""
+        start, skipped = self.began
+        if self.skipped == skipped and self.done < self.total:
+            for parts in self._ALIKE:
+                key = parts, _part(self.kinds[self.done], parts)
+                seconds, count = self.measured.get(key, (0.0, 0))
+                self.measured[key] = seconds + self.clock() - start, count + 1
         self.done += 1
         if self.bar is not None:
             self.bar.update()
@@ -89,10 +110,20 @@ class Progress:
     def __str__(self) -> str:
         elapsed = self.clock() - self.start
         text = f"{self.done} of {self.total} cells, {_time(elapsed)} so far"
-        if measured := self.done - self.skipped:
-            left = elapsed / measured * (self.total - self.done)
+        if self.measured:
+            left = sum(map(self._expected, self.kinds[self.done :]))
             text += f", about {_time(left)} to go"
         return text
+
+    def _expected(self, kind: Kind) -> float:
+        """The seconds that a cell takes, by the cells measured that are most like it."""
+        keys = ((parts, _part(kind, parts)) for parts in self._ALIKE)
+        seconds, count = next(self.measured[key] for key in keys if key in self.measured)
+        return seconds / count
+
+
+def _part(kind: Kind, parts: tuple[int, ...]) -> Kind:
+    return tuple(kind[i] for i in parts)
 
 
 def _time(seconds: float) -> str:

@@ -17,6 +17,9 @@ RUN = ["benchmarks/test_quality.py", "--benchmark-only", "--task", "karate", "--
 RUN += ["--method", "random", "--method", "degree", "-p", "no:cacheprovider"]
 
 
+KIND = ("runtime", "random", "", "karate")
+
+
 class Reporter:
     def __init__(self):
         self.lines = []
@@ -33,7 +36,7 @@ def test_a_line_in_a_log_every_thirty_seconds():
     reporter = Reporter()
     told = Progress(reporter, with_bar=False, clock=lambda: now[0])
     now[0] = 100.0  # loading the data is no part of the cells
-    told.begin(10)
+    told.begin([KIND] * 10)
     for number in range(10):
         told.cell_begins(f"runtime[karate-{number}]")
         now[0] += 20
@@ -47,18 +50,35 @@ def test_a_line_in_a_log_every_thirty_seconds():
 def test_cells_of_an_earlier_run_do_not_count_as_fast():
     now = [0.0]
     told = Progress(Reporter(), with_bar=False, clock=lambda: now[0])
-    told.begin(10)
+    told.begin([KIND] * 10)
     for number in range(6):
         resumed = number < 5
+        told.cell_begins("quality")
         now[0] += 0.0 if resumed else 4000.0
         told.skipped += resumed
         told.cell_ends()
     assert str(told) == "6 of 10 cells, 1:06:40 so far, about 4:26:40 to go"
 
 
+def test_what_is_left_is_estimated_by_cells_of_its_kind():
+    """A slow engine of one method says nothing of the others that are left."""
+    now = [0.0]
+    told = Progress(Reporter(), with_bar=False, clock=lambda: now[0])
+    slow = ("runtime", "shapley_sampling", "stock", "karate")
+    fast = ("runtime", "saliency", "analytic", "karate")
+    unseen = ("runtime", "saliency", "analytic", "cora"), ("sweep", "saliency", "", "karate")
+    told.begin([slow, fast, fast, fast, *unseen])
+    for seconds in (100.0, 2.0, 4.0):
+        told.cell_begins("")
+        now[0] += seconds
+        told.cell_ends()
+    # Fast ones take 3 s, also on another task; of a new benchmark nothing is known but the mean.
+    assert str(told).endswith(f"about 0:{3 + 3 + round(106 / 3)} to go")
+
+
 def test_no_estimate_without_a_measurement():
     told = Progress(Reporter(), with_bar=False, clock=lambda: 0.0)
-    told.begin(3)
+    told.begin([KIND] * 3)
     assert str(told) == "0 of 3 cells, 0:00 so far"
 
 

@@ -124,10 +124,16 @@ def compare(first: Path, second: Path) -> Comparison:
     """Compares two results folders; see the module's text for how.
 
     Raises:
-        ValueError: One of them is no results folder.
+        ValueError: One of them is no results folder, or they have no cell in common.
     """
     runs = _Run.load(first), _Run.load(second)
     shared = [key for key in runs[0].cells if key in runs[1].cells]
+    if not shared:
+        counts = " and ".join(str(len(run.cells)) for run in runs)
+        raise ValueError(
+            f"{first} and {second} have no configuration in common ({counts} cells): compare runs "
+            "of the same benchmarks, tasks and methods"
+        )
     pairs = [(runs[0].cells[key], runs[1].cells[key]) for key in shared]
     notes = [*runs[0].problems, *runs[1].problems]
     same_place = _same(pairs, ("machine", "versions"), notes, "times are shown, and judge nothing")

@@ -247,6 +247,19 @@ def test_a_limit_that_is_none(limit, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_runs_that_share_nothing_end_in_one_line(tmp_path, capsys):
+    def move(cell):
+        cell.config["task"] = "elsewhere"
+
+    before = RECORDED / "steady" / "before"
+    after = changed(RECORDED / "steady" / "after", tmp_path / "after", move)
+    assert command_line.main(["compare", str(before), str(after)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert "have no configuration in common" in printed.err
+
+
 def test_no_results_folder(tmp_path, capsys):
     (tmp_path / "empty" / "cells").mkdir(parents=True)
     good = RECORDED / "steady" / "before"

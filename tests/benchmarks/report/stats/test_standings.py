@@ -165,3 +165,17 @@ def test_a_family_is_corrected_together_and_a_pair_has_one_p_value():
         assert (turned.p, turned.gain.value) == (with_random.p, -with_random.gain.value)
         assert turned.winner == with_random.winner
     assert all(two["x"][name].p >= one[name].p for name in "abc" if name != one.top)
+
+
+def test_a_small_p_among_many_comparisons_is_no_finding():
+    """Alone it counts (p = 0.02); one of six as small as that is what chance gives."""
+    wave = np.array([1.0, -1.0] * 10)
+    # Of 20 differences with this mean and a standard deviation of 1.026, t = 2.54.
+    low = GOOD - 0.01 * (0.583 + wave)
+    others = {f"other {i}": GOOD - 0.01 * (0.2 + np.roll(wave, 1)) for i in range(5)}
+    alone = judged(frame(good=GOOD, low=low), margin=0.0, baseline="")
+    assert alone["low"].p == pytest.approx(0.02, abs=0.002)
+    assert marks(alone) == {"good": "best", "low": ""}
+    together = judged(frame(good=GOOD, low=low, **others), margin=0.0, baseline="")
+    assert together["low"].p == pytest.approx(6 * alone["low"].p)
+    assert set(marks(together).values()) == {"best", "tied"}

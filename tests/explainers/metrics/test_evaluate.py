@@ -193,17 +193,15 @@ def test_ground_truth_of_each_node_and_several_right_explanations(graph, model):
     nodes = [4, 0]
     explanations = explainers.load("saliency").explain(model, graph, nodes)
     truth = torch.rand(12, graph.num_edges, generator=torch.Generator().manual_seed(0)) < 0.4
-    asked = {"metrics": ["ground_truth"], "at": ["k=2"]}
+    asked = {"metrics": ["ground_truth"], "at": ["k=2"], "selections": ["absolute"]}
     together = frame(metrics.evaluate(model, graph, explanations, truth=truth, **asked))
     for node, explanation in zip(nodes, explanations, strict=True):
         alone = metrics.evaluate(model, graph, [explanation], truth=truth[node], **asked)
         assert {value: together[node, value, level, ""] for value, level in _names(alone)} == {
             (row["metric"], row["level"])[0]: row["value"] for row in alone
         }
-    matched = metrics.evaluate(
-        model, graph, explanations, alternatives=truth[:3], metrics=["best_match"], at=["k=2"]
-    )
-    best = frame(matched)
+    options = {**asked, "metrics": ["best_match"]}
+    best = frame(metrics.evaluate(model, graph, explanations, alternatives=truth[:3], **options))
     for node, explanation in zip(nodes, explanations, strict=True):
         each = [
             metrics.evaluate(model, graph, [explanation], truth=row, **asked) for row in truth[:3]

@@ -11,7 +11,7 @@ from torch_geometric.explain import Explanation
 import explainers.metrics
 from benchmarks.tasks import Task
 from explainers.metrics import Value
-from explainers.metrics._case import Bools, Floats
+from explainers.metrics._ranking import Bools, Floats
 from explainers.metrics.characterization import characterization_score
 from explainers.metrics.ground_truth import auroc
 

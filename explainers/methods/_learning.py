@@ -1,11 +1,14 @@
-"""Whether what learns has come to rest, and whether what it has learned tells edges apart."""
+"""What is learned from, whether it came to rest, and whether what was learned tells edges apart."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch_geometric.explain.config import ModelReturnType
 
 from explainers.engines.base import Problem
+from explainers.prepare.outputs import is_multiclass, is_regression, to_probabilities
 
 TAIL = 0.1  # the last tenth of the epochs is looked at, and the tenth before it
 LEAST_EPOCHS = 10  # fewer have no tenth
@@ -74,3 +77,33 @@ def _is_flat(mask: Tensor) -> bool:
     place = torch.arange(1, len(mask) + 1, device=mask.device, dtype=mask.dtype)
     weighted = (2 * place - len(mask) - 1) @ mask.sort().values
     return float(weighted / (len(mask) * mask.sum())) < FLAT_GINI
+
+
+def likelihood_losses(output: Tensor, problem: Problem) -> Tensor:
+    """How far outputs are from what the model predicts, for each node, [R]; PyG's losses.
+
+    Its ``_loss_multiclass_classification`` of the class to explain. Of independent binary outputs
+    the cross-entropy of the one to explain with the outcome that the model predicts, and of a
+    regression its squared distance to the model's prediction.
+
+    Args:
+        output: [R, C].
+        problem: R nodes, with the columns to explain as targets.
+    """
+    config = problem.prepared.config
+    kind = config.return_type
+    if is_multiclass(config):
+        if kind == ModelReturnType.raw:
+            return F.cross_entropy(output, problem.targets, reduction="none")
+        if kind == ModelReturnType.probs:
+            output = output.log()
+        return F.nll_loss(output, problem.targets, reduction="none")
+    chosen = output.gather(1, problem.targets[:, None]).squeeze(1)
+    own = problem.prepared.output[problem.nodes].gather(1, problem.targets[:, None]).squeeze(1)
+    if is_regression(config):
+        return F.mse_loss(chosen, own, reduction="none")
+    predicted = (to_probabilities(own, config) > 0.5).to(output)
+    if kind == ModelReturnType.raw:
+        return F.binary_cross_entropy_with_logits(chosen, predicted, reduction="none")
+    p = chosen.exp() if kind == ModelReturnType.log_probs else chosen
+    return F.binary_cross_entropy(p, predicted, reduction="none")

@@ -21,6 +21,7 @@ from explainers.methods._arguments import chosen_nodes
 from explainers.methods._base import Method
 from explainers.methods._learning import collapsed, converged
 from explainers.prepare import PreparedModel, prepare
+from explainers.prepare.outputs import is_multiclass
 
 
 @dataclass(kw_only=True)
@@ -29,8 +30,9 @@ class TrainedMethod(Method):
 
     A subclass writes :meth:`learn` and asks for :meth:`learned`. Explaining trains first where
     that has not happened, on nodes drawn by the seed: never on what is explained, so that an
-    explanation does not depend on its company. What was learned is kept as long as the model and
-    the graph are, for each engine and each choice of options and nodes.
+    explanation does not depend on its company. What is learned is of the whole prediction: a model
+    that returns several independent binary outputs or real numbers is refused. It is kept as long
+    as the model and the graph are, for each engine and each choice of options and nodes.
 
     Args:
         training_nodes: How many nodes, or graphs, are drawn to train on (all, if there are fewer).
@@ -127,6 +129,16 @@ class TrainedMethod(Method):
         flat = collapsed(problem, edge_mask)
         rests = converged(torch.tensor(learned.losses))
         return {"converged": torch.full_like(flat, rests), "collapsed": flat}
+
+    def _choose(self, prepared: PreparedModel, *, warn: bool) -> str:
+        columns = prepared.output.size(1)
+        if columns > 1 and not is_multiclass(prepared.config):
+            raise ValueError(
+                f"the model returns {columns} independent outputs, and what is learned would be of "
+                f"all of them, not of the one to explain; {self.name or type(self).__name__} needs "
+                "classes or a single column: wrap the model so that it returns one of them"
+            )
+        return super()._choose(prepared, warn=warn)
 
     def _learn(self, prepared: PreparedModel) -> Any:
         units = torch.tensor(self._training(prepared), device=prepared.x.device, dtype=torch.long)

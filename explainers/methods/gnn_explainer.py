@@ -11,13 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.explain import GNNExplainer as PyGGNNExplainer
-from torch_geometric.explain.config import ExplainerConfig, ModelReturnType
+from torch_geometric.explain.config import ExplainerConfig
 
 from explainers.engines.base import Attribution, Problem, ReferenceProblem
 from explainers.methods._base import Method
-from explainers.methods._learning import LEAST_EPOCHS, collapsed, moments, settled
+from explainers.methods._learning import (
+    LEAST_EPOCHS,
+    collapsed,
+    likelihood_losses,
+    moments,
+    settled,
+)
 from explainers.methods._seeded import generators
-from explainers.prepare.outputs import is_multiclass, is_regression, to_probabilities
 
 
 @dataclass(kw_only=True)
@@ -74,7 +79,7 @@ class GNNExplainer(Method):
             for i in learned:
                 points[i] = (inputs[i] * masks[i]).requires_grad_()
             output = problem.predict(points[0][None], points[1][None])[0]
-            losses = _likelihood_losses(output, problem)
+            losses = likelihood_losses(output, problem)
             slopes = torch.autograd.grad(
                 losses.sum(), [points[i] for i in learned], materialize_grads=True
             )
@@ -154,6 +159,13 @@ class _SeededGNNExplainer(PyGGNNExplainer):
         self.losses.append(loss.detach())
         return loss
 
+    # PyG takes what it is given as the outcome or the value; ours is the column to explain.
+    def _loss_binary_classification(self, y_hat: Tensor, y: Tensor) -> Tensor:
+        return likelihood_losses(y_hat.view(1, -1), self._problem).mean()
+
+    def _loss_regression(self, y_hat: Tensor, y: Tensor) -> Tensor:
+        return likelihood_losses(y_hat.view(1, -1), self._problem).mean()
+
     def _initialize_masks(self, x: Tensor, edge_index: Tensor) -> None:
         logits = _everywhere(self._problem, *initial_masks(self._problem, self._seed))
         self.node_mask, self.edge_mask = map(torch.nn.Parameter, logits)
@@ -217,31 +229,6 @@ def _everywhere(problem: Problem, nodes: Tensor, edges: Tensor) -> list[Tensor]:
     ]
     logits[0][problem.node_rows], logits[1][problem.edge_rows] = nodes, edges
     return logits
-
-
-def _likelihood_losses(output: Tensor, problem: Problem) -> Tensor:
-    """PyG's loss of each node, [R].
-
-    Its ``_loss_multiclass_classification``; of one binary output the same for the outcome that the
-    model predicts, and of a regression the squared distance to the model's prediction.
-    """
-    config = problem.prepared.config
-    kind = config.return_type
-    if is_multiclass(config):
-        if kind == ModelReturnType.raw:
-            return F.cross_entropy(output, problem.targets, reduction="none")
-        if kind == ModelReturnType.probs:
-            output = output.log()
-        return F.nll_loss(output, problem.targets, reduction="none")
-    chosen = output.gather(1, problem.targets[:, None]).squeeze(1)
-    own = problem.prepared.output[problem.nodes].gather(1, problem.targets[:, None]).squeeze(1)
-    if is_regression(config):
-        return F.mse_loss(chosen, own, reduction="none")
-    predicted = (to_probabilities(own, config) > 0.5).to(output)
-    if kind == ModelReturnType.raw:
-        return F.binary_cross_entropy_with_logits(chosen, predicted, reduction="none")
-    p = chosen.exp() if kind == ModelReturnType.log_probs else chosen
-    return F.binary_cross_entropy(p, predicted, reduction="none")
 
 
 METHOD = GNNExplainer

@@ -20,7 +20,7 @@ from explainers.methods._seeded import generators
 from explainers.methods._trained import TrainedMethod
 from explainers.prepare import PreparedModel
 from explainers.prepare.copies import ModelCopy
-from explainers.prepare.outputs import to_probabilities
+from explainers.prepare.outputs import is_multiclass, is_regression, to_probabilities
 
 HIDDEN = 64
 # Of the hard concrete distribution, arXiv:2010.00577, appendix A; a new gate is open.
@@ -38,7 +38,8 @@ class GraphMask(TrainedMethod):
     Gates are trained on a sample of predictions, the last layer first, to be closed as often as the
     divergence KL(y || y_hat) of the predictions allows: a Lagrangian whose multiplier follows how
     far the divergence is beyond the allowance. An edge scores the probability that its gate is
-    open, in the layer where that is largest. Features are not scored.
+    open, in the layer where that is largest. Features are not scored. Regressions are refused: the
+    divergence is one of probabilities.
 
     There is no engine ``stock``: PyG's ``GraphMaskExplainer`` re-draws the gates after it has given
     them to the optimiser if a layer's input and output differ in width, so that they are never
@@ -116,6 +117,11 @@ class GraphMask(TrainedMethod):
 
     def _choose(self, prepared: PreparedModel, *, warn: bool) -> str:
         try:
+            if is_regression(prepared.config):
+                raise ValueError(
+                    "the divergence that it allows is one of probabilities, and the model returns "
+                    "a real number"
+                )
             return super()._choose(prepared, warn=warn)
         except ValueError as error:
             raise ValueError(
@@ -130,7 +136,7 @@ class _Lesson:
     def __init__(self, problem: Problem, seed: int) -> None:
         self.problem = problem
         self.sent = record(problem)
-        self._expected = problem.prepared.probabilities[problem.nodes]
+        self._expected = self._distribution(problem.prepared.output[problem.nodes])
         (self._generator,) = generators(seed, problem.owners)
 
     def gated(self, gates: nn.ModuleList, first: int) -> tuple[Tensor, Tensor]:
@@ -148,8 +154,14 @@ class _Lesson:
             replaced.append(_Replacement(sent.at, drawn, baseline))
         with problem.prepared.borrowed() as copy, intercepted(explained(copy), replaced):
             output = problem.predict(problem.x[None], problem.edge_mask[None])[0]
-        predicted = to_probabilities(output, problem.prepared.config).clamp(min=1e-30)
+        predicted = self._distribution(output).clamp(min=1e-30)
         return open_gates, F.kl_div(predicted.log(), self._expected, reduction="sum").to(output)
+
+    def _distribution(self, output: Tensor) -> Tensor:
+        """The probabilities of the classes, or of both outcomes, float64."""
+        config = self.problem.prepared.config
+        p = to_probabilities(output, config)
+        return p if is_multiclass(config) else torch.cat([p, 1 - p], dim=-1)
 
     def _uniform(self, count: int) -> Tensor:
         drawn = torch.from_numpy(self._generator.random(count))

@@ -15,6 +15,7 @@ from torch_geometric.utils import k_hop_subgraph
 
 from explainers.engines import registry
 from explainers.engines.base import Attribution, Problem, ReferenceProblem
+from explainers.methods._learning import likelihood_losses
 from explainers.methods._seeded import generators
 from explainers.methods._trained import TrainedMethod
 from explainers.prepare import PreparedModel
@@ -28,8 +29,9 @@ class PGExplainer(TrainedMethod):
     of both ends and of the explained node (the output of the last message-passing layer), its
     loss with its coefficients and temperatures, a step of Adam for each node in each epoch. It is
     trained on the model's predictions for a sample of nodes and then explains any node at the
-    cost of looking it up; the class to explain plays no part. Features are not scored. For graphs
-    the network sees the ends of the edge alone.
+    cost of looking it up; the class to explain plays no part. Of one binary output it learns the
+    outcome that the model predicts, of one real number its value; models with several of either
+    are refused. Features are not scored. For graphs the network sees the ends of the edge alone.
 
     The first weights belong to the seed, and the noise to seed, node and epoch, so that what is
     learned does not depend on the engine. ``batched`` trains on the computation graphs, node after
@@ -76,7 +78,7 @@ class PGExplainer(TrainedMethod):
             for problem, drawn, inside in steps:
                 algorithm.optimizer.zero_grad()
                 logits = learned.logits(prepared.edge_index[:, drawn.e_id], problem.nodes)
-                algorithm.uniform = drawn.uniform[epoch]
+                algorithm.uniform, algorithm.problem = drawn.uniform[epoch], problem
                 mask = algorithm._concrete_sample(logits, temperature)
                 masks = problem.edge_masks(mask.sigmoid()[inside][None])
                 output = problem.predict(problem.x[None], masks)[0]
@@ -85,6 +87,7 @@ class PGExplainer(TrainedMethod):
                 algorithm.optimizer.step()
                 losses[epoch] += loss.detach() / len(steps)
         learned.losses = tuple(losses.tolist()) if steps else ()
+        algorithm.problem = None  # what is kept must not refer to the model
         return learned
 
     def learn_reference(
@@ -102,11 +105,13 @@ class PGExplainer(TrainedMethod):
         losses = [0.0] * self.epochs
         for epoch in range(self.epochs):
             for problem, drawn, at in steps:
+                algorithm.problem = problem
                 algorithm.uniform = torch.full_like(problem.edge_mask, 0.5)
                 algorithm.uniform[at] = drawn.uniform[epoch]
                 losses[epoch] += problem.train_pyg(algorithm, epoch) / len(steps)
         learned.losses = tuple(losses) if steps else ()
         algorithm._curr_epoch = self.epochs - 1
+        algorithm.problem = None  # as above
         return learned
 
     def attribute(self, problem: Problem) -> Attribution:
@@ -133,11 +138,13 @@ class PGExplainer(TrainedMethod):
 class _PyG(PyGPGExplainer):
     """PyG's PGExplainer with uniform numbers that are given to it, one for each logit.
 
-    And with the model's own number of hops: PyG counts its layers, however often they run.
+    And with the model's own number of hops (PyG counts its layers, however often they run), and the
+    model's own prediction as the aim where the outputs are no classes.
     """
 
     hops: int
     uniform: Tensor
+    problem: Problem | None = None
 
     def _get_hard_masks(
         self, model: nn.Module, index: Tensor, edge_index: Tensor, num_nodes: int
@@ -148,6 +155,15 @@ class _PyG(PyGPGExplainer):
         bias = self.coeffs["bias"]
         noise = (1 - 2 * bias) * self.uniform + bias
         return (noise.log() - (1 - noise).log() + logits) / temperature
+
+    # PyG takes what it is given as the outcome or the value; ours is the column to explain.
+    def _loss_binary_classification(self, y_hat: Tensor, y: Tensor) -> Tensor:
+        assert self.problem is not None
+        return likelihood_losses(y_hat.view(1, -1), self.problem).mean()
+
+    def _loss_regression(self, y_hat: Tensor, y: Tensor) -> Tensor:
+        assert self.problem is not None
+        return likelihood_losses(y_hat.view(1, -1), self.problem).mean()
 
 
 class _Learned:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 
 import hypothesis
 import pytest
@@ -28,6 +29,15 @@ hypothesis.settings.register_profile("default", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("default")
 
 LOOPS = ("none", "some", "one each")
+
+
+def examples(many):
+    """How many models and graphs a property is tried on: ``many`` before a release, else a third.
+
+    Each property is tried for every method and engine, or so, which share the space they are drawn
+    from: even a third of each is hundreds of draws.
+    """
+    return many if os.environ.get("GNN_BENCH_LARGE") else max(4, many // 3)
 
 
 def random_graph(seed, nodes=12, edges=40, features=5, loops="none", weighted=False):

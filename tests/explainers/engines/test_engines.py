@@ -17,6 +17,7 @@ from ..conftest import (
     WEIGHTED,
     Stack,
     difference,
+    examples,
     random_batch,
     random_graph,
     random_graph_model,
@@ -65,7 +66,7 @@ def explain(name, engine, model, data, nodes, **options):
 
 
 @pytest.mark.parametrize(("name", "engine"), PAIRS)
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(
     seed=st.integers(0, 10_000),
     nodes=st.sampled_from([1, 2, 6, 12]),
@@ -96,7 +97,7 @@ def test_equal_to_stock(name, engine, seed, nodes, conv, depth, loops, weighted,
 
 
 @pytest.mark.parametrize("name", [name for name, engine in PAIRS if engine == "batched"])
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(
     seed=st.integers(0, 10_000),
     graphs=st.sampled_from([1, 2, 5]),

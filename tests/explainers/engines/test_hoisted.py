@@ -37,6 +37,7 @@ from ..conftest import (
     LOOPS,
     Stack,
     difference,
+    examples,
     random_batch,
     random_graph,
     random_graph_model,
@@ -81,7 +82,7 @@ def assert_equal(model, data, units, other="stock", **options):
                 torch.testing.assert_close(one.convergence_delta, two.convergence_delta)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     seed=st.integers(0, 10_000),
     nodes=st.sampled_from([1, 2, 6, 12]),
@@ -103,7 +104,7 @@ def test_equal_to_stock(seed, nodes, conv, depth, loops, weighted, mask_type, bu
         )
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(
     seed=st.integers(0, 10_000),
     graphs=st.sampled_from([2, 5]),

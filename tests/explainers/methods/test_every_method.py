@@ -232,7 +232,7 @@ def test_no_nodes(graph, model):
         (
             "saliency",
             {"engine": "warp"},
-            "Saliency has no engine 'warp'; it has: analytic, batched, stock",
+            "Saliency has no engine 'warp'; it has: analytic, hoisted, batched, stock",
         ),
         ("saliency", {"n_steps": 5}, "saliency has no option 'n_steps'; it has: engine, memory"),
         ("saliency", {"memory_budget": 0}, "memory_budget must be a whole number and at least 1"),

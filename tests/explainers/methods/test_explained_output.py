@@ -15,11 +15,11 @@ METHODS = {
     "guided_backprop": {},
     "input_x_gradient": {},
     "integrated_gradients": {"n_steps": 7},
-    "kernel_shap": {"n_samples": 40},
-    "lime": {"n_samples": 40},
+    "kernel_shap": {"n_samples": 12},
+    "lime": {"n_samples": 12},
     "occlusion": {},
     "saliency": {},
-    "shapley_sampling": {"n_samples": 3},
+    "shapley_sampling": {"n_samples": 1},
     "smooth_grad": {"n_samples": 3},
 }
 

@@ -17,14 +17,14 @@ NAMES = metrics.available()
 
 @pytest.fixture(scope="module")
 def rows():
-    """Rows of every metric by itself, with a ground truth, of a method that claims completeness."""
+    """Rows of each metric by itself, with all kinds of truth; the method claims completeness."""
     graph, model = random_graph(0), random_model(0)
     explanations = explainers.load("integrated_gradients", n_steps=3).explain(model, graph, [0, 4])
-    truth = torch.arange(graph.num_edges) % 3 == 0
+    number = torch.arange(graph.num_edges) % 3
+    options = {"truth": number == 0, "alternatives": number == torch.tensor([[0], [1]])}
+    options["at"] = ["k=2", "f=50%", "f=100%"]
     return {
-        name: metrics.evaluate(
-            model, graph, explanations, at=["k=2", "f=50%", "f=100%"], metrics=[name], truth=truth
-        )
+        name: metrics.evaluate(model, graph, explanations, metrics=[name], **options)
         for name in NAMES
     }
 

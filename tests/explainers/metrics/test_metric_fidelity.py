@@ -141,6 +141,9 @@ class Setting:
                 budgets=edge_budgets(),
                 edge_index=self.edge_index.numpy(),
                 truth=None,
+                selection="absolute",
+                order=ranking(self.scores),
+                orders=ranking(self.scores)[None],
             )
             for node in range(self.nodes)
         ]

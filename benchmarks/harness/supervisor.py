@@ -46,10 +46,11 @@ VARIABLE = "GNN_BENCH_SUPERVISED"
 # Set for a supervisor that is to die with the process that started it.
 WITH_PARENT = "GNN_BENCH_WITH_PARENT"
 
-
-# Seconds that a child may take to go once all is done, and to end its run once it is told to.
+# Seconds that a child may take to go once all is done, and to end its run and draw the report once
+# it is told to; and in which further interrupts are the same one: tox repeats the terminal's.
 GRACE = 10.0
-STOPPING = 60.0
+STOPPING = 300.0
+SAME = 2.0
 
 
 @dataclass(frozen=True)
@@ -271,7 +272,7 @@ def _child(
 
 
 class _Stop:
-    """Hands an interrupt on to the child, which ends its run; from the second on it is killed.
+    """Hands an interrupt on to the child, which ends its run; at another one it is killed.
 
     Attributes:
         deadline: When the child is killed, in monotonic seconds; infinite without an interrupt.
@@ -282,11 +283,12 @@ class _Stop:
         self.deadline = float("inf")
 
     def __call__(self, *_: Any) -> None:
-        if self.deadline < float("inf"):
+        now = time.monotonic()
+        if self.deadline == float("inf"):
+            self.deadline = now + STOPPING
+            self.process.send_signal(signal.SIGINT)
+        elif now > self.deadline - STOPPING + SAME:
             self.process.kill()
-            return
-        self.deadline = time.monotonic() + STOPPING
-        self.process.send_signal(signal.SIGINT)
 
 
 def _follow(

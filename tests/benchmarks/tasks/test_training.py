@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from dataclasses import replace
@@ -175,6 +176,38 @@ def test_a_damaged_checkpoint_is_trained_again(damage: str, cache: Path) -> None
         warnings.simplefilter("error")
         assert weights(train()) == expected
     assert len(list((cache / "checkpoints").iterdir())) == 1
+
+
+@pytest.mark.parametrize("signed", ["by nobody", "in another cache", "for another training"])
+def test_a_planted_checkpoint_is_trained_again(
+    signed: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights of the right shapes with whatever checksum: they are not what was trained here."""
+    expected = weights(train())
+    (path,) = (cache / "checkpoints").iterdir()
+    kept = torch.load(path, weights_only=True)
+    zeros = {name: torch.zeros_like(tensor) for name, tensor in kept["weights"].items()}
+    signature = hashlib.sha256(tensors_sha256(zeros).encode()).hexdigest()
+    if signed == "in another cache":
+        with monkeypatch.context() as patch:
+            patch.setenv("GNN_BENCH_CACHE", str(tmp_path / "theirs"))
+            key = _training._key(karate.build(None).data, RECIPE, 0, [34, 8, 4, 4], "gcn")
+            assert key.startswith(path.stem.rpartition("-")[2])
+            signature = _training._signature(zeros, key)
+    elif signed == "for another training":
+        zeros = train(seed=1).state_dict()
+        (other,) = set((cache / "checkpoints").iterdir()) - {path}
+        signature = torch.load(other, weights_only=True)["signature"]
+        other.unlink()
+    torch.save({"weights": zeros, "signature": signature}, path)
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert weights(train()) == expected
+
+
+def test_the_key_of_the_cache_is_its_owners(cache: Path) -> None:
+    train()
+    assert (cache / "secret").stat().st_mode & 0o777 == 0o600
+    assert len((cache / "secret").read_bytes()) == 32
 
 
 def test_a_checkpoint_cannot_run_code(cache: Path, tmp_path: Path) -> None:

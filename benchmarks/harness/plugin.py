@@ -111,7 +111,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     config.stash[PLAN] = plan
     config.stash[RUN] = run
-    interrupts.watch()
+    interrupts.watch(always=orders is not None)
     # A clock that does not wait for the accelerator would time the launch of the work only.
     config.option.benchmark_timer = TIMER
     config.option.benchmark_json = config.option.benchmark_json or folder / "benchmark.json"

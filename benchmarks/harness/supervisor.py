@@ -48,7 +48,7 @@ WITH_PARENT = "GNN_BENCH_WITH_PARENT"
 
 # Seconds that a child may take to go once all is done, and to end its run and draw the report once
 # it is told to; and in which further interrupts are the same one: tox repeats the terminal's.
-GRACE = 10.0
+GRACE = 30.0
 STOPPING = 300.0
 SAME = 2.0
 
@@ -257,7 +257,11 @@ def _child(
     )
     os.close(writing)
     stop = _Stop(process)
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {
+        number: signal.signal(number, stop)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is not signal.SIG_IGN  # as in the background of a shell
+    }
     at = _Position()
     try:
         _follow(process, reading, limit, at, stop)

@@ -75,7 +75,7 @@ class Dataset:
         ground_truth: Which edges a correct explanation selects, bool [E]; or, where an edge that is
             right for one node is wrong for another, a row for each of them, bool [N, E] (or
             [G, E]); None if unknown.
-        alternatives: The right explanations where there are several, bool [A, E]: the a-th of every
+        alternatives: The ground truths where there are several, bool [A, E]: the a-th of every
             graph in row a, which has no edge of a graph with fewer of them; ``ground_truth`` is
             their union then. None where there is one.
         explainable: The nodes or graphs worth explaining, bool [N or G]; None means all of them.
@@ -213,7 +213,7 @@ class Task:
         accuracy_kind: What ``accuracy`` is: ``accuracy``, ``micro-F1`` of several labels or ``R²``
             of a regression, see :func:`benchmarks.tasks._outputs.performance`.
         motif: See :class:`Definition`.
-        alternatives: The right explanations where there are several, bool [A, E] on the device, see
+        alternatives: The ground truths where there are several, bool [A, E] on the device, see
             :class:`Dataset`; None where there is one.
     """
 

@@ -18,6 +18,11 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="the supervisor needs
 ALONE = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:], plugins=[object()]))"
 
 
+def hears_interrupts():
+    """Undoes what a shell does to what it runs in its background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("how", ["supervised", "repeated_as_tox_does", "without_a_supervisor"])
 def test_an_interrupt_within_a_timed_call(third_party, tmp_path, how):
     folder, here = tmp_path / "results", tmp_path / "here"
@@ -33,6 +38,7 @@ def test_an_interrupt_within_a_timed_call(third_party, tmp_path, how):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=hears_interrupts,
         start_new_session=True,
     ) as run:
         end = time.monotonic() + 300
@@ -73,6 +79,7 @@ def test_a_second_interrupt_ends_the_run_at_once(third_party, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=hears_interrupts,
     ) as run:
         end = time.monotonic() + 300
         while not here.exists():

@@ -140,7 +140,7 @@ def test_resume_tries_the_faults_again_and_keeps_the_rest(faulty_run, third_part
         env=third_party,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=TIMEOUT,
         check=False,
     )
     assert done.returncode == 1

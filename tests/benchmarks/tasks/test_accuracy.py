@@ -1,4 +1,4 @@
-"""The accuracy of the tasks' models, trained here or taken out of the cache as the tests share it."""
+"""The accuracy of the tasks' models, trained here or taken out of the cache as tests share it."""
 
 from __future__ import annotations
 

@@ -408,7 +408,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
         except Exception as error:
             config.stash[REPORT] = _told(error)
     config.stash[PROBLEMS] = problems
-    if problems or (config.stash.get(REPORT)):
+    failed = config.stash.get(REPORT, "")
+    if problems or failed:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if not run.loaded and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED  # every task was unavailable

@@ -101,6 +101,7 @@ def test_engines(
     benchmark: Any,
 ) -> None:
     """Seconds for one node or for many, and the largest relative difference to stock."""
+    # long: one variant after the other is left out, loaded and timed; each step is a few lines.
     task = load_task(task_name, 0, architecture)  # speed does not hang on the training: one model
     name, engine, bulk = variant["method"], variant["engine"], variant["options"].get("bulk")
     costly = name != CURVE and explainers.load(name).costly

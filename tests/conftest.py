@@ -20,6 +20,9 @@ hypothesis.settings.load_profile("suite")
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """An environment for the GPU (``GNN_BENCH_DEVICE=cuda``) fails without a working one."""
+    # Tests start runs of the benchmarks, and pytest-benchmark measures nothing where this says that
+    # it is in a worker of xdist's.
+    os.environ.pop("PYTEST_XDIST_WORKER", None)
     if os.environ.get("GNN_BENCH_DEVICE") == "cuda" and (problem := _gpu_problem()):
         pytest.exit(f"GNN_BENCH_DEVICE=cuda, but {problem}; nothing was tested", returncode=1)
 

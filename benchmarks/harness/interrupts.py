@@ -8,9 +8,14 @@ from types import FrameType
 _received = 0
 
 
-def watch() -> None:
-    """Notes each SIGINT from here on; it still raises ``KeyboardInterrupt``."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+def watch(*, always: bool = False) -> None:
+    """Notes each SIGINT from here on; it still raises ``KeyboardInterrupt``.
+
+    Args:
+        always: Also where the process was started with interrupts ignored, as a shell starts what
+            runs in its background: for the child of a supervisor, which alone can send it any.
+    """
+    if always or signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _note)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +23,16 @@ from benchmarks.harness.guards import Invalid
 from benchmarks.store.text import printable
 from explainers.engines.memory import is_out_of_memory
 
-__all__ = ["Outcome", "Raised", "attempt", "memory_limit", "one_line", "peak_memory", "timer"]
+__all__ = [
+    "Outcome",
+    "Raised",
+    "attempt",
+    "memory_limit",
+    "one_line",
+    "own_streams",
+    "peak_memory",
+    "timer",
+]
 
 MESSAGE_LENGTH = 500
 
@@ -142,6 +153,22 @@ def memory_limit(device: str | torch.device = "cpu", share: float = 0.9) -> Iter
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+@contextmanager
+def own_streams() -> Iterator[None]:
+    """Gives its body a stdout and a stderr of its own: closing them closes nobody else's."""
+    kept = sys.stdout, sys.stderr
+    with ExitStack() as opened:
+        with suppress(OSError, ValueError, AttributeError):  # not the system's, or closed
+            sys.stdout, sys.stderr = (
+                opened.enter_context(open(os.dup(stream.fileno()), "w", buffering=1))  # noqa: PTH123
+                for stream in kept
+            )
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = kept
 
 
 def available_memory() -> int:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+# long: all that meets pytest is here, which finds its hooks by their names in one module
 import pytest
 from tqdm import tqdm
 
@@ -110,7 +111,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     config.stash[PLAN] = plan
     config.stash[RUN] = run
-    interrupts.watch()
+    interrupts.watch(always=orders is not None)
     # A clock that does not wait for the accelerator would time the launch of the work only.
     config.option.benchmark_timer = TIMER
     config.option.benchmark_json = config.option.benchmark_json or folder / "benchmark.json"
@@ -364,6 +365,12 @@ def pytest_benchmark_update_machine_info(
     machine_info |= environment.torch_and_gpu()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_benchmark_generate_json(benchmarks: list[Any]) -> None:
+    """Leaves out what was interrupted in its first round: there are no statistics of it."""
+    benchmarks[:] = [benchmark for benchmark in benchmarks if benchmark]
+
+
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """Keeps what an earlier part of a resumed run has measured."""
     run = config.stash.get(RUN, None)
@@ -392,13 +399,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     config.stash[STATUS] = int(session.exitstatus)
     if run is None or not run.cells.is_dir():
         return (yield)
-    problems = []
+    problems: list[str] = []
     try:
         yield  # pytest-benchmark writes its file
     except Exception as error:
-        # It has no statistics of a benchmark that an interrupt has ended.
-        if not interrupts.received():
-            problems.append(f"benchmark.json was not written: {_told(error)}")
+        problems.append(f"benchmark.json was not written: {_told(error)}")
     try:
         run.write_manifest()
     except Exception as error:

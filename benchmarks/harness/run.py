@@ -310,12 +310,18 @@ class Run:
 
     def _measured(self, cell: Cell, task: Task) -> Iterator[Cell]:
         """Gives the cell to the body of :meth:`cell`, and writes what came out."""
-        from benchmarks.harness.measure import attempt, memory_limit
+        from benchmarks.harness.measure import attempt, memory_limit, own_streams
         from benchmarks.harness.task_state import unchanged
         from explainers.engines.memory import counted_splits
 
         limit = memory_limit(self.plan.device)
-        with counted_splits() as splits, attempt() as outcome, unchanged(task), limit:
+        with (
+            counted_splits() as splits,
+            attempt() as outcome,
+            unchanged(task),
+            own_streams(),
+            limit,
+        ):
             yield cell
         if os.getpid() != self._process:
             os._exit(1)  # a copy that the method has forked: it must not go on with the run

@@ -104,7 +104,12 @@ class _State:
                     tensor.grad = None
                 tensor.requires_grad_(False)
         forget(model)
-        self._prepared = prepare(model, self._data, NUMBERS)
+        try:
+            self._prepared = prepare(model, self._data, NUMBERS)
+        except ValueError:
+            # Not the model but the process is another, by a global hook or a patched class; what
+            # is found of it is told already.
+            del _STATES[model]
 
     def _there(self) -> nn.Module:
         model = self._model()

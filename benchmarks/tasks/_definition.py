@@ -75,7 +75,7 @@ class Dataset:
         ground_truth: Which edges a correct explanation selects, bool [E]; or, where an edge that is
             right for one node is wrong for another, a row for each of them, bool [N, E] (or
             [G, E]); None if unknown.
-        alternatives: The right explanations where there are several, bool [A, E]: the a-th of every
+        alternatives: The ground truths where there are several, bool [A, E]: the a-th of every
             graph in row a, which has no edge of a graph with fewer of them; ``ground_truth`` is
             their union then. None where there is one.
         explainable: The nodes or graphs worth explaining, bool [N or G]; None means all of them.
@@ -87,7 +87,8 @@ class Dataset:
         architecture: The kind of that network's layers, as reports name it.
 
     Raises:
-        ValueError: A tensor is missing or has another type or shape, or names are.
+        ValueError: A tensor is missing or has another type or shape, or names are; or an edge or
+            ``batch`` names a node or graph that is not there.
     """
 
     data: Data
@@ -127,6 +128,16 @@ class Dataset:
             if tensor is None or tensor.dtype != dtype or tuple(tensor.shape) != shape:
                 got = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
                 raise ValueError(f"a task's {name} must be {dtype} {list(shape)}, but is {got}")
+        # Torch would read elsewhere in memory, or fail later and without a reason.
+        for name, count in (("edge_index", n), ("batch", units)):
+            numbers = self.data.get(name)
+            if numbers is not None and numbers.numel():
+                least, largest = int(numbers.min()), int(numbers.max())
+                if not 0 <= least <= largest < count:
+                    raise ValueError(
+                        f"a task's data.{name} must be from 0 to {count - 1}, but is from {least} "
+                        f"to {largest}"
+                    )
         named, features = len(self.feature_names), int(self.data.num_features)
         if named not in (0, features):
             raise ValueError(
@@ -202,7 +213,7 @@ class Task:
         accuracy_kind: What ``accuracy`` is: ``accuracy``, ``micro-F1`` of several labels or ``R²``
             of a regression, see :func:`benchmarks.tasks._outputs.performance`.
         motif: See :class:`Definition`.
-        alternatives: The right explanations where there are several, bool [A, E] on the device, see
+        alternatives: The ground truths where there are several, bool [A, E] on the device, see
             :class:`Dataset`; None where there is one.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from benchmarks.tasks._definition import Task, with_edges
+from benchmarks.tasks._definition import Dataset, Definition, Task, with_edges
 from benchmarks.tasks._discovery import definition
 from benchmarks.tasks._models import LAYERS
-from benchmarks.tasks._source import data_root, tensors_sha256
+from benchmarks.tasks._source import Unavailable, data_root, tensors_sha256
 from benchmarks.tasks._training import accuracy, trained
 from benchmarks.tasks._user_task import UserModel, is_own, register, registered
 
@@ -82,7 +83,7 @@ def load(
     if task.recipe is None:
         _only_model(name, seed, model)
     # Looked up for the generated tasks too, so that a mistyped folder is reported at once.
-    dataset = task.build(None if root is None else data_root(root))
+    dataset = _built(name, task, None if root is None else data_root(root))
     data, ground_truth, alternatives = dataset.data, dataset.ground_truth, dataset.alternatives
     if "edge_weight" in data and model != "gcn":
         raise ValueError(f"model {model!r}: the edges of {name} have weights; only gcn takes them")
@@ -114,6 +115,17 @@ def load(
         ground_truth=None if ground_truth is None else ground_truth.to(place),
         alternatives=None if alternatives is None else alternatives.to(place),
     )
+
+
+def _built(name: str, task: Definition, root: Path | None) -> Dataset:
+    """The dataset. Whatever its code raises is told as what it is: the task cannot be had."""
+    try:
+        return task.build(root)
+    except (Unavailable, ValueError):
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"the data of the task {name} cannot be made ({reason})") from error
 
 
 def _set_by_hand(model: nn.Module | None, name: str) -> nn.Module:

@@ -49,6 +49,8 @@ def read(folder: Path, name: str) -> tuple[Data, Tensor]:
             for part in PARTS  # PyG's reader takes ten seconds for Mutagenicity
         ]
         pairs, batch, labels, atoms = columns[0].t() - 1, columns[1] - 1, *columns[2:]
+        if not 0 <= int(pairs.min()) <= int(pairs.max()) < len(atoms):
+            raise ValueError(f"{name}_A.txt names atoms outside 1 to {len(atoms)}")
         data = Data(
             x=one_hot(atoms - atoms.min()),
             edge_index=coalesce(remove_self_loops(pairs)[0], num_nodes=len(atoms)),

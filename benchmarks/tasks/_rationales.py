@@ -95,7 +95,7 @@ def _side_by_side(arrays: Mapping[str, Tensor]) -> Data:
 
 
 def _unions(arrays: Mapping[str, Tensor], data: Data) -> Tensor:
-    """The right explanations, bool [A, E]: the a-th of every molecule in row a.
+    """The ground truths, bool [A, E]: the a-th of every molecule in row a.
 
     A row has no edge of a molecule with fewer of them. The unions of one occurrence come first.
     """

@@ -165,8 +165,8 @@ def _read(source: Source[Content], folder: Path) -> tuple[Content, dict[str, str
         _check_pins(source, folder, hashes)
         try:
             return source.read(Path(private)), hashes
-        except ValueError:
-            raise
+        except ValueError as error:
+            raise ValueError(str(error).replace(private, str(folder))) from error
         # Malformed files fail in many ways; what they have in common is that this is the reason.
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,4 +1,4 @@
-"""Benzene: does a molecule have a benzene ring? Each ring is a right explanation."""
+"""Benzene: does a molecule have a benzene ring? Each ring is a ground truth."""
 
 from __future__ import annotations
 

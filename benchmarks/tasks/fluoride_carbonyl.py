@@ -1,4 +1,4 @@
-"""Fluoride-carbonyl: has a molecule both F- and C=O? Each such pair is a right explanation.
+"""Fluoride-carbonyl: has a molecule both F- and C=O? Each such pair is a ground truth.
 
 The accuracy on test molecules is 94 %, below benzene's 96 %. A linear readout, which cannot ask for
 two groups at once, reaches 92 %; why this one stays below 95 % is not known.

@@ -50,7 +50,7 @@ class Case:
         selection: Whether edges are selected by signed or by absolute score.
         order: [e] The edges' positions in the order in which they are selected.
         orders: [D, e] All the orders over which values are averaged, this one among them.
-        alternatives: [A, e] The edges of each right explanation, where there are several; a row
+        alternatives: [A, e] The edges of each ground truth, where there are several; a row
             without any is none. None where there is one.
         kept: [M, e] The edges that the metric's ``draw`` keeps; None for a metric without.
         drawn: [M, C] Probabilities given these edges; those beyond the computation graph stay.

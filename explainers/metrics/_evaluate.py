@@ -62,7 +62,7 @@ def evaluate(
         truth: The ground truth: which edges of ``data`` an explanation should find, bool [E], or a
             row for each node (or graph), bool [N, E]; None where that is not known. Metrics that
             compare with it give no value then.
-        alternatives: Where there are several right explanations, those of every graph, bool [A, E]:
+        alternatives: Where there are several ground truths, those of every graph, bool [A, E]:
             what has no edge of a graph is none of its explanations; None where there is one.
         engine: ``"analytic"`` (GCNs of one or two layers by their algebra), ``"batched"``
             (many selections and nodes in one pass over computation graphs), ``"stock"`` (one pass
@@ -150,7 +150,7 @@ class _Request:
         metrics: By name.
         labels: The class that counts as right for each explanation, or None.
         truth: The ground truth among the graph's edges, bool [E] or [N, E], or None.
-        alternatives: The right explanations, bool [A, E], or None.
+        alternatives: The ground truths, bool [A, E], or None.
     """
 
     budgets: tuple[EdgeBudget, ...]

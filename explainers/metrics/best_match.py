@@ -1,4 +1,4 @@
-"""Best match: whether the scores find the one of several right explanations that is nearest."""
+"""Best match: whether the scores find the one of several ground truths that is nearest."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from explainers.metrics.ground_truth import LEAST_WRONG, auroc, average_precisio
 
 
 def best_match(case: Case) -> dict[str, float | Floats]:
-    """How well the scores find one of the right explanations T_1, ..., T_A.
+    """How well the scores find one of the ground truths T_1, ..., T_A.
 
     A molecule that has a pattern twice is recognised by either; who selects one is not wrong. Each
-    value is the largest over the right explanations, each by itself:
+    value is the largest over the ground truths, each by itself:
 
     ``best_auroc``, ``best_average_precision``: those of ``ground_truth`` with T_a in place of T.
 
     ``best_jaccard``: of the edges S that an edge budget selects, ``|S & T_a| / |S | T_a|``.
 
     Range: [0, 1] each. Direction: higher is better. The largest of several values is above that of
-    one also for scores that say nothing: compare with the random baseline. Right explanations that
+    one also for scores that say nothing: compare with the random baseline. Ground truths that
     are empty or have all edges of the graph separate nothing, and are left out. By absolute score
     and, under the selection ``signed``, by signed score; AUROC as ``ground_truth`` gives it, where
     there are enough wrong edges.
@@ -70,7 +70,7 @@ METRIC = Metric(
             selection="absolute",
             bounds=(0, 1),
             description=(
-                "AUROC with the one of several right explanations that it is largest for, in "
+                "AUROC with the one of several ground truths that it is largest for, in "
                 "[0, 1]; higher is better. Scores that say nothing have more than 0.5."
             ),
             source=_AGARWAL,
@@ -81,7 +81,7 @@ METRIC = Metric(
             selection="absolute",
             bounds=(0, 1),
             description=(
-                "Average precision with the one of several right explanations that it is largest "
+                "Average precision with the one of several ground truths that it is largest "
                 "for, in (0, 1]; higher is better."
             ),
             source=_AGARWAL,
@@ -92,8 +92,8 @@ METRIC = Metric(
             selection="absolute",
             bounds=(0, 1),
             description=(
-                "Edges both selected and of a right explanation over those that are either, the "
-                "largest over the right explanations, in [0, 1]; higher is better."
+                "Edges both selected and of a ground truth over those that are either, the "
+                "largest over the ground truths, in [0, 1]; higher is better."
             ),
             source=_AGARWAL,
         ),

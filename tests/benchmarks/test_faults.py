@@ -23,6 +23,10 @@ from benchmarks.store.codec import spread
 from benchmarks.store.folder import load_all
 
 ROOT = Path(__file__).parents[2]
+LIMIT = 20  # seconds, for what hangs; an honest cell takes less on a busy machine, too
+TIMEOUT = (
+    1800  # seconds; of a run that starts pytest again after every death, also on a busy machine
+)
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the supervisor needs a POSIX system")
 
 # Of each method its cell's status and message.
@@ -46,9 +50,9 @@ FAULTS = {
     "exits": ("crash", "the process ended itself with exit status 0"),
     "segfaults": ("crash", "the process was killed by SIGSEGV"),
     "forks_and_crashes": ("crash", "the process was killed by SIGSEGV"),
-    "closes_the_pipe": ("timeout", "took longer than the 8 s of --cell-timeout"),
-    "hangs": ("timeout", "took longer than the 8 s of --cell-timeout"),
-    "hangs_before_its_cell": ("timeout", "took longer than the 8 s of --cell-timeout"),
+    "closes_the_pipe": ("timeout", f"took longer than the {LIMIT} s of --cell-timeout"),
+    "hangs": ("timeout", f"took longer than the {LIMIT} s of --cell-timeout"),
+    "hangs_before_its_cell": ("timeout", f"took longer than the {LIMIT} s of --cell-timeout"),
 }
 
 
@@ -64,12 +68,12 @@ def faulty_run(third_party, tmp_path_factory):
     folder = tmp_path_factory.mktemp("faults") / "results"
     methods = [f"--method={name}" for name in ("random", *FAULTS, "saliency")]
     done = subprocess.run(
-        command(folder, "--cell-timeout", "8", "--together", *methods),
+        command(folder, "--cell-timeout", str(LIMIT), "--together", *methods),
         cwd=ROOT,
         env=third_party,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=TIMEOUT,
         check=False,
     )
     return folder, done
@@ -136,7 +140,7 @@ def test_resume_tries_the_faults_again_and_keeps_the_rest(faulty_run, third_part
         env=third_party,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=TIMEOUT,
         check=False,
     )
     assert done.returncode == 1
@@ -165,7 +169,8 @@ def test_methods_of_others_run_apart(third_party, tmp_path):
     folder, alone = tmp_path / "results", tmp_path / "alone"
     hostile = ["poisons", "leaves_things_running", "forks", "huge"]
     methods = [f"--method={name}" for name in (*hostile, "saliency", "gnn_explainer")]
-    for place, asked in ((folder, methods), (alone, methods[-2:])):
+    lingers, start = 0, time.time()
+    for place, asked, ends in ((folder, methods, 1), (alone, methods[-2:], 0)):
         begin = time.time()
         done = subprocess.run(
             command(place, *asked),
@@ -173,21 +178,24 @@ def test_methods_of_others_run_apart(third_party, tmp_path):
             env=third_party,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=TIMEOUT,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == ends, done.stdout + done.stderr
+        assert "I/O operation on closed file" not in done.stdout + done.stderr
+        lingers += done.stderr.count("something of a method was still running")
         assert (place / "report.html").stat().st_mtime > begin
-    assert "something of a method was still running" in done.stderr or hostile
-    for process in psutil.process_iter(["create_time", "cmdline", "environ"]):
-        started = process.info["create_time"] > begin
-        assert not (started and "time.sleep(10**6)" in " ".join(process.info["cmdline"] or []))
+    assert lingers == 1
+    for process in psutil.process_iter(["create_time", "cmdline"]):
+        left = "time.sleep(10**6)" in " ".join(process.info["cmdline"] or [])
+        assert not (left and process.info["create_time"] > start)
     found, expected = ({**content(one)} for one in (folder, alone))
     assert {config["method"] for config, *_ in found.values()} == {
         *hostile,
         *("saliency", "gnn_explainer"),
     }
-    assert {status for _, status, *_ in found.values()} == {"ok"}
+    statuses = {config["method"]: status for config, status, *_ in found.values()}
+    assert statuses == dict.fromkeys(statuses, "ok") | {"poisons": "invalid"}
     assert found.items() >= expected.items()
     manifest = json.loads((folder / "manifest.json").read_text())
     assert {entry["name"] for entry in manifest["methods"]} >= {*hostile, "saliency"}

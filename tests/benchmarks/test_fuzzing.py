@@ -81,7 +81,7 @@ def checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoint") / "a.pt"
     data = karate.build(None).data
     model = GNN([data.num_features, 4, 4])
-    _training._store(model, path)
+    _training._store(model, path, "key")
     return path.read_bytes(), model.state_dict()
 
 
@@ -99,7 +99,7 @@ def test_checkpoints(tmp_path_factory, checkpoint, other, change):
             torch.nn.init.ones_(parameter)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        restored = _training._restore(model, path)
+        restored = _training._restore(model, path, "key")
     expected = weights if restored else {name: torch.ones_like(w) for name, w in weights.items()}
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
     assert restored or "is damaged" in str(caught[-1].message)

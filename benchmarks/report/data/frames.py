@@ -50,6 +50,14 @@ _LISTS: dict[str, tuple[str, ...]] = {
     "workers": (),
     "earlier": (),
 }
+# What else must be a number or a list within an object or an entry; all others are shown as texts.
+_NUMBERS = {
+    "cpu": ("cores", "threads"),
+    "gpu": ("memory_bytes",),
+    "tasks": ("model_seed", "accuracy", "nodes", "edges", "features", "classes", "columns"),
+}
+_INNER_LISTS = {"determinism": ("not_deterministic",), "metrics": ("bounds",)}
+_TEXT_LISTS = {"methods": ("engines", "granularity", "gives")}
 # Which edges come first, in cells from when there was no other selection than by absolute score.
 _BY_ABSOLUTE_SCORE = {
     *("auroc", "auroc_undirected", "average_precision", "r_precision", "recall", "jaccard"),
@@ -132,7 +140,22 @@ def sound_manifest(content: object) -> dict[str, Any]:
             missing = [key for key in texts if not isinstance(entry.get(key), str)]
             if missing:
                 raise ValueError(f"an entry of {name!r} has no text {missing[0]!r}")
+    for inner, is_sound, what in (
+        (_NUMBERS, lambda value: isinstance(value, (int, float)), "a number"),
+        (_INNER_LISTS, lambda value: isinstance(value, list), "a list"),
+        (_TEXT_LISTS, _is_list_of_texts, "a list of texts"),
+    ):
+        for name, keys in inner.items():
+            found = content.get(name) or ()
+            for entry in [found] if isinstance(found, dict) else found:
+                for key in keys:
+                    if entry.get(key) is not None and not is_sound(entry[key]):
+                        raise ValueError(f"{key!r} in {name!r} must be {what}")
     return content
+
+
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def quality_frame(cells: list[Cell]) -> pd.DataFrame:

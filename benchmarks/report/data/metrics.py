@@ -62,7 +62,10 @@ class Metrics(dict[str, Metric]):
     def of_regression(self) -> Metrics:
         """The same as they are named where the model's outputs are real numbers."""
         return Metrics(
-            (name, replace(one, title=one.regression) if one.regression else one)
+            (
+                name,
+                replace(one, title=one.regression, limits=(None, None)) if one.regression else one,
+            )
             for name, one in self.items()
         )
 

@@ -222,10 +222,10 @@ def _winner(section: Section, what: str, standings: Standings) -> str:
         sentence = f"{where}, no winner in {what}"
         if top is random:
             return f"{sentence}: the random baseline has the best mean, {value}"
-        floor = estimate(random.mean, bounded=True)
+        baseline = estimate(random.mean, bounded=True)
         return (
             f"{sentence}: the best mean, {top.title}'s {value}, is tied with the random "
-            f"baseline's, {floor}"
+            f"baseline's, {baseline}"
         )
     have = "has" if len(top.names) == 1 else "have"
     sentence = f"{where}, {top.title} {have} the best {what}: {value}"

@@ -1,6 +1,6 @@
 """The first message passing of a model as a linear form, found by evaluating it.
 
-For node features x and an edge mask m, the value P at a :class:`Point` is to be
+For node features x and an edge mask m, the value P at a :class:`Point` must be
 
     P_u = sum over edges w -> u of m_wu n_wu (W x_w + c) + l_u W x_u + R x_u + b_u,
 

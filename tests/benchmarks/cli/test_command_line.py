@@ -100,8 +100,8 @@ def test_methods_for_programs(capsys):
 def test_report_is_drawn_from_the_folder(tmp_path, monkeypatch, capsys):
     drawn = []
 
-    def write(folder, formats):
-        drawn.append((folder, formats))
+    def write(folder, formats, equivalence):
+        drawn.append((folder, formats, equivalence))
         return [folder / "report.html"]
 
     report = SimpleNamespace(write=write, FORMATS=("html", "md"))
@@ -109,8 +109,9 @@ def test_report_is_drawn_from_the_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmarks, "report", report, raising=False)
     (tmp_path / "cells").mkdir()
     assert command_line.main(["report", str(tmp_path)]) == 0
-    assert command_line.main(["report", str(tmp_path), "--format", "md"]) == 0
-    assert drawn == [(tmp_path, ("html", "md")), (tmp_path, ("md",))]
+    options = ["--format", "md", "--equivalence", "0.05"]
+    assert command_line.main(["report", str(tmp_path), *options]) == 0
+    assert drawn == [(tmp_path, ("html", "md"), 0.01), (tmp_path, ("md",), 0.05)]
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / "report.html")] * 2
 
 

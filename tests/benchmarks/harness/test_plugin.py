@@ -87,6 +87,11 @@ def bench(pytester, monkeypatch, drawn):
             dataset_sha256="d",
             checkpoint_sha256=f"c{seed}",
             stand_in=False,
+            model_config=None,
+            target=None,
+            mode="multiclass_classification",
+            accuracy_kind="accuracy",
+            performance="accuracy 100.00%",
             motif=False,
         )
 
@@ -281,7 +286,7 @@ def test_cuda_without_a_gpu(bench, monkeypatch):
 
 def test_nothing_happens_without_benchmark_only(bench, pytester, drawn):
     result = bench("--benchmark-skip", only=False)
-    assert result.parseoutcomes()["skipped"] == 9
+    assert result.parseoutcomes()["skipped"] == (1 + len(ALWAYS)) * 2 * 2 + 1
     assert not (pytester.path / "results").exists()
     assert drawn.folders == []
 
@@ -341,7 +346,7 @@ def test_a_worker_is_told_what_was_asked_for(pytester):
         *("-p", "benchmarks.harness.plugin", "-k", "quality"),
         *("--task=own.py:mine", "--method=random", "--model=gcn", "--device=cpu"),
         *("--profile=quick", "--nodes=10", "--seeds=2", "--cell-timeout=5.0"),
-        *(f"--data-root={pytester.path / 'data'}", "--resume", "--rootdir=."),
+        *(f"--data-root={pytester.path / 'data'}", "--together", "--resume", "--rootdir=."),
     ]
 
 

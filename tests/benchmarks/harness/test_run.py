@@ -1,9 +1,12 @@
 """A results folder: cells as they come, resumed runs, tasks that cannot be had."""
 
 import json
+import re
+import zipfile
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch_geometric.data import Data
@@ -292,6 +295,111 @@ def test_default_tasks_with_malformed_data(run, monkeypatch):
     assert run.choose_tasks() == ("twitch-sim", *ALWAYS)
     (cell,) = stored(run)
     assert (cell.status, cell.message) == ("unavailable", "EN.npz is malformed")
+
+
+def claims_to_be_huge(root):
+    """An ``EN.npz`` of some bytes whose header has 400 GB of features."""
+    path = root / "Twitch" / "EN" / "raw" / "EN.npz"
+    path.parent.mkdir(parents=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("edges", "features", "target"):
+            header = {"descr": "<f4", "fortran_order": False, "shape": (7126, 14 * 10**6)}
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array_header_1_0(file, header)
+
+
+def names_an_atom_that_is_not_there(root):
+    folder = root / "TUDataset" / "MUTAG" / "raw"
+    folder.mkdir(parents=True)
+    atoms = ["0"] * 5 + ["1"] * 5
+    for part, lines in (
+        ("A", ["1, 2", "2, 1", "6, 7", "7, 99"]),
+        ("graph_indicator", ["1"] * 5 + ["2"] * 5),
+        ("graph_labels", ["1", "-1"]),
+        ("node_labels", atoms),
+    ):
+        (folder / f"MUTAG_{part}.txt").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("twitch-en", claims_to_be_huge, r"EN in .* are malformed \(.*allocate.*\)"),
+        ("mutag", names_an_atom_that_is_not_there, "MUTAG_A.txt names atoms outside 1 to 10"),
+    ],
+)
+def test_malformed_files_are_a_row(run, monkeypatch, tmp_path, name, make, message):
+    """... and not an error of each test, nor the end of the run."""
+    monkeypatch.undo()
+    make(tmp_path / "root")
+    monkeypatch.setenv("GNN_BENCH_CACHE", str(tmp_path / "cache"))
+    plan = replace(PLAN, tasks=(name,), data_root=tmp_path / "root")
+    run.close()
+    with_data = Run(plan, run.folder)
+    for _ in range(2):
+        with pytest.raises(benchmarks.tasks.Unavailable, match=message):
+            with_data.load_task(name)
+    (cell,) = stored(run)
+    assert (cell.status, cell.config["task"]) == ("unavailable", name)
+    assert re.search(message, cell.message)
+    assert str(tmp_path) not in cell.message  # the file is published
+    (entry,) = json.loads((run.folder / "manifest.json").read_text())["unavailable"]
+    assert entry == {"task": name, "message": cell.message}
+
+
+def test_a_task_whose_code_fails_is_a_row(run, monkeypatch, tmp_path):
+    monkeypatch.undo()
+
+    def build(root):
+        return [][0]
+
+    failing = replace(benchmarks.tasks.definition("karate"), build=build)
+    monkeypatch.setattr("benchmarks.tasks._load.definition", lambda name: failing)
+    with pytest.raises(benchmarks.tasks.Unavailable, match="IndexError: list index out of range"):
+        run.load_task("karate")
+    assert [cell.status for cell in stored(run)] == ["unavailable"]
+
+
+def test_values_beyond_float32_are_kept_when_the_run_is_resumed(run):
+    task = run.load_task("karate")
+    with run.cell("quality", config(), task=task, nodes=[2]) as cell:
+        cell.add_value("infidelity", 6e78, node=2)
+    with pytest.raises(Resumed):
+        fill(again(run), nodes=[2])
+    assert [row["value"] for cell in stored(run) for row in cell.quality] == [6e78]
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """The file of a method that another package has."""
+    folder = tmp_path / "site"
+    information = folder / "another_method-1.0.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: another-method\nVersion: 1\n"
+    )
+    (information / "entry_points.txt").write_text(
+        "[gnn_explainer_bench.methods]\nanother = another_method:METHOD\n"
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    environment.method_sha256.cache_clear()
+    yield folder / "another_method.py"
+    environment.method_sha256.cache_clear()
+
+
+def test_a_changed_method_of_another_package_is_measured_again(run, installed):
+    installed.write_text("METHOD = 1")
+    fill(run, "another")
+    fill(run, "random")
+    with pytest.raises(Resumed):
+        fill(again(run), "another")
+    installed.write_text("METHOD = 2")  # no new version
+    environment.method_sha256.cache_clear()  # as in a new process
+    resumed = again(run)
+    assert fill(resumed, "another").inputs["method_sha256"]
+    with pytest.raises(Resumed):
+        fill(resumed, "random")
+    assert len(stored(run)) == 2
 
 
 def test_default_tasks_with_the_real_data(run, loads):

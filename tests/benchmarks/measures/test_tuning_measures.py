@@ -53,7 +53,7 @@ def fake(monkeypatch):
             def __init__(self, **options):
                 self.options = options
 
-            def explain(self, model, data, nodes):
+            def explain(self, model, data, nodes, targets, model_config):
                 made.append((self.options, list(nodes)))
                 return [self.options] * len(nodes)
 

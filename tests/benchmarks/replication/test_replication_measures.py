@@ -67,7 +67,7 @@ def test_characterization_of_means_by_the_model_itself(karate):
     data, nodes = karate.data.clone(), karate.nodes.tolist()
     data.y = model(data.x, data.edge_index).argmax(dim=1)
     data.y[nodes[:5]] = (data.y[nodes[:5]] + 1) % 4  # some predictions are wrong
-    task = SimpleNamespace(model=model, data=data)
+    task = SimpleNamespace(model=model, data=data, model_config=None)
     explanations = explainers.load("saliency").explain(model, data, nodes, data.y[nodes])
     hits = {"all": [], "without": [], "only": []}
     for node, explanation in zip(nodes, explanations, strict=True):
@@ -127,7 +127,9 @@ def test_every_set_up_is_measured_and_nothing_else(row, karate, monkeypatch):
         data.edge_weight = torch.ones(data.num_edges)
         model = GNN([34, 8, 4], normalize=name != GRAPHFRAMEX).eval().requires_grad_(False)
         truth = torch.arange(data.num_edges) % 3 == 0
-        task = SimpleNamespace(name=name, model=model, data=data, ground_truth=truth)
+        task = SimpleNamespace(
+            name=name, model=model, data=data, ground_truth=truth, model_config=None
+        )
         nodes = karate.nodes[:4].tolist()
         method = explainers.load(row.method)
         method.fit(model, data, nodes)

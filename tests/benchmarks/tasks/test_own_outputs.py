@@ -205,11 +205,12 @@ def test_the_report_says_of_what_fidelity_is_the_change(job, name):
     page = (job / "report.md").read_text()
     section = page.partition(f"\n## {task}\n")[2].partition("\n## ")[0]
     assert f"({other})" not in section
-    assert section.count("change of the output, in standard deviations") >= (unit == "sd")
+    assert ("fidelity by output, in standard deviations" in section) == (unit == "sd")
+    assert ("fidelity by probability" in section) == (unit == "prob")
     means = {
         f"{key[0]:.3f}"
         for _, group in rows.assign(number=rows["value"].astype(float)).groupby(
-            ["metric", "level", "semantics"]
+            ["metric", "level", "semantics", "selection"]
         )
         for key in [(group["number"].mean(),)]
     }

@@ -356,6 +356,31 @@ def test_a_pickle_is_opened_if_its_hash_is_trusted(
     assert _source._read(source, tmp_path) == ("harmless", {"other.pickle": digest})
 
 
+def test_a_file_that_is_swapped_after_its_hash_was_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is opened is what was hashed."""
+    path = tmp_path / "data.pickle"
+    path.write_bytes(pickle.dumps("harmless"))
+    digest = _source.file_sha256(path)
+    taken = _source.file_sha256
+
+    def swapped(hashed: Path) -> str:
+        found = taken(hashed)
+        path.write_bytes(pickle.dumps(Bomb(tmp_path / "unpickled")))
+        return found
+
+    monkeypatch.setattr(_source, "file_sha256", swapped)
+    source = _source.Source(
+        "Cora",
+        {"data.pickle": digest},
+        lambda folder: pickle.loads((folder / "data.pickle").read_bytes()),
+        Planetoid,
+    )
+    assert _source._read(source, tmp_path) == ("harmless", {"data.pickle": digest})
+    assert not (tmp_path / "unpickled").exists()
+
+
 @pytest.mark.parametrize("name", ["cora", "citeseer"])
 def test_every_planetoid_file_is_pinned(name: str) -> None:
     source = tasks.definition(name).build.args[0]  # type: ignore[attr-defined]

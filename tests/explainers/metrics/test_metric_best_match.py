@@ -1,4 +1,4 @@
-"""The best match with one of several right explanations."""
+"""The best match with one of several ground truths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agreement with the right explanation: by hand, against SciPy's ranks, and by brute force."""
+"""Agreement with the ground truth: by hand, against SciPy's ranks, and by brute force."""
 
 import numpy as np
 import pytest

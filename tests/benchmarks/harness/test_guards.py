@@ -1,0 +1,112 @@
+"""What cannot be an explanation of what was asked for is refused, and says why."""
+
+import pytest
+import torch
+
+import benchmarks.tasks
+import explainers
+from benchmarks.harness.guards import Invalid, check
+
+NODES = [3, 16, 8]
+
+
+@pytest.fixture(scope="module")
+def task():
+    return benchmarks.tasks.load("karate")
+
+
+@pytest.fixture
+def found(task):
+    return explainers.load("saliency").explain(*task.arguments(NODES))
+
+
+def _flipped_edges(found):
+    found[0].edge_index = found[0].edge_index.flip(1)
+
+
+def _reversed_edges(found):
+    found[0].edge_index = found[0].edge_index.flip(0)
+
+
+def _flipped_numbers(found):
+    found[0].e_id = found[0].e_id.flip(0)
+
+
+def _other_nodes(found):
+    found[0].n_id = found[0].n_id.flip(0)
+
+
+def _no_such_edge(found):
+    found[0].e_id = found[0].e_id + 10**6
+
+
+def _an_edge_twice(found):
+    found[0].e_id[1] = found[0].e_id[0]
+
+
+def _target_zeroed(found):
+    for one in found:
+        one.target = torch.zeros_like(one.target)
+
+
+def _no_prediction(found):
+    del found[0].prediction
+
+
+def _in_reverse(found):
+    found.reverse()
+
+
+def _one_too_few(found):
+    found.pop()
+
+
+def _no_explanation(found):
+    found[0] = found[0].edge_mask
+
+
+def _infinite(found):
+    found[0].node_mask[0, 0] = float("inf")
+
+
+def _whole_numbers(found):
+    found[0].edge_mask = found[0].edge_mask.long()
+
+
+def _no_scores(found):
+    del found[0].edge_mask, found[0].node_mask
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_flipped_edges, "not of the same edges"),
+        (_reversed_edges, "not of the same edges"),
+        (_flipped_numbers, "not of the same edges"),
+        (_other_nodes, "not of the same edges"),
+        (_no_such_edge, "e_id has numbers that the graph does not have"),
+        (_an_edge_twice, "e_id has a number twice"),
+        (_target_zeroed, r"target is 0 where class \d was asked for"),
+        (_no_prediction, "prediction is not the model's output"),
+        (_in_reverse, "an explanation is of 8 where 3 was asked for"),
+        (_one_too_few, "2 explanations for 3 nodes"),
+        (_no_explanation, "an explanation is a Tensor"),
+        (_infinite, r"node_mask has 1 of \d+ scores that are not finite"),
+        (_whole_numbers, "edge_mask is not a tensor of real numbers"),
+        (_no_scores, "neither edge_mask nor node_mask"),
+    ],
+    ids=lambda value: getattr(value, "__name__", "").strip("_"),
+)
+def test_what_is_none_is_refused(task, found, change, message):
+    check(found, task, NODES)
+    change(found)
+    with pytest.raises(Invalid, match=message):
+        check(found, task, NODES)
+
+
+def test_another_class_than_the_one_asked_for(task, found):
+    wanted = [int(one.target) for one in found]
+    check(found, task, NODES, wanted)
+    wanted[1] = (wanted[1] + 1) % 4
+    with pytest.raises(Invalid, match=f"where class {wanted[1]} was asked for"):
+        check(found, task, NODES, wanted)

@@ -40,7 +40,8 @@ _SPECIAL = {
     **{"'": r"\textquotesingle{}", "`": r"\textasciigrave{}", "[": "{[}", "]": "{]}"},
     **{"-": "{-}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "×": r"$\times$"},
     **{"†": r"$\dagger$", "≥": r"$\geq$", "≤": r"$\leq$", "–": "--", "µ": r"\textmu{}"},
-    "²": "$^2$",
+    **{"‡": r"$\ddagger$", "±": r"$\pm$", "≈": r"$\approx$", "→": r"$\rightarrow$"},
+    **{"−": "$-$", "—": "---", "…": r"\ldots{}", "∞": r"$\infty$", "²": "$^2$"},
 }
 _WIDE = 30  # a column with a text longer than this is set as paragraphs
 

@@ -71,7 +71,7 @@ def _heatmap(
         annot=values.map(text).to_numpy(),
         fmt="",
         annot_kws={"fontsize": 8},
-        cbar=False,
+        cbar=bool(len(found)),
         linewidths=0.8,
     )
     axis.grid(visible=False)

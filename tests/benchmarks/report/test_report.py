@@ -370,5 +370,11 @@ def test_equal_methods_have_no_best(folder):
     assert "**0.200" not in text
 
 
-def test_the_title_has_the_manifests_day(folder):
+def test_the_title_says_what_was_asked_and_when(folder, settings):
     assert outline.title(load(folder.path)) == "GNN explainer benchmark, 2026-01-02"
+    folder.quality("a", [0.2, 0.3])
+    row = {"repeat": 0, "node": 1, "nodes": 1, "seconds": 1.0}
+    folder.add("runtime", settings("a", task="cora"), runtime=[row])
+    assert outline.title(load(folder.path)) == (
+        "GNN explainers on cora, karate: quality, cost, 2026-01-02"
+    )

@@ -41,13 +41,13 @@ def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
     sections = split(results, equivalence)
     palette = Palette(method_labels(sections), engine_names(sections))
     tasks = list(provenance.tasks(results))
-    front = [
+    front: list[Block] = [
         *provenance.cautions(results),
         *first.first(sections, palette, results.manifest),
         *(block for block in tasks if isinstance(block, Caution)),
         *verdict(sections),
     ]
-    parts = [block for block in tasks if not isinstance(block, Caution)]
+    parts: list[Block] = [block for block in tasks if not isinstance(block, Caution)]
     parts += [*provenance.explained(sections), *methods(results)]
     for section in sections:
         parts += _section(section, palette, results.manifest)

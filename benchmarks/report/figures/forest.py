@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.report.data.section import RANDOM
 from benchmarks.report.figures.palette import GREY, Palette
 from benchmarks.report.figures.style import style
 from benchmarks.report.render.blocks import seconds
@@ -47,14 +48,15 @@ def draw(rows: pd.DataFrame, palette: Palette, title: str) -> Figure | None:
 
 
 def _panel(axis: Axes, rows: pd.DataFrame, order: list[str], palette: Palette) -> None:
-    for row in rows.itertuples():
-        place, name = order.index(str(row.method)), str(row.method)
-        if name == "random":
-            axis.axvline(row.mean, color=GREY, linestyle="--", linewidth=1.1, zorder=1)
-        if np.isfinite(row.low):
-            axis.plot([row.low, row.high], [place, place], color=palette.colour(name), linewidth=2)
+    values = rows[["mean", "low", "high"]].to_numpy(dtype=float)
+    for name, (mean, low, high) in zip(rows["method"].astype(str), values, strict=True):
+        place = order.index(name)
+        if name == RANDOM:
+            axis.axvline(mean, color=GREY, linestyle="--", linewidth=1.1, zorder=1)
+        if np.isfinite(low):
+            axis.plot([low, high], [place, place], color=palette.colour(name), linewidth=2)
         marks = palette.marks(name) | {"markersize": 6.5, "markeredgewidth": 0.8}
-        axis.plot([row.mean], [place], marker=palette.shape(name), **marks)
+        axis.plot([mean], [place], marker=palette.shape(name), **marks)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="y", color="0.93")
     axis.locator_params(axis="x", nbins=4)

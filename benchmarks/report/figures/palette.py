@@ -21,7 +21,8 @@ _COLOURS[7], _COLOURS[8] = (0.0, 0.0, 0.0), (0.36, 0.16, 0.55)
 _BASELINE_GREYS = dict(zip(BASELINES, (0.25, 0.45, 0.62), strict=True))
 _DASHES: Sequence[Any] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 _MARKERS = "osD^vPXph*"
-_TURNS = 3  # of the colours: full, hollow, half filled markers
+# How markers are filled, a turn of the colours each; the second one is hollow.
+_FILLS = ("full", "full", "left", "bottom", "right", "top")
 # The place of a method that this project has is fixed: append to the list, never sort it. Others
 # have a place that comes from their name.
 _KNOWN = (
@@ -48,7 +49,7 @@ class Palette:
     def _places(self) -> dict[str, int]:
         """The place of each method that is no baseline; places differ while there are any left."""
         found = {name: place for place, name in enumerate(_KNOWN)}
-        slots = _TURNS * len(_COLOURS)
+        slots = len(_FILLS) * len(_COLOURS)
         for name in sorted(set(self.methods) - set(found) - set(BASELINES), key=natural):
             place = zlib.crc32(name.encode()) % slots
             if len(found) < slots:
@@ -82,10 +83,10 @@ class Palette:
     def marks(self, method: str) -> dict[str, Any]:
         """How a method's markers are filled and framed, whatever their shape."""
         colour = self.colour(method)
-        turn = self._place(method) // len(_COLOURS) % _TURNS
+        turn = self._place(method) // len(_COLOURS) % len(_FILLS)
         hollow = turn == 1
         return {
-            "fillstyle": "left" if turn == 2 else "full",
+            "fillstyle": _FILLS[turn],
             "markerfacecoloralt": "white",
             "color": colour,
             "markerfacecolor": "white" if hollow else colour,

@@ -59,16 +59,17 @@ def draw(points: Sequence[Tradeoff], palette: Palette, quality: str) -> Figure |
         axis.set_ylabel(quality)
         legend(figure, [handle("Pareto front", **line)])
         figure.draw_without_rendering()  # places the axes, which the labels' places are found by
-        _label(axis, points)
+        _label(axis, points, 72 / figure.dpi)
     return figure
 
 
-def _label(axis: Axes, points: Sequence[Tradeoff]) -> None:
-    """Each point's name beside it, where it covers no other name and no point."""
-    figure = axis.get_figure(root=True)
-    scale = 72 / figure.dpi  # pixels to points
+def _label(axis: Axes, points: Sequence[Tradeoff], scale: float) -> None:
+    """Each point's name beside it, where it covers no other name and no point.
+
+    ``scale`` turns pixels into points.
+    """
     at = axis.transData.transform([(one.seconds, one.fidelity.value) for one in points]) * scale
-    frame = axis.get_window_extent().extents * scale
+    frame = [edge * scale for edge in axis.get_window_extent().extents]
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in at]
     for point, (x, y) in zip(points, at, strict=True):
         width = _LETTER * len(point.label)

@@ -198,8 +198,8 @@ def _safe(sections: Sequence[Section]) -> str:
     not_better = [
         section.title
         for section in sections
-        if (one := _standings(section, "fidelity+_prob").get(methods[0]))
-        and one.not_better_than_random
+        if (standing := _standings(section, "fidelity+_prob").get(methods[0]))
+        and standing.not_better_than_random
     ]
     if not_better:
         text += f"; not significantly better than random in fidelity+ on {', '.join(not_better)}"
@@ -208,7 +208,8 @@ def _safe(sections: Sequence[Section]) -> str:
 
 def _best(sections: Sequence[Section]) -> str:
     """Which method is best on each task, and how sure that is."""
-    winners, others = [], {}
+    winners: list[str] = []
+    others: dict[str, list[str]] = {}
     for section in sections:
         standings = _standings(section, "fidelity+_prob")
         said = outcome(standings)

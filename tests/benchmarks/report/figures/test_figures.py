@@ -12,7 +12,7 @@ NAMES = [name for name in explainers.available() if name not in BASELINES]
 
 def test_a_method_looks_the_same_whatever_else_a_report_has():
     few = Palette(["lime", "occlusion", "saliency", "theirs"], ["stock"])
-    many = Palette([f"m{i:02}" for i in range(9)] + ["lime", "occlusion", "theirs"], ["batched"])
+    many = Palette(["attention", "lime", "occlusion", "theirs", "zzz"], ["batched"])
     for name in ("lime", "occlusion", "theirs", "random", "lime = occlusion"):
         looks = [
             (one.colour(name), str(one.dash(name)), one.shape(name), str(one.marks(name)))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from benchmarks.report.figures.style import grid, style
+from benchmarks.report.figures.style import grid, style, vector_bars
 
 
 def draw(matrices: Mapping[str, pd.DataFrame]) -> Figure | None:
@@ -41,6 +41,7 @@ def draw(matrices: Mapping[str, pd.DataFrame]) -> Figure | None:
             axis.set(title=title, xlabel="", ylabel="")
             axis.tick_params(axis="x", rotation=90)
             axis.tick_params(axis="y", rotation=0)
+        vector_bars(figure)
     return figure
 
 

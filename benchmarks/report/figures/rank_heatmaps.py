@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from benchmarks.report.figures.mean_ranks import signs
-from benchmarks.report.figures.style import style
+from benchmarks.report.figures.style import style, vector_bars
 
 
 def draw(ranks: pd.DataFrame) -> Figure:
@@ -47,4 +47,5 @@ def draw(ranks: pd.DataFrame) -> Figure:
             axis.tick_params(axis="both", rotation=0, length=0)
             for label in axis.get_xticklabels():
                 label.set(rotation=40, ha="right", rotation_mode="anchor")
+        vector_bars(figure)
     return figure

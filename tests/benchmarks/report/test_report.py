@@ -79,7 +79,7 @@ class Page(HTMLParser):
 
 def test_all_files_are_written(written):
     names = set(contents(written.path)) - {f"cells/{p.name}" for p in written.path.glob("cells/*")}
-    kinds = ("fidelity", "quality-cost", "ranks", "runtime", "sweep", "scaling")
+    kinds = ("forest", "fidelity", "quality-cost", "ranks", "runtime", "sweep", "scaling")
     ends = ("svg", "png", "csv")
     drawn = {f"figures/{kind}-twitch-sim.{end}" for kind in kinds for end in ends}
     assert names == {*FILES} | drawn
@@ -136,7 +136,9 @@ def test_figures_that_are_no_longer_in_the_report_go(folder, settings):
     (folder.path / "figures" / "notes.txt").write_text("not ours")
     benchmarks.report.write(folder.path)
     names = {path.name for path in (folder.path / "figures").iterdir()}
-    drawn = {f"fidelity-karate.{end}" for end in ("svg", "png", "csv")}
+    drawn = {
+        f"{kind}-karate.{end}" for kind in ("forest", "fidelity") for end in ("svg", "png", "csv")
+    }
     assert names == {"notes.txt"} | drawn
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.report.data.frames import Results
@@ -13,9 +14,9 @@ from benchmarks.report.data.section import (
     split,
 )
 from benchmarks.report.figures.palette import Palette
-from benchmarks.report.render.blocks import Block, Heading
+from benchmarks.report.render.blocks import Block, Caution, Heading
 from benchmarks.report.render.wording import machine
-from benchmarks.report.sections import appendix, cost, provenance, quality, replication
+from benchmarks.report.sections import appendix, cost, first, provenance, quality, replication
 from benchmarks.report.sections.agreement import agreement
 from benchmarks.report.sections.axioms import axioms
 from benchmarks.report.sections.explained_output import explained_output
@@ -28,28 +29,43 @@ from benchmarks.report.sections.verdict import verdict
 
 
 def title(results: Results) -> str:
-    """The report's title."""
+    """The report's title, which says what was asked and when."""
     created = str(results.manifest.get("created") or "")[:10]
-    return f"GNN explainer benchmark{f', {created}' if created else ''}"
+    asked = first.asked(results)
+    said = f"GNN explainers on {asked}" if asked else "GNN explainer benchmark"
+    return f"{said}{f', {created}' if created else ''}"
 
 
 def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
     """All blocks of the report; ``equivalence`` is half of the region of practical equivalence."""
     sections = split(results, equivalence)
     palette = Palette(method_labels(sections), engine_names(sections))
-    blocks = [*provenance.cautions(results), *verdict(sections), *provenance.tasks(results)]
-    blocks += provenance.explained(sections)
-    blocks += methods(results)
+    tasks = list(provenance.tasks(results))
+    front: list[Block] = [
+        *provenance.cautions(results),
+        *first.first(sections, palette, results.manifest),
+        *(block for block in tasks if isinstance(block, Caution)),
+        *verdict(sections),
+    ]
+    parts: list[Block] = [block for block in tasks if not isinstance(block, Caution)]
+    parts += [*provenance.explained(sections), *methods(results)]
     for section in sections:
-        blocks += _section(section, palette, results.manifest)
-    return [
-        *blocks,
+        parts += _section(section, palette, results.manifest)
+    parts += [
         *replication.replication(sections),
         *appendix.failures(results, sections),
         *appendix.meaning(results, equivalence),
         *provenance.environment(results),
         *appendix.reproduce(results),
     ]
+    return [*front, *map(_folded, parts)]
+
+
+def _folded(block: Block) -> Block:
+    """Parts with all tables and figures open on demand, on a screen."""
+    if isinstance(block, Heading) and block.level == 2:
+        return replace(block, folded=True)
+    return block
 
 
 def _section(section: Section, palette: Palette, manifest: dict[str, Any]) -> list[Block]:

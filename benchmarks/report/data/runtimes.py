@@ -162,6 +162,28 @@ def costs(section: Section, label: str) -> list[Timing]:
     return sorted(fastest.values(), key=lambda timing: timing.seconds)
 
 
+def by_default(section: Section, label: str) -> Timing | None:
+    """What a method costs on the engine that runs unless another is named, if that was timed.
+
+    Quality is measured on that engine.
+    """
+    rows = section.of("quality")[0]
+    engines = set(rows.loc[rows["label"] == label, "engine"])
+    return next((one for one in costs(section, label) if one.engine in engines), None)
+
+
+def tradeoffs_by_default(section: Section) -> list[Tradeoff]:
+    """Each method once, on the engine that runs by default; methods that are the same, once."""
+    standings = compare(section, "fidelity+_prob", HEADLINE_BUDGET, "mask")
+    points = []
+    for one in standings.distinct:
+        timed = [timing for name in one.names if (timing := by_default(section, name))]
+        if timed:
+            fastest = min(timed, key=lambda timing: timing.seconds)
+            points.append((fastest.seconds, -one.mean.value, one.title, fastest.engine, one.mean))
+    return _with_front(points)
+
+
 def tradeoffs(section: Section) -> list[Tradeoff]:
     """Each method and engine by cost and quality, the fastest first."""
     standings = compare(section, "fidelity+_prob", HEADLINE_BUDGET, "mask")
@@ -170,6 +192,11 @@ def tradeoffs(section: Section) -> list[Tradeoff]:
         for label, one in standings.items()
         for timing in costs(section, label)
     ]
+    return _with_front(points)
+
+
+def _with_front(points: list[tuple[float, float, str, str, Estimate]]) -> list[Tradeoff]:
+    """Points (seconds, worth to be sorted by, label, engine, mean), the fastest first."""
     found: list[Tradeoff] = []
     best = -np.inf
     for cost, _, label, engine, mean in sorted(points, key=lambda point: point[:4]):

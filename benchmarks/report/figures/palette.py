@@ -1,19 +1,35 @@
-"""Colours, dashes and markers: the same for a method and an engine in all figures of a report."""
+"""Colours, dashes and markers: by a method's name, the same in all figures of all reports."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import seaborn as sns
 from matplotlib.lines import Line2D
 
+from benchmarks.report.data.frames import natural
+from benchmarks.report.data.section import BASELINES
+
 GREY = "0.35"
 _COLOURS = sns.color_palette("colorblind")
-_COLOURS[8] = (0.0, 0.0, 0.0)  # its yellow is hardly seen on white
+# Its grey is the baselines', and its yellow is hardly seen on white.
+_COLOURS[7], _COLOURS[8] = (0.0, 0.0, 0.0), (0.36, 0.16, 0.55)
+_BASELINE_GREYS = dict(zip(BASELINES, (0.25, 0.45, 0.62), strict=True))
 _DASHES: Sequence[Any] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 _MARKERS = "osD^vPXph*"
+# How markers are filled, a turn of the colours each; the second one is hollow.
+_FILLS = ("full", "full", "left", "bottom", "right", "top")
+# The place of a method that this project has is fixed: append to the list, never sort it. Others
+# have a place that comes from their name.
+_KNOWN = (
+    *("integrated_gradients", "saliency", "gnn_explainer", "occlusion", "input_x_gradient"),
+    *("guided_backprop", "deconvolution", "gradient_shap", "smooth_grad", "shapley_sampling"),
+    *("kernel_shap", "lime", "pg_explainer", "graph_mask", "attention"),
+)
 
 
 @dataclass(frozen=True)
@@ -21,34 +37,56 @@ class Palette:
     """Which colour, dash and marker stand for which method and engine.
 
     Attributes:
-        methods: All methods; neighbours differ in their dashes, too. The eleventh has the first
-            one's colour, and so on, but other dashes and hollow markers, the twenty-first half
-            filled ones.
+        methods: All methods. The known ones, and the baselines, which are grey, look the same in
+            every report; so do others, unless two names of one report claim the same place.
         engines: All engines.
     """
 
     methods: Sequence[str]
     engines: Sequence[str]
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """The place of each method that is no baseline; places differ while there are any left."""
+        found = {name: place for place, name in enumerate(_KNOWN)}
+        slots = len(_FILLS) * len(_COLOURS)
+        for name in sorted(set(self.methods) - set(found) - set(BASELINES), key=natural):
+            place = zlib.crc32(name.encode()) % slots
+            if len(found) < slots:
+                while place in found.values():
+                    place = (place + 1) % slots
+            found[name] = place
+        return found
+
     def _place(self, method: str) -> int:
         """A method's place; several that are the same, ``a = b``, have the first one's."""
-        return self.methods.index(method.partition(" = ")[0])
+        name = method.partition(" = ")[0]
+        return 0 if name in BASELINES else self._places[name]
 
     def colour(self, method: str) -> tuple[float, float, float]:
-        """A method's colour."""
-        return _COLOURS[self._place(method) % len(_COLOURS)]
+        """A method's colour; baselines are grey."""
+        grey = _BASELINE_GREYS.get(method.partition(" = ")[0])
+        return (grey, grey, grey) if grey else _COLOURS[self._place(method) % len(_COLOURS)]
 
     def dash(self, method: str) -> Any:
-        """A method's line style."""
+        """A method's line style; baselines are dashed finely."""
+        if method.partition(" = ")[0] in BASELINES:
+            return _DASHES[2]
         return _DASHES[self._place(method) % len(_DASHES)]
+
+    def shape(self, method: str) -> str:
+        """A method's marker, where no engines are told apart."""
+        if method.partition(" = ")[0] in BASELINES:
+            return "|"
+        return _MARKERS[self._place(method) % len(_MARKERS)]
 
     def marks(self, method: str) -> dict[str, Any]:
         """How a method's markers are filled and framed, whatever their shape."""
         colour = self.colour(method)
-        turn = self._place(method) // len(_COLOURS) % 3
+        turn = self._place(method) // len(_COLOURS) % len(_FILLS)
         hollow = turn == 1
         return {
-            "fillstyle": "left" if turn == 2 else "full",
+            "fillstyle": _FILLS[turn],
             "markerfacecoloralt": "white",
             "color": colour,
             "markerfacecolor": "white" if hollow else colour,
@@ -68,8 +106,14 @@ class Palette:
         ]
 
     def ordered(self, shown: Iterable[str]) -> list[str]:
-        """The methods in the report's order, each once."""
-        return sorted(set(shown), key=self._place)
+        """The methods in the order of all reports, each once: baselines are last."""
+
+        def key(method: str) -> tuple[bool, int, tuple[object, ...]]:
+            name = method.partition(" = ")[0]
+            known = _KNOWN.index(name) if name in _KNOWN else len(_KNOWN)
+            return name in BASELINES, known, natural(method)
+
+        return sorted(set(shown), key=key)
 
     def engine_handles(self, shown: Iterable[str]) -> list[Line2D]:
         """The legend's markers for the engines."""

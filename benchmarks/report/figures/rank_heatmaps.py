@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from benchmarks.report.figures.mean_ranks import signs
-from benchmarks.report.figures.style import style
+from benchmarks.report.figures.style import style, vector_bars
 
 
 def draw(ranks: pd.DataFrame) -> Figure:
@@ -23,9 +23,9 @@ def draw(ranks: pd.DataFrame) -> Figure:
     )
     means, texts = shown["mean_rank"], shown["text"].fillna("")
     order = sorted(means.index, key=lambda method: float(np.nanmean(means.loc[method])))
-    widths = [means[title].shape[1] for title in titles]
+    widths = [max(2, means[title].shape[1]) for title in titles]  # a title needs as much
     with style():
-        size = 2.4 + 0.72 * sum(widths), 1.8 + 0.3 * len(means)
+        size = 3.4 + 0.72 * sum(widths), 1.8 + 0.3 * len(means)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(1, len(titles), squeeze=False, sharey=True, width_ratios=widths)
         for axis, title in zip(axes[0], titles, strict=True):
@@ -38,7 +38,8 @@ def draw(ranks: pd.DataFrame) -> Figure:
                 annot=texts[title].loc[order].to_numpy(),
                 fmt="",
                 annot_kws={"fontsize": 8},
-                cbar=False,
+                cbar=title == titles[-1],
+                cbar_kws={"label": "mean rank"},
                 linewidths=0.8,
             )
             axis.set(title=title.replace(", ", ",\n"), xlabel="", ylabel="")
@@ -46,4 +47,5 @@ def draw(ranks: pd.DataFrame) -> Figure:
             axis.tick_params(axis="both", rotation=0, length=0)
             for label in axis.get_xticklabels():
                 label.set(rotation=40, ha="right", rotation_mode="anchor")
+        vector_bars(figure)
     return figure

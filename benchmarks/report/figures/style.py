@@ -77,3 +77,12 @@ def logarithmic(
     if decades < 0.3:  # so close to each other that no tick might be between them
         limits = found.min() / 2.2, found.max() * 2.2
     getattr(axis, f"set_{which}lim")(*limits)
+
+
+def vector_bars(figure: Figure) -> None:
+    """Colour bars as shapes: as images, which they are by default, a report's page refuses them."""
+    for axis in figure.axes:
+        for drawn in axis.collections:
+            bar = getattr(drawn, "colorbar", None)
+            if bar is not None:
+                bar.solids.set(rasterized=False, edgecolor="face")

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 from benchmarks.report.data import steps
 from benchmarks.report.data.steps import Setting
-from benchmarks.report.figures.style import grid, style
+from benchmarks.report.figures.style import grid, style, vector_bars
 from benchmarks.report.render.blocks import seconds, share, size
 
 
@@ -46,6 +46,7 @@ def draw(settings: list[Setting]) -> Figure | None:
             axis.set_title(title)
             if (best := steps.cheapest(settings)) is not None:
                 _frame(axis, values, best)
+        vector_bars(figure)
     return figure
 
 
@@ -71,7 +72,7 @@ def _heatmap(
         annot=values.map(text).to_numpy(),
         fmt="",
         annot_kws={"fontsize": 8},
-        cbar=False,
+        cbar=bool(len(found)),
         linewidths=0.8,
     )
     axis.grid(visible=False)

@@ -38,12 +38,20 @@ class Entry:
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading; ``anchor`` is unique in the report."""
+    """A heading.
+
+    Attributes:
+        text: What it says.
+        anchor: Unique in the report.
+        level: 2 or 3; 1 is the title.
+        folded: Of level 2: whether what is below it opens on demand on a screen.
+    """
 
     kind: ClassVar[str] = "heading"
     text: str
     anchor: str
     level: int = 2
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,13 +106,22 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, kept as ``figures/<name>.svg`` and ``.png``; what it shows as ``<name>.csv``."""
+    """A figure, kept as ``figures/<name>.svg`` and ``.png``; what it shows as ``<name>.csv``.
+
+    Attributes:
+        name: Of its files.
+        caption: What it shows.
+        figure: The drawing.
+        data: What it shows, as a table.
+        half: Whether two stand side by side on a wide screen.
+    """
 
     kind: ClassVar[str] = "picture"
     name: str
     caption: str
     figure: matplotlib.figure.Figure = field(repr=False)
     data: pd.DataFrame | None = field(default=None, repr=False)
+    half: bool = False
 
     @property
     def csv(self) -> str:
@@ -148,10 +165,12 @@ def picture(
     caption: str,
     figure: matplotlib.figure.Figure | None,
     data: pd.DataFrame | None = None,
+    *,
+    half: bool = False,
 ) -> Iterator[Picture]:
     """The figure's block, with the data that it shows; nothing if there is no figure."""
     if figure is not None:
-        yield Picture(name, caption, figure, data)
+        yield Picture(name, caption, figure, data, half)
 
 
 def by_method(

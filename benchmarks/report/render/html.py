@@ -1,7 +1,7 @@
 """The report's blocks as one HTML file that needs no network and no other file.
 
-Its script adds sorting, filtering and a choice by an error bound, but it can be read without. Its
-content security policy allows no other script, and no request.
+Its script adds sorting, one filter by method for the whole page and a choice by an error bound, but
+it can be read without. Its content security policy allows no other script, and no request.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchmarks.report.render.blocks import Block, Entry, Heading
+from benchmarks.report.data.frames import natural
+from benchmarks.report.render.blocks import NOTHING, Block, Entry, Heading, Picture, Table
 
 _FOLDER = Path(__file__).parent
 
@@ -43,7 +44,8 @@ def render(title: str, blocks: Sequence[Block], drawings: Mapping[str, str]) -> 
     script = (_FOLDER / "report.js").read_text(encoding="utf-8")
     return environment.get_template("report.html.j2").render(
         title=title,
-        blocks=blocks,
+        parts=_parts(blocks),
+        methods=_methods(blocks),
         contents=_contents(blocks),
         drawings={name: Markup(inline(svg, name)) for name, svg in drawings.items()},
         policy=_policy(script),
@@ -66,6 +68,31 @@ def inline(svg: str, name: str) -> str:
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
     wide = f' style="width: {float(width[1]):.0f}pt"' if width else ""
     return f'{head} aria-hidden="true"{wide}>{body}'
+
+
+def _parts(blocks: Sequence[Block]) -> list[tuple[Heading | None, list[Block]]]:
+    """The blocks cut where a folded heading starts a part, or another of its level ends one."""
+    found: list[tuple[Heading | None, list[Block]]] = [(None, [])]
+    for block in blocks:
+        if isinstance(block, Heading) and block.level == 2:
+            found.append((block, []) if block.folded else (None, [block]))
+        else:
+            found[-1][1].append(block)
+    return found
+
+
+def _methods(blocks: Sequence[Block]) -> list[str]:
+    """The methods that tables and figures name, without the options of their variants."""
+    names = set()
+    for block in blocks:
+        texts: list[str] = []
+        if isinstance(block, Table) and "method" in block.header:
+            column = list(block.header).index("method")
+            texts = [row[column].text for row in block.rows]
+        elif isinstance(block, Picture) and block.data is not None and "method" in block.data:
+            texts = [str(text) for text in block.data["method"].unique()]
+        names |= {name.partition(" (")[0] for text in texts for name in text.split(" = ")}
+    return sorted(names - {"", NOTHING}, key=natural)
 
 
 def _contents(blocks: Sequence[Block]) -> list[tuple[Heading, list[Heading]]]:

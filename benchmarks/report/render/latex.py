@@ -40,7 +40,8 @@ _SPECIAL = {
     **{"'": r"\textquotesingle{}", "`": r"\textasciigrave{}", "[": "{[}", "]": "{]}"},
     **{"-": "{-}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "×": r"$\times$"},
     **{"†": r"$\dagger$", "≥": r"$\geq$", "≤": r"$\leq$", "–": "--", "µ": r"\textmu{}"},
-    "²": "$^2$",
+    **{"‡": r"$\ddagger$", "±": r"$\pm$", "≈": r"$\approx$", "→": r"$\rightarrow$"},
+    **{"−": "$-$", "—": "---", "…": r"\ldots{}", "∞": r"$\infty$", "²": "$^2$"},
 }
 _WIDE = 30  # a column with a text longer than this is set as paragraphs
 
@@ -64,7 +65,7 @@ def _plain(sign: str) -> str:
 
 def _block(block: Heading | Text | Caution | Items | Code | Table | Picture) -> str:
     match block:
-        case Heading(text, _, level):
+        case Heading(text=text, level=level):
             return f"\\{'sub' * (level - 2)}section*{{{escape(text)}}}"
         case Text(text):
             return escape(text)
@@ -76,7 +77,7 @@ def _block(block: Heading | Text | Caution | Items | Code | Table | Picture) -> 
         case Code(text):
             lines = "\\\\\n".join(escape(line) or "~" for line in text.splitlines())
             return f"{{\\ttfamily\\raggedright\n{lines}\\par}}"
-        case Picture(name, caption):
+        case Picture(name=name, caption=caption):
             image = f"\\includegraphics[width=0.7\\linewidth]{{figures/{name}.png}}"
             return f"\\begin{{center}}\n{image}\\\\\n\\small {escape(caption)}\n\\end{{center}}"
         case Table():

@@ -39,7 +39,7 @@ def escape(text: str) -> str:
 
 def _block(block: Heading | Text | Caution | Items | Code | Table | Picture) -> str:
     match block:
-        case Heading(text, _, level):
+        case Heading(text=text, level=level):
             return f"{'#' * level} {escape(text)}"
         case Text(text):
             return escape(text)
@@ -50,7 +50,7 @@ def _block(block: Heading | Text | Caution | Items | Code | Table | Picture) -> 
         case Code(text):
             fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
             return f"{fence}sh\n{text}\n{fence}"
-        case Picture(name, caption):
+        case Picture(name=name, caption=caption):
             image = f"![{escape(caption)}](figures/{name}.svg)\n\n*Figure.* {escape(caption)}"
             # No link: a published run is without the file, `report` draws it again.
             return image + (f" Its data: `figures/{name}.csv`." if block.csv else "")

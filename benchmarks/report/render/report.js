@@ -1,4 +1,4 @@
-// Sorting and filtering of tables, and the choice by an error bound.
+// Sorting of tables, one filter by method for the page, and the choice by an error bound.
 // All controls are built here, so that a page without scripts has no dead ones.
 "use strict";
 
@@ -41,26 +41,91 @@ function makeSortable(table) {
   });
 }
 
-function makeFilterable(table) {
+// ---------------------------------------------------------------- one filter for the whole page
+
+// The methods that a text names: "a = b (steps=5)" names a and b.
+function named(text) {
+  return text.split(" = ").map((one) => one.replace(/ \(.*\)$/, "").replace(/[ *†‡]+$/, ""));
+}
+
+// The columns of a header that name methods.
+function methodColumns(names) {
+  return names.flatMap((name, i) => (["method", "other", "difference"].includes(name) ? [i] : []));
+}
+
+// Whether a row is about a hidden method: about nothing but hidden ones, or a comparison with one.
+function isHidden(texts, hidden) {
+  return texts.some((text) => text.split(" - ").some((one) => named(one).every((name) => hidden.has(name))));
+}
+
+function csvFields(line) {
+  const fields = line.match(/("([^"]|"")*"|[^,]*)(,|$)/g) ?? [];
+  return fields.map((one) => one.replace(/,$/, "").replace(/^"|"$/g, "").replaceAll('""', '"'));
+}
+
+// A function that shows an element's part about methods that are not hidden.
+function filterOfTable(table) {
+  const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+  const columns = methodColumns(names);
   const rows = [...table.tBodies[0].rows];
-  const box = document.createElement("p");
-  const label = document.createElement("label");
-  const input = document.createElement("input");
-  const count = document.createElement("output");
-  box.className = "filter";
-  input.type = "search";
-  label.append("Filter rows ", input);
-  box.append(label, " ", count);
-  table.closest(".table").before(box);
-  input.addEventListener("input", () => {
-    const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+  return (hidden) => {
     for (const row of rows) {
-      const text = row.textContent.toLowerCase();
-      row.hidden = !wanted.every((word) => text.includes(word));
+      row.hidden = isHidden(columns.map((i) => row.cells[i].textContent), hidden);
     }
-    const shown = rows.filter((row) => !row.hidden).length;
-    count.textContent = wanted.length ? `${shown} of ${rows.length} rows` : "";
+  };
+}
+
+function filterOfData(pre) {
+  const [header, ...lines] = pre.textContent.split("\n");
+  const columns = methodColumns(csvFields(header));
+  const texts = lines.map((line) => csvFields(line));
+  return (hidden) => {
+    const kept = lines.filter((line, i) => {
+      return !line || !isHidden(columns.map((j) => texts[i][j] ?? ""), hidden);
+    });
+    pre.textContent = [header, ...kept].join("\n");
+  };
+}
+
+function makeFilter(menu) {
+  const methods = JSON.parse(menu.dataset.methods);
+  if (methods.length < 2) return;
+  const parts = [
+    ...[...document.querySelectorAll(".table table")].map(filterOfTable),
+    ...[...document.querySelectorAll("pre.csv")].map(filterOfData),
+  ];
+  const group = document.createElement("fieldset");
+  const legend = document.createElement("legend");
+  legend.textContent = "Show in all tables and figures' data";
+  group.append(legend);
+  const boxes = methods.map((name) => {
+    const label = document.createElement("label");
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    box.checked = true;
+    box.value = name;
+    label.append(box, ` ${name}`);
+    group.append(label);
+    return box;
   });
+  const apply = () => {
+    const hidden = new Set(boxes.filter((box) => !box.checked).map((box) => box.value));
+    for (const part of parts) part(hidden);
+    menu.querySelector("output").textContent = hidden.size ? `(${hidden.size} hidden)` : "";
+  };
+  for (const [text, checked] of [["All", true], ["None", false]]) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = text;
+    button.addEventListener("click", () => {
+      for (const box of boxes) box.checked = checked;
+      apply();
+    });
+    group.append(button);
+  }
+  group.addEventListener("input", apply);
+  menu.append(group);
+  menu.hidden = false;
 }
 
 function makeChoice(form) {
@@ -78,12 +143,27 @@ function makeChoice(form) {
   choose();
 }
 
+// A link may lead into a part that is folded.
+function unfold() {
+  const place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let one = place; one; one = one.parentElement) if (one.tagName === "DETAILS") one.open = true;
+  place?.scrollIntoView();
+}
+
+const menus = document.querySelectorAll("details.menu");
+makeFilter(document.getElementById("filter"));
 for (const table of document.querySelectorAll(".table table")) {
   if (table.tBodies[0].rows.length > 1) makeSortable(table);
-  if (table.tBodies[0].rows.length > 5) makeFilterable(table);
 }
 document.querySelectorAll("form.choice").forEach(makeChoice);
-// On paper nothing can be opened.
-addEventListener("beforeprint", () => {
-  for (const details of document.querySelectorAll("details.more")) details.open = true;
+addEventListener("hashchange", unfold);
+if (location.hash) unfold();
+// A menu closes when the reader goes on elsewhere.
+addEventListener("click", (event) => {
+  for (const menu of menus) {
+    if (!menu.contains(event.target) || event.target.closest("nav a")) menu.open = false;
+  }
+});
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape") for (const menu of menus) menu.open = false;
 });

@@ -46,7 +46,7 @@ def agreement(section: Section) -> Iterator[Block]:
         f"{section.title}: how well two methods agree on the ranking of a computation graph's "
         "edges by absolute score, means over the nodes. Left: Kendall's tau-b over all edges, 0 "
         "for unrelated rankings. Right: share of the ten highest-scoring edges that two methods "
-        "have in common.",
+        "have in common. Methods that agree stand side by side.",
         agreement_heatmaps.draw(matrices),
         pd.DataFrame(
             [

@@ -98,7 +98,8 @@ def sweep(section: Section) -> Iterator[Block]:
         yield from picture(
             anchor,
             f"{section.title}: {name} by n_steps and internal_batch_size; medians over the "
-            "nodes. Column all: all steps in one pass. Grey: out of memory (oom) or failed. "
+            "nodes. Column all: all steps in one pass. Empty: not measured, no batch is "
+            "larger than the steps. Grey: out of memory (oom) or failed. "
             "Framed: the cheapest setting with a median relative error below 1 %.",
             sweep_heatmaps.draw(settings),
             steps.sweep_data(settings),
@@ -212,7 +213,8 @@ def scaling(section: Section, palette: Palette) -> Iterator[Block]:
     yield from picture(
         f"scaling-{section.slug}",
         f"{section.title}: cost of one explanation against the size of the problem, medians, both "
-        "axes logarithmic. A line that ends early ran out of memory or failed; see Failures.",
+        "axes logarithmic. Where a line ends early, larger sizes were not measured, as the profile "
+        "has it, or they ran out of memory or failed, which is listed under Failures.",
         figure,
         medians,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.report.data import quality, runtimes, steps
 from benchmarks.report.data.quality import AREA, HEADLINE_BUDGET
+from benchmarks.report.data.randomisation import TRUTH, caution
 from benchmarks.report.data.section import BASELINES, BY_HAND, RANDOM, Section
 from benchmarks.report.render.blocks import (
     NOTHING,
@@ -18,6 +19,7 @@ from benchmarks.report.render.blocks import (
     estimate,
     factor,
     factors,
+    number,
 )
 from benchmarks.report.render.wording import counted, p_equals, variant
 from benchmarks.report.sections.cost import cheapest_setting
@@ -31,7 +33,7 @@ from benchmarks.report.stats.standings import (
     Standings,
 )
 
-_HEADLINES = {"fidelity+_prob": "fidelity+", "fidelity-_prob": "fidelity-"}
+HEADLINES = {"fidelity+_prob": "fidelity+", "fidelity-_prob": "fidelity-"}
 
 
 def verdict(sections: Sequence[Section]) -> Iterator[Block]:
@@ -53,7 +55,7 @@ def verdict(sections: Sequence[Section]) -> Iterator[Block]:
 def _summary(sections: Sequence[Section]) -> Iterator[Block]:
     rows = []
     for section in sections:
-        row = [Entry(_best(section, name)) for name in _HEADLINES]
+        row = [Entry(_best(section, name)) for name in HEADLINES]
         timing = _fastest(section)
         row.append(Entry(variant(timing.label, timing.engine) if timing else NOTHING))
         cheapest = [steps.cheapest(settings) for settings in steps.sweeps(section).values()]
@@ -83,7 +85,7 @@ def _conditions(sections: Sequence[Section]) -> str:
     keys = [
         quality.find(section, name, HEADLINE_BUDGET, "mask")
         for section in sections
-        for name in _HEADLINES
+        for name in HEADLINES
     ]
     found = {quality.conditions(key) for key in keys if key is not None}
     return f", {found.pop()}" if len(found) == 1 else ""
@@ -108,12 +110,17 @@ def outcome(standings: Standings) -> str:
 
 
 def _sentences(section: Section) -> Iterator[str]:
-    for name, word in _HEADLINES.items():
+    for name, word in HEADLINES.items():
         key = quality.find(section, name, HEADLINE_BUDGET, "mask")
         if key is not None:
             what = f"{word} ({section.changed}, mask) at {quality.conditions(key)}"
             sentence = _winner(section, what, quality.compare(section, *key))
-            yield f"{sentence}{_by_area(section, name)}."
+            yield f"{sentence}{_by_area(section, name)}{_by_deletion(section, name)}."
+    for name in TRUTH:
+        key = quality.find(section, name, "", "")
+        if key is not None:
+            what = f"{section.metrics[name].title} of the ground truth"
+            yield f"{_winner(section, what, quality.compare(section, *key))}."
     yield from _pairwise(section)
     yield from _against_random(section)
     yield from _speed(section)
@@ -138,10 +145,37 @@ def _by_area(section: Section, name: str) -> str:
     return f"; by the area over all budgets: {best}" if best else ""
 
 
+def _by_deletion(section: Section, name: str) -> str:
+    """The best where edges are deleted and not masked, if that makes a difference."""
+    if len(quality.distinct_semantics(section)) < 2:
+        return ""
+    best = outcome(quality.compare(section, name, HEADLINE_BUDGET, "delete"))
+    return f"; with edges deleted: {best}" if best else ""
+
+
+def warnings(section: Section) -> Iterator[str]:
+    """What keeps a high value from meaning much: a task that is solved without its model."""
+    for name in TRUTH:
+        standings = quality.compare(section, name, "", "")
+        structural = {
+            one.names: one
+            for method, one in standings.items()
+            if method in section.baselines | set(BASELINES) and method != RANDOM and one.mark
+        }
+        for one in structural.values():
+            yield (
+                f"On {section.title}, {one.title}, which does not look at the model, is "
+                f"{'best' if one.mark == 'best' else 'tied with the best'} in finding the ground "
+                f"truth: {section.metrics[name].title} {number(one.mean.value, bounded=True)}."
+            )
+    if said := caution(section):
+        yield f"On {section.title}: {said}"
+
+
 def _pairwise(section: Section) -> Iterator[str]:
     pairs = quality.asked(section)
     compared = [
-        (name, one) for name in _HEADLINES for one in quality.compare_pairs(section, pairs, name)
+        (name, one) for name in HEADLINES for one in quality.compare_pairs(section, pairs, name)
     ]
     at = _conditions([section]).removeprefix(", ")
     tied = []
@@ -156,7 +190,7 @@ def _pairwise(section: Section) -> Iterator[str]:
                 by = " and ".join(won)
                 yield f"On {section.title}, {winner} beats {loser} at {at}, {by}{cost}."
         if between and not any(one.winner for _, one in between):
-            words = " and ".join(_HEADLINES[name] for name, _ in between)
+            words = " and ".join(HEADLINES[name] for name, _ in between)
             tied.append((words, f"{first} and {second}"))
     for words in dict.fromkeys(words for words, _ in tied):
         first, *rest = (pair for said, pair in tied if said == words)
@@ -167,7 +201,7 @@ def _pairwise(section: Section) -> Iterator[str]:
 def _gain(name: str, one: Difference) -> str:
     bounds = sorted([abs(one.gain.low), abs(one.gain.high)])
     size = f"{abs(one.gain.value):.3f} [{bounds[0]:.3f}, {bounds[1]:.3f}]"
-    return f"in {_HEADLINES[name]} by {size} ({p_equals(one.p)})"
+    return f"in {HEADLINES[name]} by {size} ({p_equals(one.p)})"
 
 
 def _cost(section: Section, winner: str, loser: str) -> str:

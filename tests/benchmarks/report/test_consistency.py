@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.report import outline
 from benchmarks.report.data.frames import load
-from benchmarks.report.render.blocks import Heading, Items, Picture, Table, Text
+from benchmarks.report.render.blocks import Heading, Items, Picture, Table, Text, seconds
 
 RECORDED = Path(__file__).parent / "recorded"
 SIGNS = ("fidelity+", "fidelity-")
@@ -70,6 +70,12 @@ class Said:
     def __init__(self, blocks):
         self.summary, self.sentences, self.tables, self.differences = {}, {}, {}, {}
         self.ranks, self.overview, self.captions = {}, {}, {}
+        self.first = next(block.texts for block in blocks if isinstance(block, Items))
+        self.forests = {
+            block.caption.partition(": ")[0]: block.data
+            for block in blocks
+            if isinstance(block, Picture) and block.name.startswith("forest-")
+        }
         task = ""
         several = any(block.kind == "heading" and block.level == 3 for block in blocks)
         for block in blocks:
@@ -152,6 +158,75 @@ def test_the_summary_says_what_the_table_marks(said):
                 }
                 assert known[text] in said.captions[task]
                 assert f"{sign} (prob)" in said.captions[task].partition(known[text])[2]
+
+
+def test_the_forest_plots_show_what_the_table_marks(said):
+    assert set(said.forests) == set(said.tables)
+    for task, data in said.forests.items():
+        plus = data[data["metric"].str.startswith("fidelity+")]
+        assert plus["mean"].is_monotonic_decreasing
+        for sign in SIGNS:
+            assert marks(data, sign) == said.tables[task][sign]
+
+
+def test_the_first_sentence_names_a_method_with_the_most_marks(said):
+    counts, decided = {}, 0
+    for table in said.tables.values():
+        for sign in SIGNS:
+            decided += any(mark == "best" for mark, _ in table[sign].values())
+            for row, (mark, _) in table[sign].items():
+                for method in row.split(" = "):
+                    counts[method] = counts.get(method, 0) + bool(mark)
+    text = said.first[0]
+    if not decided:
+        assert text.startswith("Safe default: none can be named, ")
+        return
+    named = re.match(r"Safe default: (\w+), best or tied with the best in (.*?) comparison", text)
+    most = max(counts.values())
+    assert counts[named[1]] == most
+    assert named[2] == (f"{most} of the {decided}" if decided > 1 else "the only")
+    others = re.search(r"so (?:is|are) ([\w, ]+?)(?: and \d+ more)?[,;.]", text)
+    same = {name for name, count in counts.items() if count == most} - {named[1]}
+    assert bool(others) == bool(same)
+    assert not others or set(others[1].split(", ")[:1]) <= same
+
+
+def test_the_second_sentence_says_of_each_task_what_its_table_and_plot_say(said):
+    text = said.first[1]
+    for task, table in said.tables.items():
+        best = [name for name, (mark, _) in table["fidelity+"].items() if mark == "best"]
+        tied = [name for name, (mark, _) in table["fidelity+"].items() if mark == "tied"]
+        if not best:
+            assert re.search(
+                rf"(no winner \(tied with random\)|too few nodes) on [^;]*{task}", text
+            )
+            continue
+        row = said.forests[task].set_index("method").loc[best[0]]
+        row = row[row["metric"].str.startswith("fidelity+")].iloc[0]
+        ways = f" ({1 + len(tied)}-way tie)" if tied else ""
+        value = f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+        sure = "" if tied else ", all others significantly worse"
+        assert f"on {task} {best[0]}{ways}, {value}{sure}" in text
+
+
+def test_the_third_sentence_gives_the_time_that_the_plot_shows(full):
+    blocks = outline.compose(load(full.path))
+    said = Said(blocks)
+    method, time, engine = re.match(
+        r"Cost on this machine: one explanation with (\w+) takes (.*?) on twitch-sim "
+        r"\(engine (\w+)\)\.$",
+        said.first[2],
+    ).groups()
+    assert said.first[0].startswith(f"Safe default: {method},")
+    rows = said.forests["twitch-sim"].set_index("method").loc[method]
+    assert set(rows["engine"]) == {engine}
+    assert {seconds(value) for value in rows["seconds"]} == {time}
+    table = next(
+        b for b in blocks if isinstance(b, Table) and "time of one explanation" in b.caption
+    )
+    at = table.header.index("median, this machine")
+    (row,) = (row for row in table.rows if [one.text for one in row[:2]] == [method, engine])
+    assert row[at].text == time
 
 
 def test_the_sentences_say_what_the_table_marks(said):

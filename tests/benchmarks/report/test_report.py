@@ -79,7 +79,7 @@ class Page(HTMLParser):
 
 def test_all_files_are_written(written):
     names = set(contents(written.path)) - {f"cells/{p.name}" for p in written.path.glob("cells/*")}
-    kinds = ("fidelity", "quality-cost", "ranks", "runtime", "sweep", "scaling")
+    kinds = ("forest", "fidelity", "quality-cost", "ranks", "runtime", "sweep", "scaling")
     ends = ("svg", "png", "csv")
     drawn = {f"figures/{kind}-twitch-sim.{end}" for kind in kinds for end in ends}
     assert names == {*FILES} | drawn
@@ -148,7 +148,7 @@ def test_the_page_is_whole_and_needs_nothing_else(written):
     assert page.open == []
     assert not {"link", "img", "iframe"} & set(page.tags)
     assert page.tags.count("script") == 1
-    assert page.tags.count("svg") == 6
+    assert page.tags.count("svg") == 7
     assert len(page.ids) == len(set(page.ids))
     inside = [link for link in page.references if link.startswith("#")]
     assert {link[1:] for link in inside} <= set(page.ids)
@@ -161,7 +161,7 @@ def test_the_page_is_whole_and_needs_nothing_else(written):
 def test_every_figure_of_the_markdown_exists(written):
     names = re.findall(r"\]\((figures/[^)]*)\)", written.read("report.md"))
     drawn = [name for name in names if name.endswith(".svg")]
-    assert len(drawn) == 6
+    assert len(drawn) == 7
     for name in drawn:
         ElementTree.parse(written.path / name)
         data = name.removesuffix(".svg") + ".csv"
@@ -181,7 +181,7 @@ def test_what_the_report_says(written, page):
     if page == "report.html":
         text = " ".join(Page(text).text.split())
     for expected in (
-        "GNN explainer benchmark, 2026-01-02",
+        "GNN explainers on twitch-sim: quality, cost, 2026-01-02",
         "0123456789abcdef0123456789abcdef01234567",
         "no GPU",
         "Example CPU, 2 threads",
@@ -305,7 +305,7 @@ def test_a_folder_without_manifest_has_a_report(folder):
     folder.quality("a", [0.1])
     for page in pages(folder):
         assert "manifest.json could not be read: there is none" in page
-        assert "GNN explainer benchmark" in page
+        assert "GNN explainers on karate: quality" in page
 
 
 def test_only_an_unavailable_task(folder, settings):
@@ -334,7 +334,7 @@ def test_one_benchmark_alone_is_enough(full, folder, kind):
             (folder.path / "cells" / cell.name).write_text(text)
     text, page = pages(folder)
     assert "## twitch-sim" in text
-    assert page.count("<svg") == {"quality": 2, "engines": 0}.get(kind, 1)
+    assert page.count("<svg") == {"quality": 3, "engines": 0}.get(kind, 1)
     assert "nan" not in re.sub(r"[0-9a-z]{4,}", "", text)
 
 
@@ -370,5 +370,11 @@ def test_equal_methods_have_no_best(folder):
     assert "**0.200" not in text
 
 
-def test_the_title_has_the_manifests_day(folder):
+def test_the_title_says_what_was_asked_and_when(folder, settings):
     assert outline.title(load(folder.path)) == "GNN explainer benchmark, 2026-01-02"
+    folder.quality("a", [0.2, 0.3])
+    row = {"repeat": 0, "node": 1, "nodes": 1, "seconds": 1.0}
+    folder.add("runtime", settings("a", task="cora"), runtime=[row])
+    assert outline.title(load(folder.path)) == (
+        "GNN explainers on cora, karate: quality, cost, 2026-01-02"
+    )

@@ -1,18 +1,35 @@
 """What distinguishes methods in a figure, and what the sweep's heatmaps show."""
 
+import explainers
 from benchmarks.report.data import steps
 from benchmarks.report.data.frames import load
-from benchmarks.report.data.section import split
+from benchmarks.report.data.section import BASELINES, split
 from benchmarks.report.figures import sweep_heatmaps
 from benchmarks.report.figures.palette import Palette
 
+NAMES = [name for name in explainers.available() if name not in BASELINES]
 
-def test_methods_keep_their_colour_and_differ_beyond_ten():
-    names = [f"m{i:02}" for i in range(14)]
-    palette = Palette(names, ["stock"])
-    styles = {(palette.colour(name), str(palette.dash(name))) for name in names}
-    assert len(styles) == 14
-    assert palette.colour("m00") == palette.colour("m10")
+
+def test_a_method_looks_the_same_whatever_else_a_report_has():
+    few = Palette(["lime", "occlusion", "saliency", "theirs"], ["stock"])
+    many = Palette(["attention", "lime", "occlusion", "theirs", "zzz"], ["batched"])
+    for name in ("lime", "occlusion", "theirs", "random", "lime = occlusion"):
+        looks = [
+            (one.colour(name), str(one.dash(name)), one.shape(name), str(one.marks(name)))
+            for one in (few, many)
+        ]
+        assert looks[0] == looks[1]
+
+
+def test_baselines_are_grey_and_the_known_methods_differ():
+    palette = Palette([], [])
+    for name in BASELINES:
+        red, green, blue = palette.colour(name)
+        assert red == green == blue
+    looks = {
+        (palette.colour(name), palette.shape(name), str(palette.marks(name))) for name in NAMES
+    }
+    assert len(looks) == len(NAMES) == 15
 
 
 def test_the_markers_of_thirty_methods_differ():

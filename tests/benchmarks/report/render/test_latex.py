@@ -20,6 +20,8 @@ EVIL = r"\input{/etc/passwd} & 50% $x_1^2$ #1 ~ {a} <b> ↑ →"
         (r"\input{x}", r"\textbackslash{}input\{x\}"),
         ("$a^b$", r"\$a\textasciicircum{}b\$"),
         ("12.3× ↑ †", r"12.3$\times$ $\uparrow$ $\dagger$"),
+        ("0.1 ± 0.2 ‡", r"0.1 $\pm$ 0.2 $\ddagger$"),
+        ("1 → 2 … ∞", r"1 $\rightarrow$ 2 \ldots{} $\infty$"),
         ("two\nlines", "two lines"),
         ("é", "é"),
         ("𝔘", "(U+1D518)"),
@@ -28,6 +30,13 @@ EVIL = r"\input{/etc/passwd} & 50% $x_1^2$ #1 ~ {a} <b> ↑ →"
 )
 def test_what_latex_would_read_is_escaped(text, escaped):
     assert latex.escape(text) == escaped
+
+
+def test_no_sign_of_the_report_is_a_code_point(full):
+    benchmarks.report.write(full.path, ("latex",))
+    text = full.read("report.tex")
+    assert "(U+" not in text
+    assert r"$\ddagger$" in text
 
 
 def test_tables_have_as_many_cells_in_every_row(full):

@@ -1,0 +1,320 @@
+"""The first screen: what was asked, three sentences that answer, and a forest plot a task.
+
+The sentences say what the protocol found, see :mod:`benchmarks.report.stats.standings`: they count
+its marks and compare nothing anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.report.data import quality, runtimes
+from benchmarks.report.data.frames import Results, natural
+from benchmarks.report.data.quality import HEADLINE_BUDGET
+from benchmarks.report.data.section import BASELINES, RANDOM, Section
+from benchmarks.report.figures import forest
+from benchmarks.report.figures.mean_ranks import signs
+from benchmarks.report.figures.palette import Palette
+from benchmarks.report.render.blocks import Block, Items, Text, estimate, picture, seconds
+from benchmarks.report.render.wording import counted, join, machine
+from benchmarks.report.sections.verdict import HEADLINES, outcome, warnings
+from benchmarks.report.stats.standings import (
+    NO_WINNER,
+    TIE,
+    TOO_FEW,
+    UNDIRECTED,
+    WINNER,
+    Standing,
+    Standings,
+)
+
+GENERATED = "generated"  # the task of the benchmark of scaling
+_ASKED = {
+    "quality": {"quality"},
+    "cost": {"runtime", "engines", "ig_sweep", "scaling"},
+    "replication": {"calibration"},
+}
+_DATA = [
+    *("metric", "method", "mean", "low", "high", "mark", "not_better_than_random"),
+    *("nodes", "models", "engine", "seconds"),
+]
+
+
+def asked(results: Results) -> str:
+    """What a run asked, for the title: its tasks, and what was measured on them."""
+    places = pd.concat(
+        [frame[["benchmark", "task", "model"]] for frame in (results.quality, results.runtime)]
+    ).drop_duplicates()
+    places = places[places["benchmark"] != "task"]
+    names = sorted(set(places["task"]), key=natural)
+    names = [name for name in names if name != GENERATED] or names
+    if not names:
+        return ""
+    rest = f" and {len(names) - 3} more tasks" if len(names) > 4 else ""
+    shown = names[:3] if rest else names
+    models = {model for model in places.loc[places["task"].isin(names), "model"] if model}
+    kinds = f" ({len(models)} kinds of model)" if len(models) > 1 else ""
+    found = set(places["benchmark"])
+    what = [name for name, benchmarks in _ASKED.items() if found & benchmarks]
+    return f"{', '.join(shown)}{rest}{kinds}{': ' if what else ''}{', '.join(what)}"
+
+
+def first(
+    sections: Sequence[Section], palette: Palette, manifest: dict[str, Any]
+) -> Iterator[Block]:
+    """The question, where it was put, the answer in three sentences, and the forest plots."""
+    if not sections:
+        return
+    yield Text(f"{_question(sections)} {_facts(sections, manifest)}")
+    yield Items([_safe(sections), _best(sections), _price(sections)])
+    plots = [block for section in sections for block in _forest(section, palette)]
+    yield from plots
+    if plots:
+        yield Text(
+            "Forest plots: methods are sorted by fidelity+, bars are 95 % intervals over nodes and "
+            "models, the dashed line is the random baseline, baselines are grey; at the right the "
+            "time of one "
+            "explanation on the engine that runs by default. *: best, †: tied with the best, ‡: "
+            "not significantly better than random."
+        )
+    cautions = [text for section in sections for text in warnings(section)]
+    if cautions:
+        yield Items(cautions)
+
+
+def _question(sections: Sequence[Section]) -> str:
+    if any(quality.replicates(section)[0] for section in sections):
+        return (
+            "Which method explains these models' predictions best, how sure is that, and what does "
+            "it cost?"
+        )
+    return "What do explanations of these models' predictions cost?"
+
+
+def _facts(sections: Sequence[Section], manifest: dict[str, Any]) -> str:
+    """Tasks, nodes x models, machine and commit."""
+    counts = [quality.replicates(section) for section in sections]
+    counts = [count for count in counts if count[0]]
+    sizes = [_range([one[i] for one in counts], word) for i, word in enumerate(("node", "model"))]
+    machines = dict.fromkeys(machine(section, manifest) for section in sections)
+    commit = str(manifest.get("commit") or "")[:7]
+    tasks = len({section.task for section in sections if section.task != GENERATED})
+    parts = join(
+        counted(tasks, "task") if tasks else "",
+        " × ".join(sizes) if counts else "",
+        "; ".join(machines),
+        f"commit {commit}" if commit else "",
+    )
+    return f"Measured on {parts}."
+
+
+def _range(counts: Sequence[int], word: str) -> str:
+    if not counts:
+        return ""
+    low, high = min(counts), max(counts)
+    return counted(high, word) if low == high else f"{low:,} to {high:,} {word}s"
+
+
+# ------------------------------------------------------------------------------------ sentences
+
+
+def _standings(section: Section, name: str) -> Standings:
+    return quality.compare(section, name, HEADLINE_BUDGET, "mask")
+
+
+def marked(sections: Sequence[Section]) -> dict[str, int]:
+    """In how many tables of fidelity each method that looks at the model is best or tied with it.
+
+    Counted are fidelity+ and fidelity- of each section, where one is best.
+    """
+    found: dict[str, int] = {}
+    for section in sections:
+        for name in HEADLINES:
+            for method, standing in _standings(section, name).items():
+                if method not in BASELINES and method not in section.baselines and standing.mark:
+                    found[method] = found.get(method, 0) + 1
+    return found
+
+
+def _decided(sections: Sequence[Section]) -> int:
+    outcomes = [_standings(one, name).outcome for one in sections for name in HEADLINES]
+    return sum(one in (WINNER, TIE) for one in outcomes)
+
+
+def safe_methods(sections: Sequence[Section]) -> list[str]:
+    """The methods that are best or tied with the best most often, the fastest first."""
+    counts = marked(sections)
+    if not counts:
+        return []
+    most = max(counts.values())
+    return sorted(
+        (method for method, count in counts.items() if count == most),
+        key=lambda method: (_time(sections, method), method),
+    )
+
+
+def _time(sections: Sequence[Section], method: str) -> float:
+    """The median over the sections of its time by default; infinite where it is not known."""
+    found = [timing.seconds for one in sections if (timing := runtimes.by_default(one, method))]
+    return float(np.median(found)) if found else np.inf
+
+
+def _safe(sections: Sequence[Section]) -> str:
+    """Which method is a safe default over the tasks."""
+    compared = [
+        one for section in sections for name in HEADLINES if (one := _standings(section, name))
+    ]
+    if not compared:
+        return "No method was compared with another in this run."
+    methods, decided = safe_methods(sections), _decided(sections)
+    if not methods:
+        found = {one.outcome for one in compared}
+        why = "the methods do not differ"
+        if NO_WINNER in found:
+            why = "the best is tied with the random baseline wherever methods could be compared"
+        elif TOO_FEW in found:
+            why = "there are too few nodes"
+        elif found <= {UNDIRECTED}:
+            why = "it is not known which values are better"
+        return f"Safe default: none can be named, {why}."
+    count = marked(sections)[methods[0]]
+    of = f"{count} of the {decided}" if decided > 1 else "the only"
+    tables = "comparisons" if decided > 1 else "comparison"
+    text = f"Safe default: {methods[0]}, best or tied with the best in {of} {tables} with a winner"
+    text += " (fidelity+ and fidelity- of each task)"
+    if len(methods) > 1:
+        others = ", ".join(sorted(methods[1:4]))
+        more = f" and {len(methods) - 4} more" if len(methods) > 4 else ""
+        known = np.isfinite(_time(sections, methods[0]))
+        text += f"; so {'are' if len(methods) > 2 else 'is'} {others}{more}"
+        text += f", of which {methods[0]} is the fastest" if known else ""
+    undecided = len(compared) - decided
+    if undecided:
+        text += f"; {counted(undecided, 'comparison')} had no winner"
+    not_better = [
+        section.title
+        for section in sections
+        if (standing := _standings(section, "fidelity+_prob").get(methods[0]))
+        and standing.not_better_than_random
+    ]
+    if not_better:
+        text += f"; not significantly better than random in fidelity+ on {', '.join(not_better)}"
+    return f"{text}."
+
+
+def _best(sections: Sequence[Section]) -> str:
+    """Which method is best on each task, and how sure that is."""
+    winners: list[str] = []
+    others: dict[str, list[str]] = {}
+    for section in sections:
+        standings = _standings(section, "fidelity+_prob")
+        said = outcome(standings)
+        if standings.outcome in (WINNER, TIE):
+            value = estimate(standings[standings.top].mean, bounded=True)
+            sure = "" if standings.outcome == TIE else ", all others significantly worse"
+            winners.append(f"on {section.title} {said}, {value}{sure}")
+        elif said:
+            others.setdefault(said, []).append(section.title)
+    parts = winners + [f"{said} on {', '.join(names)}" for said, names in others.items()]
+    if not parts:
+        return "Best in fidelity+: no task was compared."
+    keys = (quality.find(one, "fidelity+_prob", HEADLINE_BUDGET, "mask") for one in sections)
+    at = {quality.conditions(key) for key in keys if key}
+    where = f" at {at.pop()}" if len(at) == 1 else ""
+    return f"Best in fidelity+{where}: {'; '.join(parts)}."
+
+
+def _price(sections: Sequence[Section]) -> str:
+    """What the safe default costs on the engine that runs by default."""
+    timed = {
+        method: [(one, timing) for one in sections if (timing := runtimes.by_default(one, method))]
+        for method in dict.fromkeys([*safe_methods(sections), *_ranked(sections)])
+    }
+    method = next((name for name, found in timed.items() if found), None)
+    if method is None:
+        return "Cost: the time of these methods on their default engines was not measured."
+    texts = [
+        f"{seconds(timing.seconds)} on {one.title} (engine {timing.engine})"
+        for one, timing in timed[method]
+    ]
+    if len(texts) > 4:
+        times = [timing.seconds for _, timing in timed[method]]
+        engines = ", ".join(sorted({timing.engine for _, timing in timed[method]}))
+        texts = [
+            f"{seconds(min(times))} to {seconds(max(times))} on {len(texts)} tasks "
+            f"(default engines: {engines})"
+        ]
+    return f"Cost on this machine: one explanation with {method} takes {', '.join(texts)}."
+
+
+def _ranked(sections: Sequence[Section]) -> list[str]:
+    """All methods that look at the model, the best first on the first task that has any."""
+    names = [name for section in sections for name in quality.ranking(section)]
+    return [name for name in dict.fromkeys(names) if name not in BASELINES]
+
+
+# ---------------------------------------------------------------------------------- forest plots
+
+
+def forest_data(section: Section) -> pd.DataFrame:
+    """What a forest plot shows, in the order of its rows: sorted by fidelity+.
+
+    Methods that are the same share a row.
+    """
+    every = {name: _standings(section, name) for name in HEADLINES}
+    every = {name: standings for name, standings in every.items() if standings}
+    if not every:
+        return pd.DataFrame(columns=[*_DATA, "shown"])
+    sort_by = next(iter(every))
+    up = -1 if section.metrics[sort_by].direction != "down" else 1
+    order = sorted(every[sort_by].distinct, key=lambda one: up * one.mean.value)
+    rows = []
+    for name, standings in every.items():
+        for row in order:
+            standing = standings.get(row.names[0])
+            if standing is None:
+                continue
+            timings = [timing for one in row.names if (timing := runtimes.by_default(section, one))]
+            timing = min(timings, key=lambda one: one.seconds, default=None)
+            mean = standing.mean
+            rows.append(
+                (
+                    section.metrics[name].title,
+                    row.title,
+                    *(mean.value, mean.low, mean.high, standing.mark),
+                    _not_better(standing),
+                    *(standings.nodes, standings.models),
+                    timing.engine if timing else "",
+                    timing.seconds if timing else np.nan,
+                    row.title + signs(row.mark, not_better=_not_better(row)),
+                )
+            )
+    return pd.DataFrame(rows, columns=[*_DATA, "shown"])
+
+
+def _not_better(standing: Standing) -> bool:
+    return standing.not_better_than_random and RANDOM not in standing.names
+
+
+def _forest(section: Section, palette: Palette) -> Iterator[Block]:
+    rows = forest_data(section)
+    if rows.empty:
+        return
+    standings = next(one for name in HEADLINES if (one := _standings(section, name)))
+    said = outcome(standings)
+    title = f"{section.title}: {said}" if said else section.title
+    key = next(
+        key for name in HEADLINES if (key := quality.find(section, name, HEADLINE_BUDGET, "mask"))
+    )
+    yield from picture(
+        f"forest-{section.slug}",
+        f"{section.title}: {' and '.join(rows['metric'].unique())}, {quality.conditions(key)}, "
+        f"masked; {counted(standings.nodes, 'node')} × {counted(standings.models, 'model')}.",
+        forest.draw(rows, palette, title),
+        rows.drop(columns="shown"),
+        half=True,
+    )

@@ -1,0 +1,82 @@
+"""The first screen: three sentences, forest plots, and what keeps a task from meaning much."""
+
+import numpy as np
+import pytest
+
+from benchmarks.report.data.frames import load
+from benchmarks.report.data.section import split
+from benchmarks.report.figures.palette import Palette
+from benchmarks.report.render.blocks import Items, Picture
+from benchmarks.report.sections.first import first, forest_data
+
+BASE = np.linspace(0.1, 0.5, 24)
+
+
+@pytest.fixture
+def told(folder):
+    """The texts of all lists on the first screen: the three sentences, then the warnings."""
+
+    def tell():
+        sections = split(load(folder.path))
+        names = sorted({name for one in sections for name in one.quality["label"].unique()})
+        blocks = list(first(sections, Palette(names, ["stock"]), {}))
+        assert sum(isinstance(block, Picture) for block in blocks) <= len(sections)
+        return [text for block in blocks if isinstance(block, Items) for text in block.texts]
+
+    return tell
+
+
+def test_it_names_no_default_that_is_tied_with_random(folder, told):
+    for name, gain in (("a", 0.003), ("b", 0.0), ("random", 0.001)):
+        folder.quality(name, BASE + gain + 1e-4 * np.sin(np.arange(24)), level="f=20%")
+    safe, best, cost = told()
+    assert safe.startswith("Safe default: none can be named, the best is tied with the random")
+    assert "no winner (tied with random) on karate" in best
+    assert cost == "Cost: the time of these methods on their default engines was not measured."
+
+
+def test_with_too_few_nodes_it_says_so(folder, told):
+    for name, gain in (("a", 0.4), ("random", 0.0)):
+        folder.quality(name, BASE[:3] + gain, level="f=20%")
+    safe, best, _ = told()
+    assert safe == "Safe default: none can be named, there are too few nodes."
+    assert "too few nodes on karate" in best
+
+
+def test_of_two_safe_methods_the_faster_one_is_named_first(folder, settings, told):
+    for name, gain in (("a", 0.3), ("b", 0.3), ("random", 0.0)):
+        folder.quality(name, BASE + gain + 1e-3 * np.sin(np.arange(24)) * (name == "a"))
+    for name, time in (("a", 0.2), ("b", 0.1)):
+        for repeat in range(3):
+            row = {"repeat": repeat, "node": repeat, "nodes": 1, "seconds": time}
+            folder.add("runtime", settings(name), part={"repeat": repeat}, runtime=[row])
+    safe, best, cost = told()
+    assert safe.startswith("Safe default: b, best or tied with the best in the only comparison")
+    assert "so is a, of which b is the fastest" in safe
+    assert "(2-way tie)" in best
+    assert cost == (
+        "Cost on this machine: one explanation with b takes 100 ms on karate (engine stock)."
+    )
+
+
+def test_a_baseline_that_solves_a_task_is_named(folder, told):
+    for name, gain in (("a", -0.04), ("degree", 0.0), ("random", -0.5)):
+        folder.quality(name, np.full(24, 1.0) + gain, metric="auroc", level="", semantics="")
+    (*_, warning) = told()
+    assert warning == (
+        "On karate, degree, which does not look at the model, is best in finding the ground truth: "
+        "AUROC 1.000."
+    )
+
+
+def test_equal_methods_share_a_row_and_the_best_is_first(folder):
+    rng = np.random.default_rng(0)
+    same = BASE + 0.3
+    for name, values in (("c", BASE + rng.normal(0, 0.01, 24)), ("b", same), ("a", same)):
+        for metric in ("fidelity+_prob", "fidelity-_prob"):
+            folder.quality(name, values, metric=metric, level="f=20%")
+    (section,) = split(load(folder.path))
+    data = forest_data(section)
+    assert list(data["method"]) == ["a = b", "c"] * 2
+    assert list(data["metric"].unique()) == ["fidelity+ (prob)", "fidelity- (prob)"]
+    assert data["mean"][0] == pytest.approx(same.mean())

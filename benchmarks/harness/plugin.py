@@ -7,8 +7,10 @@ A test module parametrises its tests with :func:`benchmarks.harness.variants.par
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -116,6 +118,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.benchmark_timer = TIMER
     config.option.benchmark_json = config.option.benchmark_json or folder / "benchmark.json"
     config.option.benchmark_columns = config.option.benchmark_columns or COLUMNS
+    # Hundreds of rows that the report has, too; the run ends with what they come to.
+    config.option.benchmark_quiet = not config.option.benchmark_verbose
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -437,7 +441,7 @@ def _told(error: Exception) -> str:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Ends the run with what is missing from it and the report's path."""
+    """Ends the run with the report's answers, what is missing from it, and the report's path."""
     run = config.stash.get(RUN, None)
     for problem in config.stash.get(PROBLEMS, []):
         terminalreporter.line(problem, red=True)
@@ -456,6 +460,8 @@ def pytest_terminal_summary(
             red=True,
         )
         return
+    for answer in _answers(run.folder / "report.md"):
+        terminalreporter.line(answer)
     for name in ("report.md", "report.html"):
         terminalreporter.line(f"report: {_shown(run.folder / name)}", green=True)
     if interrupts.received():
@@ -463,6 +469,17 @@ def pytest_terminal_summary(
             f"interrupted; go on with the same command and --results {_shown(run.folder)} --resume",
             yellow=True,
         )
+
+
+def _answers(page: Path) -> list[str]:
+    """The sentences that a report begins with; none without a page."""
+    if not page.is_file():
+        return []
+    lines = itertools.dropwhile(
+        lambda line: not line.startswith("- "), page.read_text(encoding="utf-8").splitlines()
+    )
+    found = itertools.takewhile(lambda line: line.startswith("- "), lines)
+    return [re.sub(r"\\(.)", r"\1", line.removeprefix("- ")) for line in found]
 
 
 @pytest.hookimpl(trylast=True)

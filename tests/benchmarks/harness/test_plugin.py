@@ -26,6 +26,7 @@ from benchmarks.harness.lock import locked
 from benchmarks.harness.measure import timer as clock
 from benchmarks.harness.option import Option, one_of
 from benchmarks.harness.options import ALWAYS
+from benchmarks.harness.plugin import _answers
 
 ROOT = Path(__file__).parents[3]
 
@@ -383,3 +384,12 @@ def test_the_harness_is_free_of_pytest():
     )
     assert "'benchmarks.harness.run'" in loaded.stdout
     assert "'_pytest'" not in loaded.stdout
+
+
+def test_a_run_ends_with_the_answers_of_its_report(tmp_path):
+    page = tmp_path / "report.md"
+    assert _answers(page) == []
+    page.write_text(
+        "# Title\n\nText.\n\n- First \\* of *two*.\n- Second.\n\nText.\n\n- A caution.\n"
+    )
+    assert _answers(page) == ["First * of *two*.", "Second."]

@@ -13,7 +13,7 @@ from benchmarks.report.data.section import BASELINES
 from benchmarks.report.figures.palette import GREY, Palette
 from benchmarks.report.figures.style import grid, style
 
-SHOWN = 5  # methods besides the baselines: more lines are told apart by nobody
+SHOWN = 5  # methods besides the baselines: more lines nobody can distinguish
 _REMOVED = {"mask": "masked", "delete": "deleted"}
 _HEADLINE = 0.8  # the sparsity at which the best are found
 

@@ -75,7 +75,7 @@ class Palette:
         return _DASHES[self._place(method) % len(_DASHES)]
 
     def shape(self, method: str) -> str:
-        """A method's marker, where no engines are told apart."""
+        """A method's marker, where no engines are distinguished."""
         if method.partition(" = ")[0] in BASELINES:
             return "|"
         return _MARKERS[self._place(method) % len(_MARKERS)]

@@ -14,12 +14,12 @@ from benchmarks.harness.options import Plan
 from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
 from benchmarks.harness.variants import parametrize
+from benchmarks.measures import HEADLINE
 from benchmarks.measures.output_forms import before_log_softmax
 from benchmarks.tasks import Task
 from explainers.prepare import prepare
 from explainers.prepare.outputs import FORMS
 
-BUDGET = "f=20%"
 METRICS = ("fidelity", "ground_truth")
 NODES = {"quick": 10, "full": 60}
 # Those that a quick run has time for on an engine that is not made for one kind of network.
@@ -70,7 +70,7 @@ def test_explained_output(
             task.model,
             task.data,
             explanations,
-            at=[BUDGET],
+            at=[HEADLINE],
             semantics=["mask"],
             metrics=METRICS,
             truth=task.ground_truth,

@@ -201,6 +201,20 @@ def test_methods_of_others_run_apart(third_party, tmp_path):
     assert {entry["name"] for entry in manifest["methods"]} >= {*hostile, "saliency"}
 
 
+def test_a_method_apart_is_compared_with_all_others(third_party, tmp_path):
+    """Also with those behind it in the alphabet, whose process knows nothing of it."""
+    methods = [f"--method={name}" for name in ("degree", "huge", "saliency")]
+    options = [*methods, "-k", "test_agreement["]
+    arguments = command(tmp_path / "results", *options, module="test_agreement.py")
+    subprocess.run(arguments, cwd=ROOT, env=third_party, check=True, capture_output=True)
+    pairs = {
+        (cell.config["method"], row["other"])
+        for cell in load_all(tmp_path / "results" / "cells")[0]
+        for row in spread(cell.quality)
+    }
+    assert pairs == {("huge", "degree"), ("huge", "saliency"), ("saliency", "degree")}
+
+
 @pytest.fixture(scope="module")
 def patient(third_party, tmp_path_factory):
     """The environment in which ``waits`` goes on, and the folder of a run alone."""

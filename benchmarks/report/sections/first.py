@@ -127,7 +127,7 @@ def _standings(section: Section, name: str) -> Standings:
 
 
 def marked(sections: Sequence[Section]) -> dict[str, int]:
-    """In how many tables of fidelity each method that looks at the model is best or tied with it.
+    """In how many tables of fidelity each method, baselines aside, is best or tied with the best.
 
     Counted are fidelity+ and fidelity- of each section, where one is best.
     """
@@ -184,8 +184,9 @@ def _safe(sections: Sequence[Section]) -> str:
     count = marked(sections)[methods[0]]
     of = f"{count} of the {decided}" if decided > 1 else "the only"
     tables = "comparisons" if decided > 1 else "comparison"
-    text = f"Safe default: {methods[0]}, best or tied with the best in {of} {tables} with a winner"
-    text += " (fidelity+ and fidelity- of each task)"
+    # A tie has a best mean and methods tied with it, but no winner: "winner" is not said here.
+    text = f"Safe default: {methods[0]}, best or tied with the best in {of} {tables} that name a "
+    text += "best method (fidelity+ and fidelity- of each task)"
     if len(methods) > 1:
         others = ", ".join(sorted(methods[1:4]))
         more = f" and {len(methods) - 4} more" if len(methods) > 4 else ""
@@ -194,7 +195,7 @@ def _safe(sections: Sequence[Section]) -> str:
         text += f", of which {methods[0]} is the fastest" if known else ""
     undecided = len(compared) - decided
     if undecided:
-        text += f"; {counted(undecided, 'comparison')} had no winner"
+        text += f"; {counted(undecided, 'comparison')} named none"
     not_better = [
         section.title
         for section in sections

@@ -119,7 +119,8 @@ def test_an_overview_ranks_the_methods_on_every_task(folder, settings):
         **{("b", "b"): 1, ("b", "a"): 2, ("b", "random"): 3},
     }
     assert found.index[found["not_better_than_random"]].tolist() == [("a", "b")]
-    (axis,) = picture.figure.axes
+    axis, scale = picture.figure.axes
+    assert scale.get_ylabel() == "mean rank"
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b", "random"]
     assert [text.get_text() for text in axis.texts] == [
         *("1.0 *", "2.0", "3.0 ‡", "1.0 *", "2.0", "3.0")

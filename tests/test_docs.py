@@ -8,6 +8,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from benchmarks.harness.presets import PRESETS
+
 ROOT = Path(__file__).parents[1]
 TUTORIAL = ROOT / "docs" / "tutorial.ipynb"
 PAGES = [
@@ -39,6 +41,22 @@ def test_the_reference_has_every_module_of(package):
     """A new method, metric or task is in the reference without a word there."""
     (options,) = re.findall(rf"^::: {package}\n((?: +.*\n)+)", REFERENCE, flags=re.MULTILINE)
     assert "show_submodules: true" in options
+
+
+def test_the_presets_are_listed_as_they_are():
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.+) \|$", (ROOT / "docs/running.md").read_text(), re.MULTILINE
+    )
+    listed = {name: cells.split(" | ") for name, cells in rows if name in PRESETS}
+    assert listed.keys() == PRESETS.keys()
+    for name, (asks, benchmarks, tasks, sizes) in listed.items():
+        preset, options = PRESETS[name], PRESETS[name].options
+        assert asks == preset.asks
+        assert tuple(benchmarks.split(", ")) == preset.benchmarks
+        of_tasks, _, models = tasks.partition(" under ")
+        assert ("tasks" not in options) or tuple(of_tasks.split(", ")) == options["tasks"]
+        assert tuple(filter(None, models.split(", "))) == options.get("models", ())
+        assert sizes == f"{options.get('nodes', 'the papers’')} × {options['seeds']}"
 
 
 def test_the_site_has_every_page():

@@ -47,7 +47,7 @@ MAKE_NO_NUMBERS = (
         f"benchmarks/harness/{name}.py"
         for name in (
             *("cell_files", "cluster", "environment", "errors", "interrupts", "lock", "manifest"),
-            *("option", "plugin", "progress", "supervisor"),
+            *("option", "plugin", "presets", "progress", "supervisor"),
         )
     ),
 )

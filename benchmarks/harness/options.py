@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from benchmarks.harness import option
 from benchmarks.harness.option import DEVICES, EXECUTORS, Option
+from benchmarks.harness.presets import PRESETS, WHITE_BOX
 
 if TYPE_CHECKING:
     from benchmarks.tasks import Task
@@ -47,7 +48,6 @@ PROFILES = {
 
 # The real data if they can be had, else a stand-in of the same size; and tasks with ground truth.
 PREFERRED, STAND_IN = "twitch-en", "twitch-sim"
-WHITE_BOX = tuple(f"white-box-{head}:gated" for head in ("count", "or", "and", "inhibit"))
 ALWAYS = ("ba-shapes", *WHITE_BOX)
 
 
@@ -56,6 +56,10 @@ ALWAYS = ("ba-shapes", *WHITE_BOX)
 
 def _of_profile(name: str) -> Callable[[Mapping[str, Any]], Any]:
     return lambda before: getattr(PROFILES[before["profile"]], name)
+
+
+def _quick(_: Mapping[str, Any]) -> str:
+    return "quick"  # not a constant: whether it was asked for shows whether a preset's holds
 
 
 def _all_methods(_: Mapping[str, Any]) -> list[str]:
@@ -81,6 +85,17 @@ class Plan:
     many as that has CPUs or GPUs, ``data_root`` for the usual places.
     """
 
+    preset: Annotated[
+        str | None,
+        Option(
+            "--preset",
+            "run a published set of benchmarks, tasks and sizes; options given beside it have the "
+            "last word",
+            "|".join(PRESETS),
+            check=option.one_of(PRESETS),
+            for_workers=False,  # they are told what it comes to
+        ),
+    ]
     tasks: Annotated[
         tuple[str, ...],
         Option(
@@ -134,7 +149,7 @@ class Plan:
             "--profile",
             "how much is measured (default: quick)",
             "|".join(PROFILES),
-            default="quick",
+            default=_quick,
             check=option.one_of(PROFILES),
         ),
     ]
@@ -259,6 +274,11 @@ class Plan:
     ]
 
     @property
+    def benchmarks(self) -> tuple[str, ...]:
+        """The benchmarks that take part, by the names of their files; empty for all."""
+        return PRESETS[self.preset].benchmarks if self.preset else ()
+
+    @property
     def repeats(self) -> int:
         """Turns of every configuration in a timing."""
         return PROFILES[self.profile].repeats
@@ -309,6 +329,14 @@ def declared() -> dict[str, Option]:
     return {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(Plan)}
 
 
+def with_preset(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, with the preset's options where none were given."""
+    known = PRESETS.get(given.get("preset") or "")
+    # A count of 0 was given, and is refused later; an empty list or a switch that is off was not.
+    said = {n: v for n, v in given.items() if v or type(v) in (int, float)}
+    return {**(known.options if known else {}), **said}
+
+
 def make_plan(**given: Any) -> Plan:
     """Checks the options before any work, the cheap ones first.
 
@@ -324,6 +352,7 @@ def make_plan(**given: Any) -> Plan:
     options = declared()
     if strange := given.keys() - options.keys():
         raise TypeError(f"a plan has no {', '.join(sorted(strange))}")
+    given = with_preset(given)
     values: dict[str, Any] = {}
     # The profile comes before all others: their defaults hang on it.
     for name in sorted(options, key=lambda one: (one != "profile", options[one].check_last)):

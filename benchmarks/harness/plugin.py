@@ -25,7 +25,15 @@ from tqdm import tqdm
 from benchmarks.harness import environment, interrupts, supervisor
 from benchmarks.harness.errors import CannotWrite, OutOfMemory, Resumed
 from benchmarks.harness.lock import Locked
-from benchmarks.harness.options import ALWAYS, PREFERRED, PROFILES, Plan, declared, make_plan
+from benchmarks.harness.options import (
+    ALWAYS,
+    PREFERRED,
+    PROFILES,
+    Plan,
+    declared,
+    make_plan,
+    with_preset,
+)
 from benchmarks.harness.progress import Progress
 from benchmarks.harness.run import Run, default_folder
 
@@ -59,11 +67,13 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     at_hand = any(not isinstance(plugin, str) for plugin in invoked.plugins or ())
     if not option("benchmark_only") or bystander or at_hand or supervisor.orders():
         return None
-    limit = option("cell_timeout")
+    given = with_preset(_given(config))
+    limit = given.get("cell_timeout")
     if os.name != "posix" or (limit is not None and not limit >= 0) or option("usepdb"):
         return None
     if limit is None:
-        limit = PROFILES[option("profile")].timeout if option("profile") in PROFILES else 0
+        profile = given.get("profile", "quick")
+        limit = PROFILES[profile].timeout if profile in PROFILES else 0
     folder = (option("results") or default_folder(config.rootpath)).resolve()
     # On a cluster they have units of their own.
     together = option("together") or option("executor") == "ray"
@@ -74,12 +84,17 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         raise pytest.UsageError(str(error)) from None
 
 
+def _given(config: pytest.Config) -> dict[str, Any]:
+    """The options as they were given, by the names of the plan's fields."""
+    return {name: config.getoption(option.flag) for name, option in declared().items()}
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Checks the options and sets up the run, before pytest-benchmark reads its own options."""
     if not config.getoption("benchmark_only") or config.getoption("help"):
         return
     orders = supervisor.orders()
-    given = {name: config.getoption(option.flag) for name, option in declared().items()}
+    given = _given(config)
     if orders is not None and orders.again:
         given |= {"results": Path(orders.folder), "resume": True}
     try:
@@ -162,13 +177,22 @@ def pytest_collection(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keeps the tests of those methods that this process is for."""
-    orders = supervisor.orders()
-    if RUN not in config.stash or orders is None or not orders.only:
+    """Keeps the tests of the preset's benchmarks, and of those methods that this process is for."""
+    if PLAN not in config.stash:
         return
-    dropped = [item for item in items if _method(item) != orders.only]
-    items[:] = [item for item in items if _method(item) == orders.only]
-    config.hook.pytest_deselected(items=dropped)
+    names = config.stash[PLAN].benchmarks
+    orders = supervisor.orders()
+    only = orders.only if RUN in config.stash and orders is not None else ""
+    dropped = [
+        item
+        for item in items
+        if (names and item.path.stem.removeprefix("test_") not in names)
+        or (only and _method(item) != only)
+    ]
+    left_out = set(dropped)
+    items[:] = [item for item in items if item not in left_out]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
 
 
 def _method(item: pytest.Item) -> str | None:

@@ -1,10 +1,13 @@
 """Options: each that cannot be gets one line that names it, its value and what to do."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 import benchmarks.tasks
 from benchmarks.harness.options import DEVICE_VARIABLE, PROFILES, make_plan
+from benchmarks.harness.presets import PRESETS
 from benchmarks.harness.variants import variant_id
 
 
@@ -40,6 +43,31 @@ def test_options_have_the_last_word():
     assert (made.nodes, made.seeds, made.repeats) == (2, 1, PROFILES["full"].repeats)
 
 
+def test_a_presets_options_hold_where_none_are_given(monkeypatch):
+    known = ["cora", "karate", "twitch-en"]
+    monkeypatch.setattr(benchmarks.tasks, "available", lambda: known)
+    made = make_plan(preset="architectures", profile=None, tasks=[], nodes=None, resume=False)
+    assert (made.tasks, made.nodes, made.seeds) == (("cora", "twitch-en"), 30, 3)
+    assert (made.models, made.profile) == (("gcn", "sage", "gin", "gat"), "full")
+    assert made.benchmarks == ("quality",)
+    made = make_plan(preset="architectures", profile="quick", tasks=["karate"], nodes=2)
+    assert (made.tasks, made.nodes, made.seeds, made.profile) == (("karate",), 2, 3, "quick")
+    with pytest.raises(ValueError, match="--nodes 0: must be at least 1"):
+        make_plan(preset="architectures", nodes=0)
+    assert make_plan().benchmarks == ()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_names_what_there_is(name, monkeypatch):
+    monkeypatch.undo()  # the real tasks
+    preset = PRESETS[name]
+    for benchmark in preset.benchmarks:
+        assert (Path(benchmarks.__file__).parent / f"test_{benchmark}.py").is_file()
+    made = make_plan(preset=name)
+    assert made.benchmarks == preset.benchmarks
+    assert {field: getattr(made, field) for field in preset.options} == preset.options
+
+
 @pytest.mark.parametrize("name", ["lime", "pg_explainer", "saliency"])
 def test_a_quick_run_has_no_time_for_costly_methods_on_the_whole_graph(name):
     engines = make_plan(profile="full").engines(name)
@@ -51,6 +79,7 @@ def test_a_quick_run_has_no_time_for_costly_methods_on_the_whole_graph(name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"preset": "speed"}, "--preset speed: unknown; use quality or architectures or cost"),
         ({"profile": "slow"}, "--profile slow: unknown; use quick or full"),
         ({"tasks": ["nope"]}, "--task nope: unknown; available: ba-shapes, karate"),
         ({"methods": ["nope"]}, "--method nope: unknown; available: random, saliency"),

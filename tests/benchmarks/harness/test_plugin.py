@@ -27,6 +27,7 @@ from benchmarks.harness.measure import timer as clock
 from benchmarks.harness.option import Option, one_of
 from benchmarks.harness.options import ALWAYS
 from benchmarks.harness.plugin import _answers
+from benchmarks.harness.presets import PRESETS, Preset
 
 ROOT = Path(__file__).parents[3]
 
@@ -298,6 +299,16 @@ def test_collecting_trains_and_writes_nothing(bench, pytester, drawn):
     assert result.ret == 0
     assert not (pytester.path / "results").exists()
     assert drawn.folders == []
+
+
+def test_a_preset_is_some_of_the_benchmarks(bench, monkeypatch):
+    """By the names of their files; the one here is test_module.py."""
+    typed = ("--preset=made-up", "--collect-only", "-q")
+    for of_preset, collected in ((("module",), 3), (("quality", "engines"), 0)):
+        made = Preset(asks="", benchmarks=of_preset, options={"nodes": 2, "tasks": ("karate",)})
+        monkeypatch.setitem(PRESETS, "made-up", made)
+        found = bench(*typed, "--method=random").parseoutcomes()
+        assert (found.get("tests", 0) or found.get("test", 0)) == collected, found
 
 
 def test_help_names_the_options(bench):

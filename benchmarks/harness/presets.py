@@ -1,0 +1,78 @@
+"""Named sets of options: the runs that are published, so that one word repeats them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+WHITE_BOX = tuple(f"white-box-{head}:gated" for head in ("count", "or", "and", "inhibit"))
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a run measures, unless an option says otherwise.
+
+    Attributes:
+        asks: What the run answers.
+        benchmarks: Which benchmarks take part: ``quality`` is ``benchmarks/test_quality.py``.
+        options: By the names of the plan's fields (:class:`benchmarks.harness.options.Plan`).
+    """
+
+    asks: str
+    benchmarks: tuple[str, ...]
+    options: Mapping[str, Any]
+
+
+PRESETS = {
+    "quality": Preset(
+        asks="which explanations are good, on graphs, molecules and provable ground truths",
+        benchmarks=("quality", "agreement", "axioms", "randomisation", "explained_output"),
+        options={
+            "profile": "full",
+            "tasks": (
+                *("twitch-en", "cora", "mutag", "benzene", "fluoride-carbonyl"),
+                *WHITE_BOX,
+                *("label-propagation-cora", "ba-shapes", "tree-cycles"),
+            ),
+            "nodes": 100,
+            "seeds": 5,
+        },
+    ),
+    "architectures": Preset(
+        asks="whether the order of the methods depends on the kind of network",
+        benchmarks=("quality",),
+        options={
+            "profile": "full",
+            "tasks": ("cora", "twitch-en"),
+            "models": ("gcn", "sage", "gin", "gat"),
+            "nodes": 30,
+            "seeds": 3,
+        },
+    ),
+    "cost": Preset(
+        asks="what an explanation costs: engines, steps and batch sizes, and how it grows",
+        benchmarks=("runtime", "ig_sweep", "engines", "scaling"),
+        options={
+            "profile": "full",
+            "tasks": ("twitch-en", "ba-shapes"),
+            "nodes": 30,
+            "seeds": 3,
+        },
+    ),
+    "learning": Preset(
+        asks="methods that learn, at the library's defaults and tuned on other nodes and models",
+        benchmarks=("tuning",),
+        options={
+            "profile": "full",
+            "tasks": ("twitch-en", "cora", "mutag", "ba-shapes", "tree-cycles"),
+            "nodes": 30,
+            "seeds": 3,
+        },
+    ),
+    "replication": Preset(
+        asks="published numbers, measured again step by step as their authors did",
+        benchmarks=("replication",),
+        options={"profile": "full", "seeds": 5},
+    ),
+}

@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 from benchmarks.tasks._definition import Dataset, Definition, Recipe
 from benchmarks.tasks._source import Source, read_raw, split
 
-ATOMS = ("C", "N", "O", "F", "S", "P", "Cl", "Br", "Na", "Ca", "I", "B", "H", "other")
+ATOMS = ("C", "N", "O", "S", "F", "P", "Cl", "Br", "Na", "Ca", "I", "B", "H", "other")
 ARRAYS = (
     *("x", "edge_index", "edge_attr", "node_ptr", "edge_ptr", "y"),
     *("motif_graph", "motif_ptr", "motif_node"),

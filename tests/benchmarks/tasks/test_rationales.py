@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import networkx
 import numpy as np
 import pytest
 import torch
 
 from benchmarks import tasks
 from benchmarks.tasks import Unavailable, _rationales
+from benchmarks.tasks._source import read_raw
 
 
 @pytest.fixture
@@ -88,3 +90,65 @@ def test_the_published_molecules(name):
             1_855,
         )
         assert (per_graph[0][has[0]] == 12).all()  # both directions
+
+
+def test_what_fluoride_carbonyl_is_about():
+    """Every occurrence of a chain of three and a carbonyl group, and nothing else, is labelled."""
+    (source,) = tasks.definition("fluoride-carbonyl").sources
+    try:
+        arrays, _ = read_raw(source, None)
+    except Unavailable as error:
+        pytest.skip(f"set GNN_BENCH_DATA: {error}")
+    parts = arrays["motif_node"].split(arrays["motif_ptr"].diff().tolist())
+    published: dict[int, set[frozenset[int]]] = {}
+    for graph, part in zip(arrays["motif_graph"].tolist(), parts, strict=True):
+        published.setdefault(graph, set()).add(frozenset(part.tolist()))
+    for graph, label in enumerate(arrays["y"].tolist()):
+        found = chains_and_carbonyls(arrays, graph)
+        assert found == published.get(graph, set())
+        assert bool(found) == bool(label)
+
+
+def chains_and_carbonyls(arrays, graph):
+    """The pairs of an unbranched chain of three atoms and a carbonyl group, by their atoms."""
+    begin, end = arrays["edge_ptr"][graph : graph + 2].tolist()
+    first, last = arrays["node_ptr"][graph : graph + 2].tolist()
+    atoms = [_rationales.ATOMS[kind] for kind in arrays["x"][first:last].argmax(dim=1)]
+    bonds = arrays["edge_attr"][begin:end].argmax(dim=1).tolist()
+    molecule = networkx.Graph()
+    for (u, v), bond in zip(arrays["edge_index"][:, begin:end].t().tolist(), bonds, strict=True):
+        molecule.add_edge(u, v, bond=bond)
+    single, double, aromatic = 0, 1, 3
+    bridges = {frozenset(edge) for edge in networkx.bridges(molecule)}
+    ring = {u for edge in molecule.edges if frozenset(edge) not in bridges for u in edge}
+    ends = {u for u in molecule if u not in ring and molecule.degree(u) in (1, 2)}
+    chains = [
+        {u, *molecule[u]}
+        for u in ends
+        if molecule.degree(u) == 2 and ends.issuperset(molecule[u])
+        if all(edge["bond"] == single for edge in molecule[u].values())
+    ]
+    carbonyls = [
+        {u, v}
+        for u in molecule
+        for v, edge in molecule[u].items()
+        if (atoms[u], atoms[v], edge["bond"]) == ("C", "O", double)
+        if all(other["bond"] != aromatic for other in molecule[u].values())
+    ]
+    return {frozenset(c | d) for c in chains for d in carbonyls if not c & d}
+
+
+def test_the_atoms_have_the_bonds_of_their_names():
+    """Fluorine has one neighbour, sulphur up to four: the order of the columns is right."""
+    (source,) = tasks.definition("fluoride-carbonyl").sources
+    try:
+        arrays, _ = read_raw(source, None)
+    except Unavailable as error:
+        pytest.skip(f"set GNN_BENCH_DATA: {error}")
+    first = torch.repeat_interleave(arrays["node_ptr"][:-1], arrays["edge_ptr"].diff())
+    bonds = torch.bincount(arrays["edge_index"][0] + first)
+    kinds = arrays["x"].argmax(dim=1)
+    most = {
+        n: int(bonds[kinds == k].max()) for k, n in enumerate(_rationales.ATOMS) if n in "NOFSC"
+    }
+    assert most == {"C": 4, "N": 4, "O": 2, "S": 4, "F": 1}

@@ -4,7 +4,7 @@ The published file is not about fluoride. A molecule has class 1 if, and only if
 three atoms of any element outside of rings, joined by single bonds, the middle one with two bonds
 and the outer ones with at most two (RDKit's `[R0;D1,D2][R0;D2][R0;D1,D2]`), and, apart from these,
 a carbon that is not aromatic with a double bond to oxygen. That reproduces all 8,671 labels and
-each right explanation (a test does it); 43 % of the molecules of class 1 have a fluorine, and no
+each ground truth (a test does it); 43 % of the molecules of class 1 have a fluorine, and no
 explanation has one.
 
 The accuracy on test molecules is 94 %, below benzene's 96 %: which atoms are in rings decides, as
@@ -23,7 +23,7 @@ TASK = rationales(
     pattern="both an unbranched chain of three atoms and a carbonyl group",
     title="Fluoride-carbonyl",
     description="Graphs: 8,671 molecules; has one an unbranched chain of three atoms and C=O? Each "
-    "such pair is a right explanation. Published as fluoride-carbonyl, but not about fluoride.",
+    "such pair is a ground truth. Published as fluoride-carbonyl, but not about fluoride.",
     recipe=Recipe(
         hidden=(32, 32, 32),
         epochs=60,

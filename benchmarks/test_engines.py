@@ -26,6 +26,8 @@ from explainers.methods import Method
 
 # Nodes that are explained one by one, each by every engine.
 REPEATS = {"quick": 2, "full": 30}
+# A quick run compares the engines of these, if they are among its methods.
+QUICK = ("integrated_gradients", "gnn_explainer", "saliency")
 # Many at once, and methods that are costly on stock, take their turn in so many of the repeats.
 FEW_REPEATS = 3
 BULK = {
@@ -48,7 +50,10 @@ BULK_CURVES = 100
 def variants(plan: Plan) -> list[dict[str, Any]]:
     """Stock first, so that the others can be compared with its result; then by hand."""
     found: list[dict[str, Any]] = []
-    for name in plan.methods:
+    names = plan.methods
+    if plan.profile == "quick":
+        names = tuple(name for name in names if name in QUICK) or names
+    for name in names:
         engines = plan.engines(name)
         if "stock" not in engines:
             continue

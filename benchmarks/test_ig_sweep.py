@@ -21,7 +21,7 @@ from benchmarks.tasks import Task
 METHOD = "integrated_gradients"
 REFERENCE_STEPS = 1000
 GRID = {
-    "quick": ((10, 50, 200), (1, 5, 25, 100)),
+    "quick": ((10, 50, 200), (5, 50)),
     "full": ((10, 20, 50, 100, 200, 500), (1, 2, 5, 10, 25, 50, 100)),
 }
 

@@ -26,7 +26,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every method once, with its defaults."""
     plan = plan_of(metafunc.config)
     chosen: list[dict[str, Any]] = [
-        {"method": name, "engine": None, "options": {}} for name in plan.methods
+        {"method": name, "engine": None, "options": {}} for name in plan.scored
     ]
     parametrize(metafunc, plan, variants=chosen, quality=True)
 

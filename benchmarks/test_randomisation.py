@@ -39,9 +39,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every method once; a quick run leaves out those that train on every model, or cost much."""
     plan = plan_of(metafunc.config)
     chosen: list[dict[str, Any]] = [
-        {"method": name, "engine": None, "options": {}}
-        for name in plan.repeatable
-        if plan.profile != "quick" or not explainers.load(name).costly
+        {"method": name, "engine": None, "options": {}} for name in plan.repeatable
     ]
     parametrize(metafunc, plan, variants=chosen)
 

@@ -49,6 +49,9 @@ PROFILES = {
 # The real data if they can be had, else a stand-in of the same size; and tasks with ground truth.
 PREFERRED, STAND_IN = "twitch-en", "twitch-sim"
 ALWAYS = ("ba-shapes", *WHITE_BOX)
+# What a method is compared with where no other was asked for: choice at random, the graph's
+# structure, and the method that the suite is about.
+COMPARED_WITH = ("random", "degree", "page_rank", "integrated_gradients")
 
 
 # ----------------------------------------------------------------------------------- the defaults
@@ -118,6 +121,15 @@ class Plan:
             default=_all_methods,
             check=option.known_method,
             check_last=True,
+        ),
+    ]
+    no_baselines: Annotated[
+        bool,
+        Option(
+            "--no-baselines",
+            f"score the methods of --method alone; else {', '.join(COMPARED_WITH)} are scored as "
+            "well where none of them is named",
+            default=False,
         ),
     ]
     models: Annotated[
@@ -301,6 +313,12 @@ class Plan:
         return tuple(reversed(method.engines))
 
     @property
+    def scored(self) -> tuple[str, ...]:
+        """The methods of the benchmark of quality: those asked for, and what they compare with."""
+        alone = self.no_baselines or not set(self.methods).isdisjoint(COMPARED_WITH)
+        return self.methods if alone else (*self.methods, *COMPARED_WITH)
+
+    @property
     def tasks_beyond_quality(self) -> tuple[str, ...]:
         """The tasks of all benchmarks but that of quality.
 
@@ -314,13 +332,14 @@ class Plan:
     def repeatable(self) -> tuple[str, ...]:
         """The methods for benchmarks that explain again and again, on other networks and seeds.
 
-        A quick run has no time for those that train each time.
+        A quick run has no time for those that train each time, or need many passes a node.
         """
         import explainers
 
         if self.profile != "quick":
             return self.methods
-        return tuple(name for name in self.methods if not explainers.load(name).needs_fit)
+        loaded = map(explainers.load, self.methods)
+        return tuple(one.name for one in loaded if not (one.needs_fit or one.costly))
 
 
 def declared() -> dict[str, Option]:

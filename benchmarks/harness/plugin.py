@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from benchmarks.tasks import Task
 
 COLUMNS = ["median", "iqr", "min", "rounds"]
+FIRST = ("quality", "runtime")  # of the benchmarks
 TIMER = "torch.utils.benchmark.utils.timer.timer"
 PLAN = pytest.StashKey[Plan]()  # its tasks are chosen before the tests are collected
 RUN = pytest.StashKey[Run]()
@@ -186,13 +187,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     dropped = [
         item
         for item in items
-        if (names and item.path.stem.removeprefix("test_") not in names)
-        or (only and _method(item) != only)
+        if (names and _benchmark(item) not in names) or (only and _method(item) != only)
     ]
     left_out = set(dropped)
-    items[:] = [item for item in items if item not in left_out]
+    # What a reader asks first comes first: a run that is interrupted early has it.
+    last = len(FIRST)
+    items[:] = sorted(
+        (item for item in items if item not in left_out),
+        key=lambda item: FIRST.index(_benchmark(item)) if _benchmark(item) in FIRST else last,
+    )
     if dropped:
         config.hook.pytest_deselected(items=dropped)
+
+
+def _benchmark(item: pytest.Item) -> str:
+    """The benchmark that a test is of, by its file's name."""
+    return item.path.stem.removeprefix("test_")
 
 
 def _method(item: pytest.Item) -> str | None:

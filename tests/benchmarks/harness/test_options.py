@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import benchmarks.tasks
-from benchmarks.harness.options import DEVICE_VARIABLE, PROFILES, make_plan
+from benchmarks.harness.options import COMPARED_WITH, DEVICE_VARIABLE, PROFILES, make_plan
 from benchmarks.harness.presets import PRESETS
 from benchmarks.harness.variants import variant_id
 
@@ -55,6 +55,13 @@ def test_a_presets_options_hold_where_none_are_given(monkeypatch):
     with pytest.raises(ValueError, match="--nodes 0: must be at least 1"):
         make_plan(preset="architectures", nodes=0)
     assert make_plan().benchmarks == ()
+
+
+def test_a_method_alone_is_scored_beside_the_baselines():
+    assert make_plan(methods=["saliency"]).scored == ("saliency", *COMPARED_WITH)
+    assert make_plan(methods=["saliency"]).methods == ("saliency",)  # nothing else is timed
+    assert make_plan(methods=["saliency"], no_baselines=True).scored == ("saliency",)
+    assert make_plan(methods=["saliency", "random"]).scored == ("saliency", "random")
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -28,6 +28,7 @@ from torch_geometric.explain import ModelConfig
 from benchmarks.tasks._definition import Definition, Task, with_edges
 from benchmarks.tasks._outputs import check_labels, performance
 from benchmarks.tasks._source import tensors_sha256
+from explainers._names import did_you_mean
 from explainers.prepare import PreparedModel, prepare
 from explainers.prepare.outputs import is_multiclass, is_regression
 
@@ -181,7 +182,7 @@ def _run(spec: str, path: Path, attribute: str, module_name: str) -> tuple[Any, 
         ]
         raise ValueError(
             f"--task {spec}: {path.name} has no {attribute!r}, or it gives None; it has the "
-            f"functions {', '.join(known) or '(none)'}"
+            f"functions {', '.join(known) or '(none)'}{did_you_mean(attribute, known)}"
         )
     return given, (document or f"{attribute} of {path.name}").partition("\n")[0]
 

@@ -109,6 +109,7 @@ def load(
         description=task.description,
         architecture=dataset.architecture if task.recipe is None else model,
         feature_names=dataset.feature_names,
+        class_names=dataset.class_names,
         motif=task.motif,
         # Moved last: Data.to and Module.to change the object in place.
         data=data.to(place),

@@ -56,7 +56,7 @@ def draw(
         truth: The ground truth, which a band marks: which edges of the graph are right, bool [E],
             or a row for each node (or graph), as :func:`explainers.metrics.evaluate` takes it.
         title: Above the picture, for example the method's name.
-        note: A further line below it, for example the fidelity of the drawn edges.
+        note: Further lines below it, for example the fidelity of the drawn edges.
         legend: Whether to explain the colours and lines below the picture.
 
     Returns:
@@ -79,7 +79,7 @@ def draw(
         figure, ax = pyplot.subplots(figsize=(width, height + 1.3), layout="constrained")
     assert ax is not None
     panel(matplotlib, ax, explanation, part, positions, colours, texts, right)
-    lines = captions(ax, layout.size(positions)[0], title, str(part), note)
+    lines = captions(ax, layout.size(positions)[0], title, str(part), *note.splitlines())
     if legend:
         handles = legend_handles(matplotlib, [(explanation, part)], colours, class_names, right)
         style = {"handles": handles, "ncols": min(2, len(handles)), "frameon": False, "fontsize": 8}
@@ -113,7 +113,7 @@ def compare(
         labels: A text for each node.
         class_names: Of the classes.
         truth: The ground truth.
-        notes: A further line for some of them, by name.
+        notes: Further lines for some of them, by name.
         title: Above all of them.
 
     Returns:
@@ -137,7 +137,7 @@ def compare(
     fit = int(11.5 * width * columns)  # letters of the title in a line
     lines = [part for line in title.splitlines() for part in textwrap.wrap(line, fit)]
     below = [
-        [str(part), (notes or {}).get(name, "")]
+        [str(part), *(notes or {}).get(name, "").splitlines()]
         for name, part in zip(explanations, parts, strict=True)
     ]
     most = max(len(wrapped(text, width)) for text in below)

@@ -162,6 +162,8 @@ def _check(options: argparse.Namespace) -> None:
     for flag, path in (("--out", options.out), ("--json", options.json)):
         if path not in (None, STDOUT) and not path.parent.is_dir():
             raise ValueError(f"{flag} {path}: there is no folder {path.parent}; create it first")
+        if path is not None and path != STDOUT and path.is_dir():
+            raise ValueError(f"{flag} {path}: is a folder; name a file in it")
     if options.edges < 1:
         raise ValueError(f"--edges {options.edges}: must be at least 1")
 

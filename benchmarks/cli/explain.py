@@ -30,7 +30,7 @@ STYLE: Any = {
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same on every machine
     "svg.hashsalt": "gnn-explainer-bench",
     "text.parse_math": False,
-    "savefig.dpi": 150,
+    "savefig.dpi": 120,
 }
 STDOUT = Path("-")
 

@@ -21,7 +21,7 @@ COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#BBBBBB")
 MARKERS = "osDh^"
 FOR, AGAINST, RIGHT = "black", "#D55E00", "#CBB8EE"
 POINTS = 72  # an inch
-LETTERS = 17.5  # of a line below the panel, an inch
+LETTERS = 17.6  # of a line below the panel, an inch
 
 
 def panel(

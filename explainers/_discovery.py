@@ -5,11 +5,12 @@ A module whose name starts with ``_`` is none. Names are unique.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
+
+from explainers._names import did_you_mean
 
 
 def discover(package: str, attribute: str) -> dict[str, EntryPoint]:
@@ -51,9 +52,10 @@ def fetch(package: str, name: str, attribute: str) -> Any:
     """
     found = discover(package, attribute)
     if name not in found:
-        close = difflib.get_close_matches(str(name).lower().replace("-", "_"), found, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"unknown {package[:-1]} {name!r}; available: {', '.join(found)}{hint}")
+        raise ValueError(
+            f"unknown {package[:-1]} {name!r}; available: {', '.join(found)}"
+            f"{did_you_mean(name, found)}"
+        )
     try:
         return found[name].load()
     except (ImportError, AttributeError) as error:

@@ -41,6 +41,7 @@ MAKE_NUMBERS = (
 # ... less what draws, or runs, watches and describes the measuring (the machine and the versions
 # are in a cell's key themselves).
 MAKE_NO_NUMBERS = (
+    "explainers/_names.py",
     "explainers/_script.py",
     "explainers/drawing/**/*.py",
     *(

@@ -101,7 +101,8 @@ class Option:
 
 def one_of(names: Iterable[str]) -> Check:
     """It is one of a few names."""
-    return lambda value, _: None if value in names else f"unknown; use {' or '.join(names)}"
+    choice = f"use {' or '.join(names)}"
+    return lambda value, _: None if value in names else _unknown(value, choice, names)
 
 
 def at_least_one(value: int, _: Asked) -> str | None:
@@ -204,4 +205,10 @@ def workers(value: int, asked: Asked) -> str | None:
 
 
 def _known(value: str, names: Iterable[str]) -> str | None:
-    return None if value in names else f"unknown; available: {', '.join(names)}"
+    return None if value in names else _unknown(value, f"available: {', '.join(names)}", names)
+
+
+def _unknown(value: str, choice: str, names: Iterable[str]) -> str:
+    from explainers._names import did_you_mean  # with torch, which a good name does not wait for
+
+    return f"unknown; {choice}{did_you_mean(value, names)}"

@@ -80,6 +80,7 @@ class Dataset:
             their union then. None where there is one.
         explainable: The nodes or graphs worth explaining, bool [N or G]; None means all of them.
         feature_names: Of the F features; none if they have only numbers.
+        class_names: Of the classes, as their publisher counts them; none if they have only numbers.
         loops: Whether the graph's self loops are edges like any other, which is for networks that
             add none of their own (GCN without ``normalize``); else they are taken out.
         model: The network to explain, where it is not trained but its weights are set by hand: for
@@ -98,6 +99,7 @@ class Dataset:
     alternatives: Tensor | None = None
     explainable: Tensor | None = None
     feature_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
     loops: bool = False
     model: nn.Module | None = None
     architecture: str = ""
@@ -142,6 +144,11 @@ class Dataset:
         if named not in (0, features):
             raise ValueError(
                 f"a task has {named} feature_names; there must be {features} of them, or none"
+            )
+        named, classes = len(self.class_names), int(self.data.y.max()) + 1
+        if named not in (0, classes):
+            raise ValueError(
+                f"a task has {named} class_names; there must be {classes} of them, or none"
             )
 
 
@@ -206,6 +213,9 @@ class Task:
         architecture: The kind of the model's layers: ``gcn``, ``sage``, ``gin`` or ``gat``;
             ``own`` if a user brings the model, another word where its weights are set by hand.
         feature_names: Of the F features; none if they have only numbers.
+        class_names: Of the classes, or of the columns if the model returns several labels or
+            numbers; of a single column for yes or no, of no and of yes; none if they have only
+            numbers.
         model_config: What the model returns, as ``explain`` and ``evaluate`` take it; None where
             they infer it.
         target: The column that is explained of each node or graph, int64 [N or G] on the CPU; None
@@ -231,6 +241,7 @@ class Task:
     description: str
     architecture: str = "gcn"
     feature_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
     model_config: ModelConfig | None = None
     target: Tensor | None = None
     accuracy_kind: str = ACCURACY

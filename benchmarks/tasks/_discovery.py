@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import pkgutil
 from importlib.metadata import EntryPoint, entry_points
 
 import benchmarks.tasks as package
 from benchmarks.tasks._definition import Definition
 from benchmarks.tasks._user_task import registered
+from explainers._names import did_you_mean
 
 ENTRY_POINT_GROUP = "gnn_explainer_bench.tasks"
 
@@ -41,9 +41,9 @@ def definition(name: str) -> Definition:
         return own
     known = available()
     if name not in known:
-        close = difflib.get_close_matches(str(name).lower().replace("_", "-"), known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"unknown task {name!r}; available: {', '.join(known)}{hint}")
+        raise ValueError(
+            f"unknown task {name!r}; available: {', '.join(known)}{did_you_mean(name, known)}"
+        )
     base, _, variant = name.partition(":")
     point = _discover()[base]
     try:

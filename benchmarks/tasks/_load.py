@@ -17,6 +17,7 @@ from benchmarks.tasks._models import LAYERS
 from benchmarks.tasks._source import Unavailable, data_root, tensors_sha256
 from benchmarks.tasks._training import accuracy, trained
 from benchmarks.tasks._user_task import UserModel, is_own, register, registered
+from explainers._names import did_you_mean
 
 MODELS = tuple(LAYERS)
 
@@ -108,6 +109,7 @@ def load(
         description=task.description,
         architecture=dataset.architecture if task.recipe is None else model,
         feature_names=dataset.feature_names,
+        class_names=dataset.class_names,
         motif=task.motif,
         # Moved last: Data.to and Module.to change the object in place.
         data=data.to(place),
@@ -141,14 +143,17 @@ def _check(seed: int, model: str) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise ValueError(f"seed must be a whole number from 0 to 2^63 - 1, got {seed!r}")
     if model not in MODELS:
-        raise ValueError(f"unknown model {model!r}; available: {', '.join(MODELS)}")
+        raise ValueError(
+            f"unknown model {model!r}; available: {', '.join(MODELS)}{did_you_mean(model, MODELS)}"
+        )
 
 
 def _device(device: str | torch.device) -> torch.device:
     try:
         place = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"unknown device {device!r}; try 'cpu' or 'cuda'") from error
+        hint = did_you_mean(device, ("cpu", "cuda"))
+        raise ValueError(f"unknown device {device!r}; try 'cpu' or 'cuda'{hint}") from error
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device {str(device)!r}: torch finds no such GPU here; try 'cpu'")
     return place

@@ -18,6 +18,8 @@ from torch_geometric.nn import (
     global_mean_pool,
 )
 
+from explainers._names import did_you_mean
+
 HEADS = 4
 INNER = 16
 
@@ -72,7 +74,8 @@ class GNN(nn.Module):
         if len(dims) < 2:
             raise ValueError(f"GNN needs at least an input and an output width, got {list(dims)}")
         if kind not in LAYERS:
-            raise ValueError(f"unknown model {kind!r}; available: {', '.join(LAYERS)}")
+            hint = did_you_mean(kind, LAYERS)
+            raise ValueError(f"unknown model {kind!r}; available: {', '.join(LAYERS)}{hint}")
         self.dropout = dropout
         options = {"normalize": normalize} if kind == "gcn" else {}
         self.convs = nn.ModuleList(

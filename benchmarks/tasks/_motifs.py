@@ -53,19 +53,28 @@ def attach(
         return ExplainerDataset(graph_generator=graph, motif_generator=motif, num_motifs=count)[0]
 
 
-def in_motifs(graph: Explanation, provenance: str) -> Dataset:
+def in_motifs(graph: Explanation, provenance: str, class_names: tuple[str, ...]) -> Dataset:
     """The task to tell the motifs' nodes from the others, which all look alike."""
     inside = graph.node_mask.bool()
     y = inside.long()
     data = Data(x=torch.ones(y.numel(), 1), edge_index=graph.edge_index, y=y)
     data.train_mask, data.test_mask = split(y)
     return Dataset(
-        data, provenance=provenance, ground_truth=graph.edge_mask.bool(), explainable=inside
+        data,
+        provenance=provenance,
+        ground_truth=graph.edge_mask.bool(),
+        explainable=inside,
+        class_names=class_names,
     )
 
 
 def published(
-    file: str, sha256: str, title: str, description: str, recipe: Recipe
+    file: str,
+    sha256: str,
+    title: str,
+    description: str,
+    recipe: Recipe,
+    class_names: tuple[str, ...],
 ) -> dict[str, Definition]:
     """The very graph on which PGExplainer's and later papers report, with their split.
 
@@ -78,6 +87,7 @@ def published(
         title: See :class:`Definition`.
         description: See :class:`Definition`.
         recipe: See :class:`Definition`.
+        class_names: See :class:`Dataset`.
 
     Returns:
         Variants: ``published``, and with the network of its replication ``replication``.
@@ -92,7 +102,7 @@ def published(
         title=f"{title}, published",
         description=f"{description} The instance published with PGExplainer.",
         recipe=recipe,
-        build=functools.partial(_build, source, sha256),
+        build=functools.partial(_build, source, sha256, class_names),
         sources=[source],
         motif=True,
     )
@@ -101,13 +111,17 @@ def published(
         title=f"{title}, replication",
         description=f"{task.description} The network of its replication by Holdijk et al.",
         recipe=REPLICATION,
-        build=functools.partial(_build, source, sha256, scaled=True),
+        build=functools.partial(_build, source, sha256, class_names, scaled=True),
     )
     return {"published": task, "replication": replication}
 
 
 def _build(
-    source: Source[dict[str, Tensor]], sha256: str, root: Path | None, scaled: bool = False
+    source: Source[dict[str, Tensor]],
+    sha256: str,
+    class_names: tuple[str, ...],
+    root: Path | None,
+    scaled: bool = False,
 ) -> Dataset:
     arrays, _ = read_raw(source, root)
     if scaled:  # a node's features sum to 1, as in the replication
@@ -119,6 +133,7 @@ def _build(
         sha256=sha256,
         ground_truth=arrays["edge_mask"],
         explainable=arrays["node_mask"],
+        class_names=class_names,
     )
 
 

@@ -25,7 +25,13 @@ RECIPE = Recipe(
 )
 
 
-def planetoid(name: str, title: str, description: str, pins: Mapping[str, str]) -> Definition:
+def planetoid(
+    name: str,
+    title: str,
+    description: str,
+    pins: Mapping[str, str],
+    class_names: tuple[str, ...] = (),
+) -> Definition:
     """The task of a citation network: rows of ``x`` sum to 1, public split, accuracy on its test.
 
     Yang et al., "Revisiting Semi-Supervised Learning with Graph Embeddings", arXiv:1603.08861.
@@ -36,6 +42,7 @@ def planetoid(name: str, title: str, description: str, pins: Mapping[str, str]) 
         description: See :class:`Definition`.
         pins: SHA-256 of each raw file, by the end of its name (``x``, ``tx``, ...). All but
             ``test.index`` are pickles.
+        class_names: See :class:`Dataset`.
     """
     files = {f"ind.{name.lower()}.{end}": sha256 for end, sha256 in pins.items()}
     source = Source(name, files, functools.partial(_read, name), dataset=Planetoid)
@@ -43,12 +50,12 @@ def planetoid(name: str, title: str, description: str, pins: Mapping[str, str]) 
         title=title,
         description=description,
         recipe=RECIPE,
-        build=functools.partial(_build, source),
+        build=functools.partial(_build, source, class_names),
         sources=[source],
     )
 
 
-def _build(source: Source[Data], root: Path | None) -> Dataset:
+def _build(source: Source[Data], class_names: tuple[str, ...], root: Path | None) -> Dataset:
     data, hashes = read_raw(source, root)
     others = [name for name in hashes if hashes[name] != source.files[name]]
     origin = f"{', '.join(others)} not the originals, trusted" if others else "original files"
@@ -56,6 +63,7 @@ def _build(source: Source[Data], root: Path | None) -> Dataset:
         NormalizeFeatures()(data),
         provenance=f"real graph, features and labels, public split (Planetoid's {origin})",
         sha256=files_sha256(hashes),
+        class_names=class_names,
     )
 
 

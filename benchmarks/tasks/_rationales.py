@@ -78,6 +78,7 @@ def _build(source: Source[Mapping[str, Tensor]], pattern: str, root: Path | None
         alternatives=alternatives,
         explainable=_balanced(data, listed),
         feature_names=ATOMS,
+        class_names=(f"without {pattern}", f"with {pattern}"),
     )
 
 

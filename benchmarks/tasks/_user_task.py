@@ -13,7 +13,7 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,16 +28,17 @@ from torch_geometric.explain import ModelConfig
 from benchmarks.tasks._definition import Definition, Task, with_edges
 from benchmarks.tasks._outputs import check_labels, performance
 from benchmarks.tasks._source import tensors_sha256
+from explainers._names import did_you_mean
 from explainers.prepare import PreparedModel, prepare
 from explainers.prepare.outputs import is_multiclass, is_regression
 
 _ENTRIES = (
-    *("model", "data", "nodes", "ground_truth", "feature_names"),
+    *("model", "data", "nodes", "ground_truth", "feature_names", "class_names"),
     *("model_config", "target"),
 )
 _WANTED = (
     "it must be a Definition, or a dict with 'model' and 'data' and, optionally, 'nodes', "
-    "'ground_truth', 'feature_names', 'model_config' and 'target'"
+    "'ground_truth', 'feature_names', 'class_names', 'model_config' and 'target'"
 )
 
 
@@ -55,6 +56,7 @@ class UserModel:
         description: A sentence for listings.
         source: ``file.py:name``, without its folder.
         feature_names: Of the F features; none if they have only numbers.
+        class_names: See :class:`Task`.
         config: What the model returns, resolved; None if the user did not say.
         target: The column to explain of each node or graph, int64 [N or G]; None for the predicted
             class, the only column or the most probable label.
@@ -67,6 +69,7 @@ class UserModel:
     description: str
     source: str
     feature_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
     config: ModelConfig | None = None
     target: Tensor | None = None
 
@@ -96,6 +99,7 @@ class UserModel:
             description=self.description,
             architecture="own",
             feature_names=self.feature_names,
+            class_names=self.class_names,
             model_config=self.config,
             target=self.target,
             accuracy_kind=kind,
@@ -181,7 +185,7 @@ def _run(spec: str, path: Path, attribute: str, module_name: str) -> tuple[Any, 
         ]
         raise ValueError(
             f"--task {spec}: {path.name} has no {attribute!r}, or it gives None; it has the "
-            f"functions {', '.join(known) or '(none)'}"
+            f"functions {', '.join(known) or '(none)'}{did_you_mean(attribute, known)}"
         )
     return given, (document or f"{attribute} of {path.name}").partition("\n")[0]
 
@@ -244,8 +248,27 @@ def _checked(spec: str, given: Any, description: str) -> UserModel:
             f"--task {spec}: feature_names are {len(names)}, but data.x has {data.num_features} "
             "features; name each, or none"
         )
+    classes = _class_names(spec, given.get("class_names", ()), prepared)
     source = f"{Path(spec.rpartition(':')[0]).name}:{spec.rpartition(':')[2]}"
-    return UserModel(model, data, nodes, truth, description, source, names, config, target)
+    return UserModel(model, data, nodes, truth, description, source, names, classes, config, target)
+
+
+def _class_names(spec: str, given: Sequence[Any], prepared: PreparedModel) -> tuple[str, ...]:
+    """The names of the classes, see :class:`Task`.
+
+    Raises:
+        ValueError: They are not as many as the classes or columns.
+    """
+    names = tuple(map(str, given))
+    count = int(prepared.output.size(1))
+    if count == 1 and not is_regression(prepared.config):
+        count = 2  # no and yes
+    if len(names) not in (0, count):
+        raise ValueError(
+            f"--task {spec}: class_names are {len(names)}, but the model tells {count} apart; "
+            "name each, or none"
+        )
+    return names
 
 
 def _prepared(model: nn.Module, data: Data, config: Any) -> PreparedModel:

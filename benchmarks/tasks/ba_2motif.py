@@ -50,6 +50,7 @@ def build(root: Path | None) -> Dataset:
         data,
         provenance="the graphs published with PGExplainer, as PyG reads them, split at random",
         sha256=hashes["BA-2motif.pkl"],
+        class_names=("cycle", "house"),
         ground_truth=inside[data.edge_index].all(dim=0),
     )
 

@@ -12,8 +12,10 @@ from torch_geometric.datasets.graph_generator import BAGraph
 from benchmarks.tasks._definition import Dataset, Definition, Recipe
 from benchmarks.tasks._motifs import attach, published
 from benchmarks.tasks._source import split
+from benchmarks.tasks.ba_shapes import ROLES
 
 NODES, BRIDGES = 700, 350  # of one community; random edges between the two
+CLASSES = tuple(f"{role}, community {number}" for number in (1, 2) for role in ROLES)
 FEATURES, TELLING = 10, 2  # features, and those that differ between the communities
 
 # With BA-Shapes' recipe of two layers the training nodes are learned by heart, and a quarter of the
@@ -60,6 +62,7 @@ def build(root: Path | None) -> Dataset:
         "by 350 random edges; Gaussian features; seed 0",
         ground_truth=torch.cat([*truth, torch.zeros(2 * BRIDGES, dtype=torch.bool)]),
         explainable=y % 4 > 0,
+        class_names=CLASSES,
     )
 
 
@@ -75,5 +78,6 @@ TASK = Definition(
         title="BA-Community",
         description="Roles in the houses of two joined BA-Shapes graphs, and in which of the two.",
         recipe=RECIPE,
+        class_names=CLASSES,
     ),
 )

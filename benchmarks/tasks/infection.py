@@ -32,6 +32,7 @@ def build(root: Path | None) -> Dataset:
         data,
         provenance=f"generated: random graph of {NODES:,} nodes, {INFECTED} infected, seed 0",
         ground_truth=truth,
+        class_names=("infected", "1 step away", "2 steps away", "3 steps away", "farther"),
         explainable=(y > 0) & (y <= FAR),
     )
 

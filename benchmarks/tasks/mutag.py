@@ -24,6 +24,7 @@ def build(root: Path | None) -> Dataset:
         provenance="real molecules (TUDataset's files), split at random",
         sha256=files_sha256(hashes),
         feature_names=ATOMS,
+        class_names=("not mutagenic", "mutagenic"),  # -1 and 1 in the file
     )
 
 

@@ -38,6 +38,7 @@ def build(root: Path | None) -> Dataset:
         ground_truth=truth,
         explainable=marked & (data.y == MUTAGEN),
         feature_names=ATOMS,
+        class_names=("mutagen", "nonmutagen"),  # TUDataset's label_readme
     )
 
 

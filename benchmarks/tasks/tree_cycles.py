@@ -10,6 +10,8 @@ from torch_geometric.datasets.motif_generator import CycleMotif
 from benchmarks.tasks._definition import Dataset, Definition
 from benchmarks.tasks._motifs import TREE_RECIPE, attach, in_motifs, published
 
+CLASSES = ("tree", "cycle")
+
 
 def build(root: Path | None) -> Dataset:
     """991 nodes: a balanced binary tree of depth 8 and 80 cycles of 6, each tied to it by an edge.
@@ -18,7 +20,9 @@ def build(root: Path | None) -> Dataset:
     ground truth is the edges of the cycles.
     """
     graph = attach(TreeGraph(depth=8, undirected=True), CycleMotif(6), 80, seed=0)
-    return in_motifs(graph, "generated: binary tree of depth 8 with 80 cycles of 6 nodes, seed 0")
+    return in_motifs(
+        graph, "generated: binary tree of depth 8 with 80 cycles of 6 nodes, seed 0", CLASSES
+    )
 
 
 TASK = Definition(
@@ -34,5 +38,6 @@ TASK = Definition(
         description="Is a node in one of the 60 six-cycles attached to a binary tree, or in "
         "the tree?",
         recipe=TREE_RECIPE,
+        class_names=CLASSES,
     ),
 )

@@ -9,6 +9,8 @@ from torch_geometric.datasets.graph_generator import TreeGraph
 from benchmarks.tasks._definition import Dataset, Definition
 from benchmarks.tasks._motifs import TREE_RECIPE, attach, in_motifs, published
 
+CLASSES = ("tree", "grid")
+
 
 def build(root: Path | None) -> Dataset:
     """1,231 nodes: a balanced binary tree of depth 8 and 80 grids of 3 x 3, each tied to it.
@@ -17,7 +19,9 @@ def build(root: Path | None) -> Dataset:
     ground truth is the edges of the grids.
     """
     graph = attach(TreeGraph(depth=8, undirected=True), "grid", 80, seed=0)
-    return in_motifs(graph, "generated: binary tree of depth 8 with 80 grids of 3 x 3, seed 0")
+    return in_motifs(
+        graph, "generated: binary tree of depth 8 with 80 grids of 3 x 3, seed 0", CLASSES
+    )
 
 
 TASK = Definition(
@@ -33,5 +37,6 @@ TASK = Definition(
         description="Is a node in one of the 80 three-by-three grids attached to a binary "
         "tree, with 1 % random edges?",
         recipe=TREE_RECIPE,
+        class_names=CLASSES,
     ),
 )

@@ -82,7 +82,12 @@ def build(root: Path | None) -> Dataset:
     else:
         provenance = "real graph; features as in the file (taken as the published embedding)"
     data.train_mask = data.test_mask = torch.ones(NODES, dtype=torch.bool)
-    return Dataset(data, provenance=provenance, sha256=sha256)
+    return Dataset(
+        data,
+        provenance=provenance,
+        sha256=sha256,
+        class_names=("not mature", "mature"),  # MUSAE's column `mature`
+    )
 
 
 TASK = Definition(

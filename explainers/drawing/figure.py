@@ -13,8 +13,8 @@ from torch_geometric.data import Data
 from torch_geometric.explain import Explanation
 
 from explainers.drawing import layout
-from explainers.drawing.panel import captions, legend_handles, panel
-from explainers.drawing.select import explained_node, node_ids, shown
+from explainers.drawing.panel import captions, legend_handles, panel, wrapped
+from explainers.drawing.select import explained_node, node_ids, right_edges, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +31,8 @@ def draw(
     edges: int = 20,
     classes: Tensor | Sequence[int] | None = None,
     labels: Sequence[str] | None = None,
+    class_names: Sequence[str] = (),
+    truth: Tensor | None = None,
     title: str = "",
     note: str = "",
     legend: bool = True,
@@ -50,8 +52,11 @@ def draw(
         classes: A class for each node of the graph, [N], in place of ``data.y``; for example the
             model's predictions.
         labels: A text for each node of the graph, [N]; None for its number.
+        class_names: Of the classes, for the legend; none for their numbers.
+        truth: The ground truth, which a band marks: which edges of the graph are right, bool [E],
+            or a row for each node (or graph), as :func:`explainers.metrics.evaluate` takes it.
         title: Above the picture, for example the method's name.
-        note: A further line below it, for example the fidelity of the drawn edges.
+        note: Further lines below it, for example the fidelity of the drawn edges.
         legend: Whether to explain the colours and lines below the picture.
 
     Returns:
@@ -59,10 +64,11 @@ def draw(
 
     Raises:
         ImportError: The extra ``draw`` is not installed.
-        ValueError: ``edges``, ``classes`` or ``labels`` are invalid, or scores are NaN.
+        ValueError: ``edges``, ``classes``, ``labels`` or ``truth`` are invalid, or scores are NaN.
     """
     matplotlib, networkx = _libraries()
     part = shown(explanation, edges)
+    right = right_edges(explanation, truth)
     colours = _classes(explanation, data, classes)
     texts = _labels(explanation, labels)
     positions = layout.place(networkx, [explanation], [part])
@@ -72,10 +78,10 @@ def draw(
         pyplot = importlib.import_module("matplotlib.pyplot")
         figure, ax = pyplot.subplots(figsize=(width, height + 1.3), layout="constrained")
     assert ax is not None
-    panel(matplotlib, ax, explanation, part, positions, colours, texts)
-    lines = captions(ax, title, str(part), note)
+    panel(matplotlib, ax, explanation, part, positions, colours, texts, right)
+    lines = captions(ax, layout.size(positions)[0], title, str(part), *note.splitlines())
     if legend:
-        handles = legend_handles(matplotlib, [(explanation, part)], colours)
+        handles = legend_handles(matplotlib, [(explanation, part)], colours, class_names, right)
         style = {"handles": handles, "ncols": min(2, len(handles)), "frameon": False, "fontsize": 8}
         if figure is not None:
             figure.legend(loc="outside lower center", **style)
@@ -92,6 +98,8 @@ def compare(
     edges: int = 20,
     classes: Tensor | Sequence[int] | None = None,
     labels: Sequence[str] | None = None,
+    class_names: Sequence[str] = (),
+    truth: Tensor | None = None,
     notes: Mapping[str, str] | None = None,
     title: str = "",
 ) -> Figure:
@@ -103,7 +111,9 @@ def compare(
         edges: How many edges of each.
         classes: A class for each node.
         labels: A text for each node.
-        notes: A further line for some of them, by name.
+        class_names: Of the classes.
+        truth: The ground truth.
+        notes: Further lines for some of them, by name.
         title: Above all of them.
 
     Returns:
@@ -120,23 +130,32 @@ def compare(
     colours = _classes(found[0], data, classes)
     texts = _labels(found[0], labels)
     positions = layout.place(networkx, found, parts)
+    right = right_edges(found[0], truth)
     width, height = layout.size(positions)
     columns = min(len(found), COLUMNS)
     rows = -(-len(found) // columns)
     fit = int(11.5 * width * columns)  # letters of the title in a line
     lines = [part for line in title.splitlines() for part in textwrap.wrap(line, fit)]
-    height = rows * (height + 0.75) + 0.35 + 0.2 * len(lines)
+    below = [
+        [str(part), *(notes or {}).get(name, "").splitlines()]
+        for name, part in zip(explanations, parts, strict=True)
+    ]
+    most = max(len(wrapped(text, width)) for text in below)
+    handles = legend_handles(
+        matplotlib, zip(found, parts, strict=True), colours, class_names, right
+    )
+    longest = max((len(handle.get_label()) for handle in handles), default=0)
+    ncols = max(1, min(len(handles), int(width * columns / (0.55 + 0.065 * longest))))
+    height = rows * (height + 0.45 + 0.15 * most) + 0.2 * (len(lines) + -(-len(handles) // ncols))
     figure: Figure = matplotlib.figure.Figure((width * columns, height), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for ax in panels[len(found) :]:
         ax.set_visible(False)
-    for ax, (name, explanation), part in zip(panels, explanations.items(), parts, strict=False):
-        panel(matplotlib, ax, explanation, part, positions, colours, texts)
-        captions(ax, name, str(part), (notes or {}).get(name, ""))
+    for ax, name, part, text in zip(panels, explanations, parts, below, strict=False):
+        panel(matplotlib, ax, explanations[name], part, positions, colours, texts, right)
+        captions(ax, width, name, *text)
     if title:
         figure.suptitle("\n".join(lines), fontsize=11)
-    handles = legend_handles(matplotlib, zip(found, parts, strict=True), colours)
-    ncols = min(len(handles), max(2, int(width * columns / 1.6)))
     figure.legend(
         handles=handles, loc="outside lower center", ncols=ncols, frameon=False, fontsize=8
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,8 +12,11 @@ from torch_geometric.explain import Explanation
 from explainers.drawing.select import Shown, explained_node, strengths
 
 # Inches: between neighbours on a ring, between rings at least, of a panel at least and at most.
-NEIGHBOURS, RING, SMALLEST, LARGEST = 0.36, 1.05, 3.3, 5.0
+NEIGHBOURS, RING, SMALLEST, LARGEST = 0.36, 1.05, 3.3, 6.5
+GRAPH = 5.0  # of a whole graph at most, inches
 MARGIN = 0.4  # around the outermost nodes, inches
+DISC = 0.137  # a node's radius where there is room, inches
+CROWDED = 1.5  # a ring that would have to grow by more is made of two
 
 Positions = dict[int, tuple[float, float]]
 
@@ -34,6 +38,15 @@ def place(networkx: Any, explanations: Sequence[Explanation], parts: Sequence[Sh
         for (u, v), score in zip(edges, strengths(explanation.edge_mask), strict=True):
             strength[u, v] = strength.get((u, v), 0.0) + score
     return _rings(networkx, strength, index, {node for part in parts for node in part.nodes})
+
+
+def disc(positions: Positions) -> float:
+    """The radius of the nodes in inches: smaller where they are close, so that none overlap."""
+    nearest = min(
+        (math.dist(one, other) for one, other in itertools.combinations(positions.values(), 2)),
+        default=math.inf,
+    )
+    return min(DISC, 0.45 * nearest)
 
 
 def limits(positions: Positions) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -59,7 +72,7 @@ def _springs(networkx: Any, edges: Iterable[Sequence[int]], nodes: Sequence[int]
     ordered = sorted(graph)
     start = networkx.circular_layout(ordered)
     places = networkx.kamada_kawai_layout(graph, dist=hops, pos=start, scale=1.0)
-    unit = 0.5 * max(SMALLEST, min(LARGEST, 1.1 * math.sqrt(len(ordered))))
+    unit = 0.5 * max(SMALLEST, min(GRAPH, 1.1 * math.sqrt(len(ordered))))
     return {node: (unit * float(places[node][0]), unit * float(places[node][1])) for node in nodes}
 
 
@@ -82,9 +95,8 @@ def _rings(
         return max(own, sum(room(child) for child in children.get(node, [])))
 
     def put(node: int, middle: float, angle: float) -> None:
-        """Puts the node at the angle ``middle``, and its children into ``angle`` around that."""
-        hop = hops.get(node, beyond)
-        positions[node] = (hop * math.cos(middle), hop * math.sin(middle))
+        """Gives the node the angle ``middle``, and its children theirs in ``angle`` around it."""
+        angles[node] = middle
         below = children.get(node, [])
         if not below:
             return
@@ -96,12 +108,68 @@ def _rings(
             put(child, edge - width / 2, min(width, math.pi))
             edge -= width
 
-    positions: Positions = {}
+    angles: dict[int, float] = {}
     put(index, math.pi / 2, 2 * math.pi)
-    reach = max(math.hypot(x, y) for x, y in positions.values()) or 1.0
-    unit = max(RING, NEIGHBOURS * room(index) / (2 * math.pi))
-    unit = min(unit, (LARGEST - 2 * MARGIN) / 2 / reach)
-    return {node: (unit * x, unit * y) for node, (x, y) in positions.items() if node in drawn}
+    rings: dict[int, dict[int, float]] = {}
+    for node in sorted(drawn - {index}):
+        rings.setdefault(hops.get(node, beyond), {})[node] = angles[node]
+    positions, last = {index: (0.0, 0.0)}, 0.0
+    for hop in sorted(rings):
+        ring = _ring(rings[hop], max(hop * RING, last + 0.8 * RING))
+        last = max(math.hypot(x, y) for x, y in ring.values())
+        positions |= ring
+    shrink = min(1.0, (LARGEST - 2 * MARGIN) / 2 / (last or 1.0))
+    return {node: (shrink * x, shrink * y) for node, (x, y) in positions.items()}
+
+
+def _ring(angles: Mapping[int, float], radius: float) -> Positions:
+    """Nodes at these angles or, where they would overlap, beside them; in inches.
+
+    A ring with too many of them grows; one that would have to grow far is staggered: every other
+    node is further out.
+
+    Args:
+        angles: Of the nodes.
+        radius: At least.
+    """
+    order = sorted(angles, key=lambda node: (angles[node], node))
+    free = [angles[b] - angles[a] for a, b in itertools.pairwise(order)]
+    free.append(2 * math.pi + angles[order[0]] - angles[order[-1]])
+    cut = free.index(max(free)) + 1  # the circle, at its widest free angle
+    wanted = [angles[node] for node in order[cut:]]
+    wanted += [angles[node] + 2 * math.pi for node in order[:cut]]
+    needed = NEIGHBOURS * len(order) / (2 * math.pi)
+    tracks = 1 if needed <= CROWDED * radius else 2
+    # Of an odd number the last and the first are on the same track: they need two gaps.
+    closing = 1 + (len(order) % 2 if tracks == 2 else 0)
+    radius = max(radius, NEIGHBOURS * (len(order) - 1 + closing) / (2 * math.pi) / tracks)
+    gap = NEIGHBOURS / tracks / radius
+    found = _spread(wanted, gap, 2 * math.pi - closing * gap)
+    positions = {}
+    for place, (node, angle) in enumerate(zip(order[cut:] + order[:cut], found, strict=True)):
+        out = radius + (place % tracks) * NEIGHBOURS
+        positions[node] = (out * math.cos(angle), out * math.sin(angle))
+    return positions
+
+
+def _spread(angles: Sequence[float], gap: float, span: float) -> list[float]:
+    """The angles nearest to rising ones, by squares, with at least ``gap`` between neighbours.
+
+    That is isotonic regression of the angles less what the gaps before them take. If the result
+    takes more than ``span``, all are spread evenly over that.
+    """
+    blocks: list[tuple[float, int]] = []  # of neighbours that touch: their mean, how many
+    for place, angle in enumerate(angles):
+        mean, size = angle - place * gap, 1
+        while blocks and blocks[-1][0] >= mean:  # pool adjacent violators
+            other, more = blocks.pop()
+            mean, size = (mean * size + other * more) / (size + more), size + more
+        blocks.append((mean, size))
+    means = [mean for mean, size in blocks for _ in range(size)]
+    found = [mean + place * gap for place, mean in enumerate(means)]
+    if found[-1] - found[0] > span:
+        found = [angles[0] + span * place / (len(angles) - 1) for place in range(len(angles))]
+    return found
 
 
 def _tree(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.explain import Explanation
 
+from explainers.engines.base import unit
 from explainers.metrics import ranking
 
 
@@ -31,9 +32,14 @@ class Shown:
     share: float
 
     def __str__(self) -> str:
-        percent = f"{self.share:.0%} of the absolute score".replace("%", " %")
-        share = percent if self.edges else "none has a score"
-        return f"{len(self.edges)} of {self.total:,} edges drawn: {share}"
+        if not self.edges:
+            return f"0 of {self.total:,} edges drawn: none has a score"
+        if len(self.edges) == self.total:
+            return f"all {self.total:,} edges drawn"
+        share = f"{self.share:.0%}".replace("%", " %")
+        return (
+            f"{len(self.edges)} of {self.total:,} edges drawn by absolute score, {share} of its sum"
+        )
 
 
 def shown(explanation: Explanation, edges: int = 20) -> Shown:
@@ -54,6 +60,33 @@ def shown(explanation: Explanation, edges: int = 20) -> Shown:
     total = float(np.abs(scores).sum())
     share = float(np.abs(scores[top]).sum()) / total if top else 0.0
     return Shown(top, sorted(nodes), scores.size, share)
+
+
+def right_edges(explanation: Explanation, truth: Tensor | None) -> list[bool]:
+    """Of each edge, whether it belongs to the ground truth; none if there is no ground truth.
+
+    Args:
+        explanation: Of E edges of the graph.
+        truth: Which edges of the graph are right, bool [E], or a row for each node (or graph).
+
+    Raises:
+        ValueError: ``truth`` does not fit.
+    """
+    count = int(explanation.edge_index.size(1))
+    if truth is None:
+        return [False] * count
+    ids = explanation.e_id.cpu() if "e_id" in explanation else torch.arange(count)
+    largest = int(ids.max()) if count else -1
+    if truth.dtype != torch.bool or truth.dim() not in (1, 2) or truth.size(-1) <= largest:
+        raise ValueError(
+            "truth must be torch.bool [E], one for each edge of the graph, or a row of that for "
+            f"each node, got {truth.dtype} {list(truth.shape)}"
+        )
+    own = truth
+    if truth.dim() == 2:
+        index = explained_node(explanation)
+        own = truth[unit(explanation) if index is None else node_ids(explanation)[index]]
+    return [bool(right) for right in own.cpu()[ids]]
 
 
 def node_ids(explanation: Explanation) -> Tensor:

@@ -9,6 +9,7 @@ from typing import cast
 from torch import Tensor
 from torch_geometric.explain import ExplainerAlgorithm, Explanation
 
+from explainers._names import did_you_mean
 from explainers.engines.analytic import Analytic
 from explainers.engines.base import Engine, ReferenceProblem
 from explainers.engines.batched import Batched
@@ -55,7 +56,9 @@ def get(name: str) -> Engine:
         ValueError: There is none.
     """
     if name not in _ENGINES:
-        raise ValueError(f"unknown engine {name!r}; there are: {', '.join(NAMES)}")
+        raise ValueError(
+            f"unknown engine {name!r}; there are: {', '.join(NAMES)}{did_you_mean(name, NAMES)}"
+        )
     return _ENGINES[name]
 
 

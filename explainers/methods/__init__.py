@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from explainers._discovery import fetch
+from explainers._names import did_you_mean
 from explainers.methods._base import Method
 
 __all__ = ["Method", "load"]
@@ -28,7 +29,10 @@ def load(name: str, **options: Any) -> Method:
     known = [field.name for field in dataclasses.fields(kind) if field.init]
     for option in options:
         if option not in known:
-            raise ValueError(f"{name} has no option {option!r}; it has: {', '.join(known)}")
+            raise ValueError(
+                f"{name} has no option {option!r}; it has: {', '.join(known)}"
+                f"{did_you_mean(option, known)}"
+            )
     method = kind(**options)
     method.name = name
     return method

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.explain import Explanation, ModelConfig
 
+from explainers._names import did_you_mean
 from explainers.engines import registry
 from explainers.engines.base import (
     Attribution,
@@ -98,7 +99,7 @@ class Method(ABC):
         if self.engine is not None and self.engine not in self.engines:
             raise ValueError(
                 f"{type(self).__name__} has no engine {self.engine!r}; it has: "
-                f"{', '.join(self.engines)}"
+                f"{', '.join(self.engines)}{did_you_mean(self.engine, self.engines)}"
             )
         self._asked = self.engine
         self.engine = self.engine or self.candidates[0]

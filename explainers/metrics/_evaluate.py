@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.explain import Explanation, ModelConfig
 
+from explainers._names import did_you_mean
 from explainers.engines import registry
 from explainers.engines.base import Engine, NotTheModel, unit
 from explainers.metrics._base import Metric
@@ -95,7 +96,10 @@ def evaluate(
             f"{prepared.task_level}s, or bool [{data.num_edges}]"
         )
     if engine not in (None, *registry.OUTPUTS):
-        raise ValueError(f"unknown engine {engine!r}; metrics have: {', '.join(registry.OUTPUTS)}")
+        raise ValueError(
+            f"unknown engine {engine!r}; metrics have: {', '.join(registry.OUTPUTS)}"
+            f"{did_you_mean(engine, registry.OUTPUTS)}"
+        )
     chosen = registry.choose(prepared, registry.OUTPUTS, engine).engine
     if not explanations:
         return []
@@ -183,7 +187,8 @@ def _request(
     ):
         for name in given:
             if name not in known:
-                raise ValueError(f"unknown {what} {name!r}; use {' or '.join(known)}")
+                hint = did_you_mean(name, known)
+                raise ValueError(f"unknown {what} {name!r}; use {' or '.join(known)}{hint}")
     if not selections:
         raise ValueError(f"selections must name at least one of: {', '.join(SELECTIONS)}")
     metrics = {name: load(name) for name in (available() if names is None else names)}

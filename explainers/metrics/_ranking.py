@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from explainers._names import did_you_mean
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -37,7 +39,10 @@ def ranked_scores(scores: Floats, selection: str) -> Floats:
         ValueError: There is no such selection, or some scores are NaN or infinite.
     """
     if selection not in SELECTIONS:
-        raise ValueError(f"unknown selection {selection!r}; use {' or '.join(SELECTIONS)}")
+        raise ValueError(
+            f"unknown selection {selection!r}; use {' or '.join(SELECTIONS)}"
+            f"{did_you_mean(selection, SELECTIONS)}"
+        )
     absolute = magnitudes(scores)
     return scores if selection == "signed" else absolute
 

@@ -255,7 +255,7 @@ def test_a_report_that_fails_leaves_the_cells(bench, pytester, drawn):
     [
         (["--task", "nope"], "--task nope: unknown; available: *ba-shapes*"),
         (["--method", "nope"], "--method nope: unknown; available: random, saliency"),
-        (["--device", "tpu"], "--device tpu: unknown; use cpu or cuda"),
+        (["--device", "tpu"], "--device tpu: unknown; use cpu or cuda; did you mean 'cpu'?"),
         (["--nodes", "0"], "--nodes 0: must be at least 1"),
         (["--nodes", "two"], "*--nodes*invalid int value: 'two'"),
         (["--profile", "slow"], "--profile slow: unknown; use quick or full"),

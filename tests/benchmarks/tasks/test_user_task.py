@@ -158,7 +158,8 @@ def graphs():
     ring = Data(x=torch.eye(3), edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), y=0)
     path = Data(x=torch.eye(3), edge_index=torch.tensor([[0, 1], [1, 2]]), y=1)
     data = Batch.from_data_list([ring, path])
-    return {"model": Pooled(), "data": data, "feature_names": ["C", "N", "O"]}
+    return {"model": Pooled(), "data": data, "feature_names": ["C", "N", "O"],
+            "class_names": ["ring", "path"]}
 """)
     task = benchmarks.tasks.load("own.py:graphs")
     assert sorted(task.nodes.tolist()) == [0, 1]
@@ -166,7 +167,8 @@ def graphs():
     assert command_line.main(arguments) == 0
     shown = capsys.readouterr().out
     assert f"{task.name}, graph 1: " in shown
-    assert "2 of 2 edges drawn: 100 %" in shown
+    assert re.search(r"predicted class \d \((ring|path)\) .*, labelled 1 \(path\);", shown)
+    assert "all 2 edges drawn" in shown
     assert {"C3 -> N4", "N4 -> O5"} == set(re.findall(r"\w+ -> \w+", shown))
     (heading,) = re.findall(r".*edge .*", shown)
     features = [line[heading.index("feature") :].split() for line in shown.splitlines()]
@@ -228,6 +230,10 @@ def test_bad_names(spec, message):
         (
             "{'model': model, 'data': data, 'feature_names': ['C']}",
             "feature_names are 1, but data.x has 3 features; name each, or none",
+        ),
+        (
+            "{'model': model, 'data': data, 'class_names': ['a', 'b', 'c', 'd', 'e']}",
+            "class_names are 5, but the model tells",
         ),
         ("1 / 0", "ZeroDivisionError in own.py, line 11: division by zero; mend the file"),
     ],

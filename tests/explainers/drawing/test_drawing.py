@@ -1,21 +1,25 @@
 """Pictures: what they show, by the numbers in the drawing; not how they look."""
 
+import itertools
 import math
 import subprocess
 import sys
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
+from scipy.optimize import isotonic_regression
 from torch_geometric.data import Data
 from torch_geometric.explain import Explanation
 
 import explainers
 from explainers import drawing
-from explainers.drawing.panel import colour, marker
+from explainers.drawing import layout
+from explainers.drawing.panel import RIGHT, colour, marker
 
 mpl.use("agg")
 
@@ -67,7 +71,7 @@ def test_the_strongest_edges_are_shown(small):
     assert part.edges == [0, 1, 2]
     assert part.nodes == [0, 1, 2]
     assert part.share == pytest.approx(3.5 / 3.75)
-    assert str(part) == "3 of 5 edges drawn: 93 % of the absolute score"
+    assert str(part) == "3 of 5 edges drawn by absolute score, 93 % of its sum"
 
 
 def test_an_edge_without_a_score_is_not_shown(small):
@@ -133,7 +137,7 @@ def test_nodes_are_named_coloured_and_weighted(small):
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert labels[:4] == ["class 0", "class 1", "class 2", "explained node"]
     assert labels[4:] == ["for the explained class", "against it"]
-    assert "2 of 5 edges drawn: 80 %" in ax.get_xlabel()
+    assert "2 of 5 edges drawn by absolute score, 80 % of its sum" in ax.get_xlabel()
 
 
 def test_classes_and_labels_in_place_of_the_datas(small):
@@ -171,16 +175,77 @@ def test_rings_are_the_hops(small):
     assert math.dist(at["13"], at["11"]) < math.dist(at["13"], at["12"])
 
 
-@pytest.mark.parametrize("second", [0, 1])
-def test_nodes_around_a_hub_do_not_overlap(second):
-    """Twenty neighbours of the explained node, or of its only neighbour."""
-    edges = [[1, 0], *([leaf, second] for leaf in range(2, 22))]
-    ax = explainers.draw(explanation(edges, [1.0] * 21), ax=panel(), edges=21)
+def nearest(ax):
     found = list(places(ax).values())
-    assert len(found) == 22
-    nearest = min(math.dist(a, b) for i, a in enumerate(found) for b in found[:i])
-    diameter = math.sqrt(ax.collections[0].get_sizes()[0]) / 72
-    assert nearest > diameter
+    return min(math.dist(one, other) for one, other in itertools.combinations(found, 2))
+
+
+def diameter(ax):
+    return math.sqrt(ax.collections[0].get_sizes()[0]) / 72
+
+
+@pytest.mark.parametrize("count", [20, 60, 300])
+@pytest.mark.parametrize("second", [0, 1])
+def test_nodes_around_a_hub_do_not_overlap(second, count):
+    """Neighbours of the explained node, or of its only neighbour, in a panel of a bounded size."""
+    edges = [[1, 0], *([leaf, second] for leaf in range(2, count + 2))]
+    ax = explainers.draw(explanation(edges, [1.0] * len(edges)), ax=panel(), edges=len(edges))
+    assert len(places(ax)) == count + 2
+    assert nearest(ax) > diameter(ax)
+    assert ax.get_xlim()[1] - ax.get_xlim()[0] < 6.6
+    full = diameter(explainers.draw(explanation([[1, 0]], [1.0]), ax=panel()))
+    assert (diameter(ax) == full) == (count < 300)  # there is room
+
+
+def test_nodes_that_would_overlap_move_as_little_as_they_can():
+    """Isotonic regression of the angles less the gaps before them: SciPy's finds the same."""
+    angles = [0.0, 0.05, 0.1, 1.0, 2.0, 2.01, 2.3, 4.0]
+    gaps = 0.2 * np.arange(len(angles))
+    found = layout._spread(angles, 0.2, 6.0)
+    assert found == pytest.approx(isotonic_regression(np.array(angles) - gaps).x + gaps)
+    assert min(b - a for a, b in itertools.pairwise(found)) > 0.2 - 1e-9
+    evenly = layout._spread(angles, 0.5, 3.5)
+    assert np.diff(evenly) == pytest.approx([0.5] * 7)
+
+
+def bands(ax):
+    return [patch for patch in ax.patches if to_hex(patch.get_edgecolor()) == RIGHT.lower()]
+
+
+def test_the_ground_truth_is_marked(small):
+    """Of the edges 0 and 3 one is drawn; both ends of 3 -> 1 are drawn only with it."""
+    truth = torch.tensor([True, False, False, True, False])
+    ax = explainers.draw(small, ax=panel(), edges=2, truth=truth)
+    (band,) = bands(ax)
+    assert band._posA_posB == [places(ax)["11"], places(ax)["10"]]
+    assert "ground truth" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(bands(explainers.draw(small, ax=panel(), edges=4, truth=truth))) == 2
+    rows = torch.zeros(15, 5, dtype=torch.bool)
+    rows[10] = truth  # the explained node's
+    assert len(bands(explainers.draw(small, ax=panel(), edges=4, truth=rows))) == 2
+    plain = explainers.draw(small, ax=panel(), edges=2, truth=torch.zeros(5, dtype=torch.bool))
+    assert not bands(plain)
+    assert "ground truth" not in [text.get_text() for text in plain.get_legend().get_texts()]
+
+
+def test_the_ground_truth_of_a_whole_graph_is_marked_where_nothing_is_drawn():
+    found = explanation([[0, 1], [1, 2]], [1.0, 0.0], index=None, first=0)
+    ax = explainers.draw(found, ax=panel(), truth=torch.tensor([False, True]))
+    (band,) = bands(ax)
+    assert band._posA_posB == [places(ax)["1"], places(ax)["2"]]
+
+
+@pytest.mark.parametrize("truth", [torch.ones(5), torch.ones(4).bool(), torch.ones(1, 1, 5).bool()])
+def test_bad_truth(small, truth):
+    with pytest.raises(ValueError, match=r"truth must be torch.bool \[E\]"):
+        explainers.draw(small, ax=panel(), truth=truth)
+
+
+def test_classes_have_names_in_the_legend(small):
+    data = Data(x=torch.ones(15, 1), y=torch.tensor([0] * 10 + [1, 0, 2, 1, 1]))
+    ax = explainers.draw(small, data, ax=panel(), edges=2, class_names=["cat", "dog", "cow"])
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels[:3] == ["cat", "dog", "cow"]
 
 
 def test_what_hangs_at_a_node_is_on_its_side():
@@ -201,13 +266,15 @@ def test_edges_that_lead_nowhere_near_the_node():
 def test_compared_pictures_have_the_same_layout(small):
     other = small.clone()
     other.edge_mask = torch.tensor([0.0, 0.0, 0.1, 0.2, 3.0])
-    figure = drawing.compare({"one": small, "two": other}, edges=2, notes={"two": "a note"})
+    figure = drawing.compare(
+        {"one": small, "two": other}, edges=2, notes={"two": "a note\nand more"}
+    )
     one, two = figure.axes
     assert list(places(one)) == ["10", "11", "12"]
     assert list(places(two)) == ["10", "11", "12", "13", "14"]
     assert all(places(two)[name] == place for name, place in places(one).items())
     assert [ax.get_title() for ax in figure.axes] == ["one", "two"]
-    assert two.get_xlabel().endswith("\na note")
+    assert two.get_xlabel().endswith("\na note\nand more")
     assert one.get_xlim() == two.get_xlim()
 
 

@@ -19,7 +19,15 @@ from benchmarks.report.data.section import BASELINES, RANDOM, Section
 from benchmarks.report.figures import forest
 from benchmarks.report.figures.mean_ranks import signs
 from benchmarks.report.figures.palette import Palette
-from benchmarks.report.render.blocks import Block, Items, Text, estimate, picture, seconds
+from benchmarks.report.render.blocks import (
+    Block,
+    Items,
+    Picture,
+    Text,
+    estimate,
+    picture,
+    seconds,
+)
 from benchmarks.report.render.wording import counted, join, machine
 from benchmarks.report.sections.verdict import HEADLINES, outcome, warnings
 from benchmarks.report.stats.standings import (
@@ -56,8 +64,9 @@ def asked(results: Results) -> str:
         return ""
     rest = f" and {len(names) - 3} more tasks" if len(names) > 4 else ""
     shown = names[:3] if rest else names
-    models = {model for model in places.loc[places["task"].isin(names), "model"] if model}
-    kinds = f" ({len(models)} kinds of model)" if len(models) > 1 else ""
+    models = places[places["task"].isin(names) & (places["model"] != "")]
+    most = int(models.groupby("task")["model"].nunique().max()) if len(models) else 0
+    kinds = f" ({most} kinds of model)" if most > 1 else ""
     found = set(places["benchmark"])
     what = [name for name, benchmarks in _ASKED.items() if found & benchmarks]
     return f"{', '.join(shown)}{rest}{kinds}{': ' if what else ''}{', '.join(what)}"
@@ -74,12 +83,16 @@ def first(
     plots = [block for section in sections for block in _forest(section, palette)]
     yield from plots
     if plots:
+        timed = any(plot.data["seconds"].notna().any() for plot in plots if plot.data is not None)
+        time = (
+            "; at the right the time of one explanation on the engine that runs by default"
+            if timed
+            else ""
+        )
         yield Text(
             "Forest plots: methods are sorted by fidelity+, bars are 95 % intervals over nodes and "
-            "models, the dashed line is the random baseline, baselines are grey; at the right the "
-            "time of one "
-            "explanation on the engine that runs by default. *: best, †: tied with the best, ‡: "
-            "not significantly better than random."
+            f"models, the dashed line is the random baseline, baselines are grey{time}. *: best, "
+            "†: tied with the best, ‡: not significantly better than random."
         )
     cautions = [text for section in sections for text in warnings(section)]
     if cautions:
@@ -301,7 +314,7 @@ def _not_better(standing: Standing) -> bool:
     return standing.not_better_than_random and RANDOM not in standing.names
 
 
-def _forest(section: Section, palette: Palette) -> Iterator[Block]:
+def _forest(section: Section, palette: Palette) -> Iterator[Picture]:
     rows = forest_data(section)
     if rows.empty:
         return

@@ -84,9 +84,10 @@ def environment(results: Results) -> Iterator[Block]:
 def tasks(results: Results) -> Iterator[Block]:
     """What was explained, and which tasks were unavailable."""
     entries = results.manifest.get("tasks") or []
-    several = len({entry.get("model", "gcn") for entry in entries}) > 1
+    kinds = {(entry.get("name"), entry.get("model", "gcn")) for entry in entries}
     described: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
+        several = sum(name == entry.get("name") for name, _ in kinds) > 1
         kind = f" ({entry.get('model', 'gcn')})" if several else ""
         described.setdefault(f"{entry.get('name')}{kind}", []).append(entry)
     missing = {
@@ -107,8 +108,8 @@ def tasks(results: Results) -> Iterator[Block]:
     for name, message in sorted(missing.items()):
         yield Caution(f"{name} is unavailable: {message}")
     if described:
-        kinds = {entry.get("accuracy_kind") for entry in results.manifest["tasks"]}
-        other = "".join(text for kind, text in _KINDS.items() if kind in kinds)
+        measures = {entry.get("accuracy_kind") for entry in results.manifest["tasks"]}
+        other = "".join(text for kind, text in _KINDS.items() if kind in measures)
         header = (
             *("task", "accuracy", "models", "nodes", "edges", "features", "output"),
             *("provenance of the data", "SHA-256 of the data"),

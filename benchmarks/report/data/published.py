@@ -29,18 +29,18 @@ class Run:
 
     Attributes:
         name: The folder's.
-        title: Its report's.
         manifest: Its manifest.
         sections: Its sections, of the benchmarks ``USED``.
-        tasks: The names of all its tasks.
+        tasks: Its tasks, with the kinds of model where there are several.
+        asked: The names of all its benchmarks.
         problems: One sentence for each file that could not be read.
     """
 
     name: str
-    title: str
     manifest: dict[str, Any]
     sections: Sequence[Section]
     tasks: Sequence[str]
+    asked: frozenset[str]
     problems: Sequence[str] = ()
 
     @property
@@ -105,7 +105,9 @@ def merge(runs: Sequence[Run]) -> list[Merged]:
     for (task, model, device), parts in sorted(places.items(), key=lambda pair: pair[0]):
         taken: dict[str, tuple[Run, Section]] = {}
         for benchmark in USED:
-            having = [(run, one) for run, one in parts if any(len(rows) for rows in one.of(benchmark))]
+            having = [
+                (run, one) for run, one in parts if any(len(rows) for rows in one.of(benchmark))
+            ]
             if benchmark == "quality":
                 having = [(run, one) for run, one in having if run.name in scored]
                 having.sort(key=lambda pair: -replicates(pair[1]))

@@ -33,12 +33,17 @@ _KINDS = {
 
 def cautions(results: Results) -> Iterator[Block]:
     """Warnings that come before all else."""
-    runs = (*results.manifest.get("earlier", ()), results.manifest)
+    yield from provenance_cautions(results.manifest, results.problems)
+
+
+def provenance_cautions(manifest: dict[str, Any], problems: Sequence[str]) -> Iterator[Caution]:
+    """What keeps a run from being published: a changed tree, files that could not be read."""
+    runs = (*manifest.get("earlier", ()), manifest)
     if any(run.get("dirty") for run in runs):
         yield Caution("Made from a working tree with uncommitted changes: not for publication.")
     elif any(run.get("dirty") is None for run in runs):
         yield Caution("It is not known whether the working tree was clean: not for publication.")
-    for problem in results.problems:
+    for problem in problems:
         yield Caution(f"Incomplete: {problem}.")
 
 

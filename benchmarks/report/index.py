@@ -14,6 +14,7 @@ import pandas as pd
 from benchmarks.report.data import frames, published
 from benchmarks.report.data.frames import natural
 from benchmarks.report.data.published import USED, Run
+from benchmarks.report.data.quality import ORDERED
 from benchmarks.report.data.section import EQUIVALENCE, split
 from benchmarks.report.render import html, markdown
 from benchmarks.report.sections.first import GENERATED, REPLICATION
@@ -73,10 +74,12 @@ def _read(folder: Path, equivalence: float) -> Run:
     named = every[~every["task"].isin(["", GENERATED])]
     own = named[named["benchmark"] != REPLICATION]  # which has variants of the others
     kinds = (own if len(own) else named).groupby("task")["model"].unique()
-    # Rows of other benchmarks, most of a large run, are nobody's here.
+    # Only what the page shows or compares by: a published run has millions of rows.
+    scores = results.quality[results.quality["benchmark"].isin(USED)]
+    scores = scores[(scores["benchmark"] != "quality") | scores["metric"].isin(ORDERED)]
     used = replace(
         results,
-        quality=results.quality[results.quality["benchmark"].isin(USED)],
+        quality=scores,
         runtime=results.runtime[results.runtime["benchmark"].isin(USED)],
     )
     return Run(

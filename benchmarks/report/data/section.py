@@ -135,11 +135,6 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
     motifs = {
         entry.get("name") for entry in results.manifest.get("tasks") or () if entry.get("motif")
     }
-    graphs = {
-        entry.get("name")
-        for entry in results.manifest.get("tasks") or ()
-        if entry.get("task_level", "graph" if entry.get("name") in _GRAPH_TASKS else "") == "graph"
-    }
     kinds = {(task, model) for task, model, _ in found}
     several_models = {task for task, _ in kinds if sum(one == task for one, _ in kinds) > 1}
     several_devices = len({device for *_, device in found}) > 1
@@ -169,11 +164,19 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
                 mode=mode,
                 baselines=baselines,
                 motif=task in motifs,
-                level="graph" if task in graphs else "node",
+                level=_level(results, task),
                 equivalence=equivalence,
             )
         )
     return sections
+
+
+def _level(results: Results, task: str) -> str:
+    """What is explained of a task: ``node`` or ``graph``."""
+    entries = results.manifest.get("tasks") or ()
+    known = [entry.get("task_level") for entry in entries if entry.get("name") == task]
+    said = next((level for level in known if level in ("node", "graph")), None)
+    return said or ("graph" if task in _GRAPH_TASKS else "node")
 
 
 def labels(frame: pd.DataFrame) -> pd.Series:

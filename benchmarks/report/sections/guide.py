@@ -26,9 +26,9 @@ from benchmarks.report.render.blocks import (
 )
 from benchmarks.report.render.wording import counted, variant
 from benchmarks.report.sections.cost import cheapest_setting
-from benchmarks.report.sections.first import decided, marked, price, safe_default, warnings
+from benchmarks.report.sections.first import decided, marked, price, safe_default
 from benchmarks.report.sections.leaderboard import MACHINES
-from benchmarks.report.sections.verdict import HEADLINES, outcome
+from benchmarks.report.sections.verdict import HEADLINES, outcome, warnings
 from benchmarks.report.stats.standings import Standings
 
 Part = Callable[[Sequence[Run], Sequence[Merged], Mapping[str, str]], Iterator[Block]]

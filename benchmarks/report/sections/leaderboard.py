@@ -30,10 +30,9 @@ from benchmarks.report.sections.first import (
     nodes_and_models,
     price,
     safe_default,
-    warnings,
 )
 from benchmarks.report.sections.provenance import provenance_cautions
-from benchmarks.report.sections.verdict import HEADLINES, outcome
+from benchmarks.report.sections.verdict import HEADLINES, outcome, warnings
 from benchmarks.report.stats.standings import NO_WINNER, TOO_FEW, Standing, Standings
 
 TITLE = "Published results: GNN explainers compared"
@@ -248,6 +247,10 @@ def _reports(runs: Sequence[Run], merged: Sequence[Merged]) -> Iterator[Block]:
     )
     for run in newest_first(runs):
         notes = [text.text for text in provenance_cautions(run.manifest, run.problems)]
+        entries = run.manifest.get("tasks") or ()
+        stand_ins = sorted({str(one.get("name")) for one in entries if one.get("stand_in")})
+        if stand_ins:
+            notes.append(f"Generated data stand in for the real ones: {', '.join(stand_ins)}.")
         if run.signed is False and run.name not in shown:
             notes.append(f"It {_OLD}, as older runs did, and is not in the leaderboard.")
         if notes:

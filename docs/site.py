@@ -1,7 +1,8 @@
 """Gathers the documentation site's pages in ``build/pages``, for mkdocs.yml.
 
-Every page keeps the place that it has in the checkout, so a link means the same on the site, in a
-clone and on a code host, and nothing is written twice. No hook of the site's generator is needed.
+Every page but one keeps the place that it has in the checkout, so a link means the same on the
+site, in a clone and on a code host, and nothing is written twice. No hook of the site's generator
+is needed.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ import griffe
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "build" / "pages"
+# The generator makes `results/README.md` the folder's index; the page about all reports is that.
+FOLDERS_README = ("results/README.md", "results/about.md")
 SHOWN = (
     "*.md",
     "docs/**/*.md",
     "results/*.md",
+    "results/*.html",
     "results/pictures/*.png",
     "results/*/report.*",
     "results/*/figures/*",
@@ -31,16 +35,23 @@ def main() -> None:
     """Writes the pages anew."""
     shutil.rmtree(PAGES, ignore_errors=True)
     for path in (path for pattern in SHOWN for path in ROOT.glob(pattern)):
-        place = PAGES / path.relative_to(ROOT)
+        source = path.relative_to(ROOT).as_posix()
+        place = PAGES / (FOLDERS_README[1] if source == FOLDERS_README[0] else source)
         place.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".md":
-            # A link to a notebook leads to its page.
-            place.write_text(re.sub(r"(\]\([^)\s]+)\.ipynb\)", r"\1.md)", path.read_text()))
+            place.write_text(on_the_site(path.read_text()))
         else:
             shutil.copyfile(path, place)
     for path in ROOT.glob(NOTEBOOKS):
         place = PAGES / path.relative_to(ROOT).with_suffix(".md")
-        place.write_text(from_notebook(json.loads(path.read_text())))
+        place.write_text(on_the_site(from_notebook(json.loads(path.read_text()))))
+
+
+def on_the_site(text: str) -> str:
+    """A page's text with links that lead to where the site has a notebook and the folders' page."""
+    text = re.sub(r"(\]\([^)\s]+)\.ipynb\)", r"\1.md)", text)
+    old, new = FOLDERS_README
+    return re.sub(rf"(\]\((?:\.\./)*){re.escape(old)}(?=[)#])", rf"\1{new}", text)
 
 
 def from_notebook(notebook: dict[str, Any]) -> str:

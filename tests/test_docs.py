@@ -9,6 +9,8 @@ import pytest
 from nbclient import NotebookClient
 
 from benchmarks.harness.presets import PRESETS
+from benchmarks.report.data.published import checksum
+from benchmarks.report.sections.guide import PARTS
 
 ROOT = Path(__file__).parents[1]
 TUTORIAL = ROOT / "docs" / "tutorial.ipynb"
@@ -63,7 +65,25 @@ def test_the_site_has_every_page():
     site = (ROOT / "mkdocs.yml").read_text()
     named = set(re.findall(r"- (?:\w+: )?(\S+\.md)$", site, flags=re.MULTILINE))
     pages = {path.relative_to(ROOT).with_suffix(".md").as_posix() for path in PAGES}
-    assert named == pages
+    # Where the site has the folders' README, whose place the page about all reports takes.
+    assert named == pages - {"results/README.md"} | {"results/about.md"}
+
+
+def test_what_is_made_of_the_published_folders_is_made_of_these():
+    """If this fails: python -m benchmarks report --index results --guide docs/which.md."""
+    index = (ROOT / "results" / "index.html").read_text()
+    guide = (ROOT / "docs" / "which.md").read_text()
+    published = {path.parent for path in ROOT.glob("results/*/manifest.json")}
+    for folder in published:
+        assert checksum(folder) in index, folder.name
+        assert f'href="{folder.name}/report.html"' in index
+    listed = set(re.findall(r'href="([^"#/]+)/report.html"', index))
+    assert listed == {folder.name for folder in published}
+    named = dict(re.findall(r"^\| (\S+) \| ([0-9a-f]{64}) \|", guide, flags=re.MULTILINE))
+    assert named
+    assert named == {name: checksum(ROOT / "results" / name) for name in named}
+    parts = re.findall(r"<!-- from results: (.+?) -->\n\n\S.*?<!-- end -->", guide, flags=re.DOTALL)
+    assert parts == list(PARTS)
 
 
 def test_the_site_asks_no_other_host():

@@ -1,4 +1,7 @@
-"""``python -m benchmarks report DIR``: tables, figures and pages, drawn again from the cells."""
+"""``python -m benchmarks report DIR``: tables, figures and pages, drawn again from the cells.
+
+With ``--index``, the page about all results folders in ``DIR``.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,18 @@ def add_parser(commands: Any) -> None:
         help="differences that are not larger do not count, for metrics in [0, 1] or [-1, 1]; for "
         "others as a share of the median of the methods' means (default: %(default)s)",
     )
+    parser.add_argument(
+        "--index",
+        action="store_true",
+        help="DIR holds results folders: write DIR/index.html, which lists them and has one "
+        "leaderboard over their tasks; the folders are left as they are",
+    )
+    parser.add_argument(
+        "--guide",
+        type=Path,
+        metavar="PAGE",
+        help="with --index: also make the marked parts of this Markdown page, docs/which.md, anew",
+    )
     parser.set_defaults(command=report)
 
 
@@ -37,6 +52,13 @@ def report(options: argparse.Namespace) -> int:
             f"--equivalence {options.equivalence:g}: must be at least 0 and below 1, such as 0.01"
         )
     folder: Path = options.folder
+    if options.index:
+        return _index(folder, options)
+    if options.guide:
+        raise ValueError(
+            f"--guide {options.guide}: goes with --index only; say report --index results --guide "
+            f"{options.guide}"
+        )
     if not has_cells(folder):
         raise ValueError(
             f"{folder}: no results folder, it has no cells/; name one that a run has written"
@@ -45,5 +67,18 @@ def report(options: argparse.Namespace) -> int:
 
     formats = benchmarks.report.FORMATS if options.format == "all" else (options.format,)
     for path in benchmarks.report.write(folder, formats, options.equivalence):
+        print(path)
+    return 0
+
+
+def _index(root: Path, options: argparse.Namespace) -> int:
+    from benchmarks.report import index
+
+    if options.format != "all":
+        raise ValueError(f"--format {options.format}: with --index there is one page; leave it out")
+    for path in (root, *([options.guide] if options.guide else [])):
+        if not path.exists():
+            raise ValueError(f"{path}: there is no such file or folder")
+    for path in index.write(root, options.guide, options.equivalence):
         print(path)
     return 0

@@ -142,7 +142,7 @@ class Method(ABC):
         """What the method is, gives and needs, as plain data."""
         names = (
             *("engines", "granularity", "signed", "model_dependent", "target_dependent"),
-            *("needs_fit", "deterministic", "costly", "citation"),
+            *("needs_fit", "needs_gradients", "deterministic", "costly", "citation"),
         )
         summary = (inspect.getdoc(cls) or "").partition("\n")[0]
         return {"description": summary} | {name: getattr(cls, name) for name in names}

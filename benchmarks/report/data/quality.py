@@ -42,7 +42,7 @@ PLACED = {
     *("sparsity", GRAPH_EDGES),
 }
 # What the order of the edges decides: methods that are equal in all of it select the same edges.
-_ORDERED = (*PROB, *AREA, *ACC, *(name for name, _ in GROUND_TRUTH))
+ORDERED = (*PROB, *AREA, *ACC, *(name for name, _ in GROUND_TRUTH))
 # Methods that every reader asks about: compared with each other and with the best.
 ASKED = ("integrated_gradients", "gnn_explainer")
 # Beyond this share of nodes where the methods tie, a table says that it is saturated.
@@ -159,7 +159,7 @@ def _same(section: Section, selection: str) -> tuple[tuple[str, ...], ...]:
     """Methods in groups that have the same values by every metric that looks at the order."""
     rows = section.of("quality")[0]
     rows = rows[rows["selection"] == selection]
-    ordered = rows[rows["metric"].isin(_ORDERED)]
+    ordered = rows[rows["metric"].isin(ORDERED)]
     rows = rows if ordered.empty or not selection else ordered
     keys = ["metric", "level", "semantics", "model_seed", "node"]
     units = rows.groupby(keys, dropna=False, sort=False).ngroup().to_numpy()

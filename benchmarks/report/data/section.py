@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.report.data.frames import Results, natural
@@ -23,6 +24,8 @@ EQUIVALENCE = 0.01
 # Options that make no variant of a method: a seed is a repetition, and how many nodes are explained
 # at once has a column of its own.
 _NO_VARIANT = ("seed", "bulk")
+# Tasks that classify graphs, in runs from before their manifests said so.
+_GRAPH_TASKS = ("mutag", "mutagenicity", "ba-2motif")
 # Benchmarks that vary options on purpose; there the options are an axis, not part of a name.
 _SWEEPS = ("ig_sweep", "scaling", "completeness", "calibration", "explained_output")
 
@@ -46,8 +49,9 @@ class Section:
 
     Attributes:
         task: The task's name.
-        title: The task, and the kind of model and the device if there are several.
+        title: The task; the kind of model if the task has several, the device if the run has.
         slug: For file names and anchors; no other section has it.
+        model: The kind of the model's layers.
         device: ``cpu`` or ``cuda``.
         quality: The rows that are ok, with the column ``label``.
         runtime: The rows that are ok, with ``label`` and ``per_node``, the seconds of one node.
@@ -56,12 +60,14 @@ class Section:
         mode: What the model returns, as PyG names it; ``regression`` for real numbers.
         baselines: The methods that do not look at the model, as the manifest says.
         motif: Whether the task's ground truth is declared to be given away by the structure.
+        level: What is explained: ``node`` or ``graph``.
         equivalence: Half of the region of practical equivalence, for metrics in [0, 1] or [-1, 1].
     """
 
     task: str
     title: str
     slug: str
+    model: str
     device: str
     quality: pd.DataFrame
     runtime: pd.DataFrame
@@ -70,6 +76,7 @@ class Section:
     mode: str = CLASSES
     baselines: frozenset[str] = frozenset()
     motif: bool = False
+    level: str = "node"
     equivalence: float = EQUIVALENCE
 
     @property
@@ -111,8 +118,6 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
         frame["label"] = labels(frame)
     nodes = runtime["nodes"].fillna(1).astype("float64")
     runtime["per_node"] = runtime["seconds"] / nodes.where(nodes >= 1, 1.0)
-    measured_quality = (quality["status"] == "ok") & quality["value"].notna()
-    measured_runtime = (runtime["status"] == "ok") & (runtime["seconds"] > 0)
     place = ["task", "model", "device"]
     found = sorted(
         set(pd.concat([quality[place], runtime[place]]).itertuples(index=False, name=None))
@@ -130,13 +135,16 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
     motifs = {
         entry.get("name") for entry in results.manifest.get("tasks") or () if entry.get("motif")
     }
-    several = [len(set(names)) > 1 for names in zip(*found, strict=True)]
+    kinds = {(task, model) for task, model, _ in found}
+    several_models = {task for task, _ in kinds if sum(one == task for one, _ in kinds) > 1}
+    several_devices = len({device for *_, device in found}) > 1
+    rows = [frame.groupby(place, sort=False).indices for frame in (quality, runtime)]
+    nothing = np.array([], dtype=np.intp)
     sections: list[Section] = []
     for task, model, device in found:
-        here, there = (
-            (frame[place] == [task, model, device]).all(axis=1) for frame in (quality, runtime)
-        )
-        suffix = [name for name, shown in zip((model, device), several[1:], strict=True) if shown]
+        positions = [one.get((task, model, device), nothing) for one in rows]
+        scores, times = quality.iloc[positions[0]], runtime.iloc[positions[1]]
+        suffix = [model] * (task in several_models) + [device] * several_devices
         title = f"{task} ({', '.join(suffix)})" if suffix else task
         mode = modes.get((task, model), CLASSES)
         sections.append(
@@ -144,24 +152,31 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
                 task=task,
                 title=title,
                 slug=_slug(title, {section.slug for section in sections}),
+                model=model,
                 device=device,
-                quality=quality[here & measured_quality],
-                runtime=runtime[there & measured_runtime],
+                quality=scores[(scores["status"] == "ok") & scores["value"].notna()],
+                runtime=times[(times["status"] == "ok") & (times["seconds"] > 0)],
                 failed=pd.concat(
-                    [
-                        quality[here & (quality["status"] != "ok")],
-                        runtime[there & (runtime["status"] != "ok")],
-                    ],
+                    [scores[scores["status"] != "ok"], times[times["status"] != "ok"]],
                     ignore_index=True,
                 ),
                 metrics=metrics.of_regression() if mode == REGRESSION else metrics,
                 mode=mode,
                 baselines=baselines,
                 motif=task in motifs,
+                level=_level(results, task),
                 equivalence=equivalence,
             )
         )
     return sections
+
+
+def _level(results: Results, task: str) -> str:
+    """What is explained of a task: ``node`` or ``graph``."""
+    entries = results.manifest.get("tasks") or ()
+    known = [entry.get("task_level") for entry in entries if entry.get("name") == task]
+    said = next((level for level in known if level in ("node", "graph")), None)
+    return said or ("graph" if task in _GRAPH_TASKS else "node")
 
 
 def labels(frame: pd.DataFrame) -> pd.Series:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from benchmarks.report.render.blocks import (
     Block,
@@ -21,8 +21,12 @@ from benchmarks.report.render.blocks import (
 
 def render(title: str, blocks: Sequence[Block]) -> str:
     """The whole document."""
-    shown = [_block(block) for block in blocks if not isinstance(block, Choice)]
-    return "\n\n".join([f"# {escape(title)}", *shown]) + "\n"
+    return f"# {escape(title)}\n\n{body(blocks)}\n"
+
+
+def body(blocks: Iterable[Block]) -> str:
+    """The blocks alone, without a title."""
+    return "\n\n".join(_block(block) for block in blocks if not isinstance(block, Choice))
 
 
 def escape(text: str) -> str:
@@ -58,8 +62,8 @@ def _block(block: Heading | Text | Caution | Items | Code | Table | Picture) -> 
             lines = [header, ["---"] * len(header)]
             lines += [[_entry(entry) for entry in row] for row in rows]
             lines[0] = [escape(name) for name in header]
-            body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-            return f"*Table.* {escape(caption)}\n\n{body}"
+            table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+            return f"*Table.* {escape(caption)}\n\n{table}"
 
 
 def _entry(entry: Entry) -> str:

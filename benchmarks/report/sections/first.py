@@ -19,7 +19,15 @@ from benchmarks.report.data.section import BASELINES, RANDOM, Section
 from benchmarks.report.figures import forest
 from benchmarks.report.figures.mean_ranks import signs
 from benchmarks.report.figures.palette import Palette
-from benchmarks.report.render.blocks import Block, Items, Text, estimate, picture, seconds
+from benchmarks.report.render.blocks import (
+    Block,
+    Items,
+    Picture,
+    Text,
+    estimate,
+    picture,
+    seconds,
+)
 from benchmarks.report.render.wording import counted, join, machine
 from benchmarks.report.sections.verdict import HEADLINES, outcome, warnings
 from benchmarks.report.stats.standings import (
@@ -33,10 +41,11 @@ from benchmarks.report.stats.standings import (
 )
 
 GENERATED = "generated"  # the task of the benchmark of scaling
+REPLICATION = "calibration"  # as cells name its benchmark; it has tasks of its own
 _ASKED = {
     "quality": {"quality"},
     "cost": {"runtime", "engines", "ig_sweep", "scaling"},
-    "replication": {"calibration"},
+    "replication": {REPLICATION},
 }
 _DATA = [
     *("metric", "method", "mean", "low", "high", "mark", "not_better_than_random"),
@@ -50,14 +59,16 @@ def asked(results: Results) -> str:
         [frame[["benchmark", "task", "model"]] for frame in (results.quality, results.runtime)]
     ).drop_duplicates()
     places = places[places["benchmark"] != "task"]
-    names = sorted(set(places["task"]), key=natural)
+    own = places[places["benchmark"] != REPLICATION]
+    names = sorted(set((own if len(own) else places)["task"]), key=natural)
     names = [name for name in names if name != GENERATED] or names
     if not names:
         return ""
     rest = f" and {len(names) - 3} more tasks" if len(names) > 4 else ""
     shown = names[:3] if rest else names
-    models = {model for model in places.loc[places["task"].isin(names), "model"] if model}
-    kinds = f" ({len(models)} kinds of model)" if len(models) > 1 else ""
+    models = places[places["task"].isin(names) & (places["model"] != "")]
+    most = int(models.groupby("task")["model"].nunique().max()) if len(models) else 0
+    kinds = f" ({most} kinds of model)" if most > 1 else ""
     found = set(places["benchmark"])
     what = [name for name, benchmarks in _ASKED.items() if found & benchmarks]
     return f"{', '.join(shown)}{rest}{kinds}{': ' if what else ''}{', '.join(what)}"
@@ -70,16 +81,20 @@ def first(
     if not sections:
         return
     yield Text(f"{_question(sections)} {_facts(sections, manifest)}")
-    yield Items([_safe(sections), _best(sections), _price(sections)])
+    yield Items([safe_default(sections), _best(sections), price(sections)])
     plots = [block for section in sections for block in _forest(section, palette)]
     yield from plots
     if plots:
+        timed = any(plot.data["seconds"].notna().any() for plot in plots if plot.data is not None)
+        time = (
+            "; at the right the time of one explanation on the engine that runs by default"
+            if timed
+            else ""
+        )
         yield Text(
             "Forest plots: methods are sorted by fidelity+, bars are 95 % intervals over nodes and "
-            "models, the dashed line is the random baseline, baselines are grey; at the right the "
-            "time of one "
-            "explanation on the engine that runs by default. *: best, †: tied with the best, ‡: "
-            "not significantly better than random."
+            f"models, the dashed line is the random baseline, baselines are grey{time}. *: best, "
+            "†: tied with the best, ‡: not significantly better than random."
         )
     cautions = [text for section in sections for text in warnings(section)]
     if cautions:
@@ -97,24 +112,39 @@ def _question(sections: Sequence[Section]) -> str:
 
 def _facts(sections: Sequence[Section], manifest: dict[str, Any]) -> str:
     """Tasks, nodes x models, machine and commit."""
-    counts = [quality.replicates(section) for section in sections]
-    counts = [count for count in counts if count[0]]
-    sizes = [_range([one[i] for one in counts], word) for i, word in enumerate(("node", "model"))]
     machines = dict.fromkeys(machine(section, manifest) for section in sections)
     commit = str(manifest.get("commit") or "")[:7]
-    tasks = len({section.task for section in sections if section.task != GENERATED})
+    tasks = _number_of_tasks(sections)
     parts = join(
         counted(tasks, "task") if tasks else "",
-        " × ".join(sizes) if counts else "",
+        nodes_and_models(sections),
         "; ".join(machines),
         f"commit {commit}" if commit else "",
     )
     return f"Measured on {parts}."
 
 
-def _range(counts: Sequence[int], word: str) -> str:
+def _number_of_tasks(sections: Sequence[Section]) -> int:
+    """Those of replication alone count only where there are no others."""
+    found: dict[str, set[str]] = {}
+    for section in sections:
+        for frame in (section.quality, section.runtime):
+            found.setdefault(section.task, set()).update(frame["benchmark"].unique())
+    found.pop(GENERATED, None)
+    return sum(names != {REPLICATION} for names in found.values()) or len(found)
+
+
+def nodes_and_models(sections: Sequence[Section]) -> str:
+    """``100 nodes × 5 models``, or from the fewest to the most; empty without quality."""
+    counts = [count for section in sections if (count := quality.replicates(section))[0]]
     if not counts:
         return ""
+    return " × ".join(
+        _range([one[i] for one in counts], word) for i, word in enumerate(("node", "model"))
+    )
+
+
+def _range(counts: Sequence[int], word: str) -> str:
     low, high = min(counts), max(counts)
     return counted(high, word) if low == high else f"{low:,} to {high:,} {word}s"
 
@@ -140,7 +170,8 @@ def marked(sections: Sequence[Section]) -> dict[str, int]:
     return found
 
 
-def _decided(sections: Sequence[Section]) -> int:
+def decided(sections: Sequence[Section]) -> int:
+    """How many tables of fidelity+ and fidelity- name a best method."""
     outcomes = [_standings(one, name).outcome for one in sections for name in HEADLINES]
     return sum(one in (WINNER, TIE) for one in outcomes)
 
@@ -163,14 +194,14 @@ def _time(sections: Sequence[Section], method: str) -> float:
     return float(np.median(found)) if found else np.inf
 
 
-def _safe(sections: Sequence[Section]) -> str:
+def safe_default(sections: Sequence[Section]) -> str:
     """Which method is a safe default over the tasks."""
     compared = [
         one for section in sections for name in HEADLINES if (one := _standings(section, name))
     ]
     if not compared:
         return "No method was compared with another in this run."
-    methods, decided = safe_methods(sections), _decided(sections)
+    methods, of_all = safe_methods(sections), decided(sections)
     if not methods:
         found = {one.outcome for one in compared}
         why = "the methods do not differ"
@@ -182,10 +213,10 @@ def _safe(sections: Sequence[Section]) -> str:
             why = "it is not known which values are better"
         return f"Safe default: none can be named, {why}."
     count = marked(sections)[methods[0]]
-    of = f"{count} of the {decided}" if decided > 1 else "the only"
-    tables = "comparisons" if decided > 1 else "comparison"
+    of = f"{count} of the {of_all}" if of_all > 1 else "the only"
+    tables = "comparisons that name" if of_all > 1 else "comparison that names"
     # A tie has a best mean and methods tied with it, but no winner: "winner" is not said here.
-    text = f"Safe default: {methods[0]}, best or tied with the best in {of} {tables} that name a "
+    text = f"Safe default: {methods[0]}, best or tied with the best in {of} {tables} a "
     text += "best method (fidelity+ and fidelity- of each task)"
     if len(methods) > 1:
         others = ", ".join(sorted(methods[1:4]))
@@ -193,7 +224,7 @@ def _safe(sections: Sequence[Section]) -> str:
         known = np.isfinite(_time(sections, methods[0]))
         text += f"; so {'are' if len(methods) > 2 else 'is'} {others}{more}"
         text += f", of which {methods[0]} is the fastest" if known else ""
-    undecided = len(compared) - decided
+    undecided = len(compared) - of_all
     if undecided:
         text += f"; {counted(undecided, 'comparison')} named none"
     not_better = [
@@ -229,8 +260,8 @@ def _best(sections: Sequence[Section]) -> str:
     return f"Best in fidelity+{where}: {'; '.join(parts)}."
 
 
-def _price(sections: Sequence[Section]) -> str:
-    """What the safe default costs on the engine that runs by default."""
+def price(sections: Sequence[Section], where: str = "this machine") -> str:
+    """What the safe default costs on the engine that runs by default; ``where`` it was timed."""
     timed = {
         method: [(one, timing) for one in sections if (timing := runtimes.by_default(one, method))]
         for method in dict.fromkeys([*safe_methods(sections), *_ranked(sections)])
@@ -249,7 +280,7 @@ def _price(sections: Sequence[Section]) -> str:
             f"{seconds(min(times))} to {seconds(max(times))} on {len(texts)} tasks "
             f"(default engines: {engines})"
         ]
-    return f"Cost on this machine: one explanation with {method} takes {', '.join(texts)}."
+    return f"Cost on {where}: one explanation with {method} takes {', '.join(texts)}."
 
 
 def _ranked(sections: Sequence[Section]) -> list[str]:
@@ -301,7 +332,7 @@ def _not_better(standing: Standing) -> bool:
     return standing.not_better_than_random and RANDOM not in standing.names
 
 
-def _forest(section: Section, palette: Palette) -> Iterator[Block]:
+def _forest(section: Section, palette: Palette) -> Iterator[Picture]:
     rows = forest_data(section)
     if rows.empty:
         return

@@ -33,12 +33,17 @@ _KINDS = {
 
 def cautions(results: Results) -> Iterator[Block]:
     """Warnings that come before all else."""
-    runs = (*results.manifest.get("earlier", ()), results.manifest)
+    yield from provenance_cautions(results.manifest, results.problems)
+
+
+def provenance_cautions(manifest: dict[str, Any], problems: Sequence[str]) -> Iterator[Caution]:
+    """What keeps a run from being published: a changed tree, files that could not be read."""
+    runs = (*manifest.get("earlier", ()), manifest)
     if any(run.get("dirty") for run in runs):
         yield Caution("Made from a working tree with uncommitted changes: not for publication.")
     elif any(run.get("dirty") is None for run in runs):
         yield Caution("It is not known whether the working tree was clean: not for publication.")
-    for problem in results.problems:
+    for problem in problems:
         yield Caution(f"Incomplete: {problem}.")
 
 
@@ -84,9 +89,10 @@ def environment(results: Results) -> Iterator[Block]:
 def tasks(results: Results) -> Iterator[Block]:
     """What was explained, and which tasks were unavailable."""
     entries = results.manifest.get("tasks") or []
-    several = len({entry.get("model", "gcn") for entry in entries}) > 1
+    kinds = {(entry.get("name"), entry.get("model", "gcn")) for entry in entries}
     described: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
+        several = sum(name == entry.get("name") for name, _ in kinds) > 1
         kind = f" ({entry.get('model', 'gcn')})" if several else ""
         described.setdefault(f"{entry.get('name')}{kind}", []).append(entry)
     missing = {
@@ -107,8 +113,8 @@ def tasks(results: Results) -> Iterator[Block]:
     for name, message in sorted(missing.items()):
         yield Caution(f"{name} is unavailable: {message}")
     if described:
-        kinds = {entry.get("accuracy_kind") for entry in results.manifest["tasks"]}
-        other = "".join(text for kind, text in _KINDS.items() if kind in kinds)
+        measures = {entry.get("accuracy_kind") for entry in results.manifest["tasks"]}
+        other = "".join(text for kind, text in _KINDS.items() if kind in measures)
         header = (
             *("task", "accuracy", "models", "nodes", "edges", "features", "output"),
             *("provenance of the data", "SHA-256 of the data"),

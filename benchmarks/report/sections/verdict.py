@@ -155,6 +155,7 @@ def _by_deletion(section: Section, name: str) -> str:
 
 def warnings(section: Section) -> Iterator[str]:
     """What keeps a high value from meaning much: a task that is solved without its model."""
+    solved: dict[str, list[str]] = {}
     for name in TRUTH:
         standings = quality.compare(section, name, "", "")
         structural = {
@@ -163,11 +164,13 @@ def warnings(section: Section) -> Iterator[str]:
             if method in section.baselines | set(BASELINES) and method != RANDOM and one.mark
         }
         for one in structural.values():
-            yield (
-                f"On {section.title}, {one.title}, which does not look at the model, is "
-                f"{'best' if one.mark == 'best' else 'tied with the best'} in finding the ground "
-                f"truth: {section.metrics[name].title} {number(one.mean.value, bounded=True)}."
-            )
+            rank = "best" if one.mark == "best" else "tied with the best"
+            value = f"{section.metrics[name].title} {number(one.mean.value, bounded=True)}"
+            solved.setdefault(
+                f"{one.title}, which does not look at the model, is {rank}", []
+            ).append(value)
+    for said, values in solved.items():
+        yield f"On {section.title}, {said} in finding the ground truth: {', '.join(values)}."
     if said := caution(section):
         yield f"On {section.title}: {said}"
 

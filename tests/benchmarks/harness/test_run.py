@@ -459,6 +459,7 @@ def test_manifest_knows_the_tasks(run):
         "accuracy": 0.75,
         "accuracy_kind": "accuracy",
         "mode": "multiclass_classification",
+        "task_level": "node",
         "provenance": "made up",
         "dataset_sha256": "d",
         "checkpoint_sha256": "c",

@@ -1,6 +1,7 @@
 """The HTML report as a reader has it: opened from disk in a real browser, on a desk and a phone."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -11,6 +12,7 @@ import benchmarks.report
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = "</script><script>alert(1)</script>"
 UNFOLD = "document.querySelectorAll('details.part').forEach((part) => { part.open = true; })"
+PUBLISHED = Path(__file__).parents[4] / "results"
 PHONE = {"width": 390, "height": 844}
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
@@ -288,6 +290,27 @@ def test_without_scripts_all_can_be_read(visit, report):
 @pytest.mark.parametrize("width", [390, 1280])
 def test_axe_finds_nothing_serious(visit, report, scheme, width):
     page = visit(report, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
+def test_the_page_about_all_reports_can_be_read_as_they_can(visit, width, scheme):
+    address = (PUBLISHED / "index.html").as_uri()
+    page = visit(address, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    assert page.heard == [f"request {address}"]
+    board = page.locator(".table").first
+    assert board.is_visible()
+    assert board.evaluate("one => one.getBoundingClientRect().top") < 1.5 * 900
+    reports = [link.get_attribute("href") for link in page.locator("th a").all()]
+    assert reports
+    assert all((PUBLISHED / link).is_file() for link in reports)
+    page.locator("summary", has_text="Methods").first.click()
+    page.get_by_label("saliency", exact=True).uncheck()
+    assert "saliency" not in column(board, 0)
+    assert "random (random baseline)" in column(board, 0)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = Axe().run(page).response["violations"]
     assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
 

@@ -6,8 +6,8 @@ import pytest
 from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import split
 from benchmarks.report.figures.palette import Palette
-from benchmarks.report.render.blocks import Items, Picture
-from benchmarks.report.sections.first import first, forest_data
+from benchmarks.report.render.blocks import Items, Picture, Text
+from benchmarks.report.sections.first import asked, first, forest_data
 
 BASE = np.linspace(0.1, 0.5, 24)
 
@@ -80,3 +80,20 @@ def test_equal_methods_share_a_row_and_the_best_is_first(folder):
     assert list(data["method"]) == ["a = b", "c"] * 2
     assert list(data["metric"].unique()) == ["fidelity+ (prob)", "fidelity- (prob)"]
     assert data["mean"][0] == pytest.approx(same.mean())
+
+
+def test_tasks_of_replication_alone_are_not_what_a_run_asked(folder, settings):
+    for name, gain in (("a", 0.3), ("random", 0.0)):
+        folder.quality(name, BASE + gain, level="f=20%")
+    value = [{"metric": "auroc", "value": 0.9}]
+    folder.add("calibration", settings(task="cora:graphframex"), quality=value)
+    results = load(folder.path)
+    assert asked(results) == "karate: quality, replication"
+    blocks = list(first(split(results), Palette(["a", "random"], ["stock"]), {}))
+    texts = [block.text for block in blocks if isinstance(block, Text)]
+    assert "Measured on 1 task, 24 nodes × 1 model" in texts[0]
+    assert "time of one explanation" not in texts[-1]  # nothing was timed
+    folder.add("runtime", settings("a"), runtime=[{"repeat": 0, "node": 0, "seconds": 1.0}])
+    blocks = list(first(split(load(folder.path)), Palette(["a", "random"], ["stock"]), {}))
+    texts = [block.text for block in blocks if isinstance(block, Text)]
+    assert "at the right the time of one explanation" in texts[-1]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from benchmarks.harness import option
 from benchmarks.harness.option import DEVICES, EXECUTORS, Option
-from benchmarks.harness.presets import PRESETS, WHITE_BOX
+from benchmarks.harness.presets import PRESETS, WHITE_BOX, with_preset
 
 if TYPE_CHECKING:
     from benchmarks.tasks import Task
@@ -346,14 +346,6 @@ def declared() -> dict[str, Option]:
     """The options, by the names of the plan's fields."""
     hints = get_type_hints(Plan, include_extras=True)
     return {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(Plan)}
-
-
-def with_preset(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked for, with the preset's options where none were given."""
-    known = PRESETS.get(given.get("preset") or "")
-    # A count of 0 was given, and is refused later; an empty list or a switch that is off was not.
-    said = {n: v for n, v in given.items() if v or type(v) in (int, float)}
-    return {**(known.options if known else {}), **said}
 
 
 def make_plan(**given: Any) -> Plan:

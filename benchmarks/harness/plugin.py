@@ -32,8 +32,8 @@ from benchmarks.harness.options import (
     Plan,
     declared,
     make_plan,
-    with_preset,
 )
+from benchmarks.harness.presets import with_preset
 from benchmarks.harness.progress import Progress
 from benchmarks.harness.run import Run, default_folder
 

@@ -76,3 +76,11 @@ PRESETS = {
         options={"profile": "full", "seeds": 5},
     ),
 }
+
+
+def with_preset(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, with the preset's options where none were given."""
+    known = PRESETS.get(given.get("preset") or "")
+    # A count of 0 was given, and is refused later; an empty list or a switch that is off was not.
+    said = {n: v for n, v in given.items() if v or type(v) in (int, float)}
+    return {**(known.options if known else {}), **said}

@@ -98,7 +98,11 @@ class Rules(TorchFunctionMode):
         return result
 
     def _activation(
-        self, func: Callable[..., Any], input: Tensor, *args: Any, **kwargs: Any  # noqa: A002
+        self,
+        func: Callable[..., Any],
+        input: Tensor,  # noqa: A002
+        *args: Any,
+        **kwargs: Any,
     ) -> Tensor:
         twin = input.detach().clone()  # it may work in place
         with torch.no_grad():

@@ -3,12 +3,12 @@
 Through what is linear, multipliers go back as a gradient does. Through an activation function, they
 are multiplied by the slope of the line between two of its points, where the gradient takes the
 tangent: between 0 and the input for layer-wise relevance propagation, between a reference input and
-the input for DeepLIFT's rescale rule. An input's contribution is its multiplier times its value (its
-change); a message's likewise, and that is the gradient by the mask that is multiplied onto it. So
-one pass back gives all contributions of all layers.
+the input for DeepLIFT's rescale rule. An input's contribution is its multiplier times its value (or
+its change); a message's likewise, and that is the gradient by the mask that is multiplied onto it.
+So one pass back gives the contributions of all layers.
 
-The activation functions are found however a model calls them. A softmax, or its logarithm, that ends
-a model is passed by: what is explained is the class's raw score.
+The activation functions are found however a model calls them. A softmax, or its logarithm, that
+ends a model is passed by: what is explained is the class's raw score.
 """
 
 from __future__ import annotations

@@ -17,19 +17,19 @@ from explainers.prepare import PreparedModel
 class DeepLift(Method):
     """What each feature and message contributes to the change of the output from no features on.
 
-    Shrikumar, Greenside and Kundaje, arXiv:1704.02685, section 3, with the rescale rule (eq. of
-    3.5.1) and the linear rule (3.5.1 without the separation by sign): a multiplier goes back
-    through linear layers by their weights, and through an activation function by the ratio of its
-    output's change to its input's. The reference is the graph as it is, with features of zero. A
-    feature's score is its multiplier times its value, and the features' scores add up to the change
-    of the class's raw score (a softmax that ends the model is passed by, section 3.6). A message
-    changes, too; an edge's score is its messages' changes times their multipliers, summed over the
-    layers. Edges get nothing from a product rule: within a layer, the contributions of messages and
-    of nodes to themselves add up to that change as well, but over several layers they do not, as
-    each layer passes on the same change.
+    Shrikumar, Greenside and Kundaje, arXiv:1704.02685, section 3, with the rescale rule: a
+    multiplier goes back through linear layers by their weights, and through an activation function
+    by the ratio of its output's change to its input's. The reference is the graph as it is, with
+    features of zero. A feature's score is its multiplier times its value, and the features' scores
+    add up to the change of the class's raw score; a softmax that ends the model is passed by. A
+    message changes, too, as features do: an edge's score is its messages' changes times their
+    multipliers, summed over the layers. Within one layer the contributions of the messages, and of
+    the nodes to themselves, add up to that change again. No product has to be shared: the messages
+    are looked at on the way, and their mask is no input besides the features.
 
-    It ranks every edge that matters above every other on the white-box tasks ``white-box-count``,
-    ``-or`` and ``-and``; on ``white-box-inhibit`` by absolute score, as yellow counts against.
+    For every model of affine layers and activation functions, in two passes back. It ranks every
+    edge that matters above every other on the white-box tasks ``white-box-count``, ``-or`` and
+    ``-and``; on ``-inhibit``, what carries as much for the class as against it gets 0.
     """
 
     citation: ClassVar[str] = "Shrikumar et al. 2017, arXiv:1704.02685"

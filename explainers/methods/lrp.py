@@ -47,8 +47,10 @@ class LRP(Method):
       For every model of affine layers and activation functions.
 
     ``z+`` ranks every edge that matters above every other on the white-box tasks
-    ``white-box-count``, ``-or`` and ``-and``; ``epsilon`` on ``-count``, and on ``-inhibit`` by
-    absolute score, as yellow counts against.
+    ``white-box-count``, ``-or`` and ``-and`` (but where a bias holds one of two results that the
+    model adds below 0: variant ``gated-gcn``), ``epsilon`` on ``-count``. On ``-inhibit`` neither:
+    for ``z+``, what counts against is not there, and for ``epsilon``, what carries as much for as
+    against gets 0.
 
     Args:
         rule: ``"z+"`` or ``"epsilon"``.
@@ -126,8 +128,8 @@ def _refuse_unsplit(prepared: PreparedModel) -> None:
     for name, part in _parts(prepared.model).items():
         if reason := _unsplit(part):
             raise ValueError(
-                f"model {prepared.name} cannot be explained by lrp with rule 'z+': layer "
-                f"{type(part).__name__} ({name!r}) {reason}; {REMEDY}"
+                f"model {prepared.name} cannot be explained by lrp with rule 'z+': "
+                f"{type(part).__name__} ({name or 'the model itself'}) {reason}; {REMEDY}"
             )
     for name, value in prepared.inputs.items():
         if value.is_floating_point() and bool((value < 0).any()):
@@ -149,7 +151,7 @@ def _unsplit(layer: nn.Module) -> str:
         weights = any(one is not None for one in layer._parameters.values())
         plain = not isinstance(layer, (MessagePassing, *LAYERS))
         known = plain and (isinstance(layer, nn.PReLU) or not weights)
-        return "" if known else "is none that the rule knows"
+        return "" if known else "has weights or messages of its own that the rule cannot split"
     if isinstance(layer, MessagePassing) and layer.aggr not in ("add", "sum", "mean"):
         return f"aggregates by {layer.aggr!r} and not by sums or means"
     if isinstance(layer, SAGEConv) and (layer.project or layer.normalize):

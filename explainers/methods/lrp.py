@@ -93,7 +93,7 @@ class LRP(Method):
             layers = [one for one in _parts(model).values() if isinstance(one, LAYERS)]
             for part in layers:
                 if isinstance(rules, _Sums):
-                    change = rules.positive(part)
+                    change = rules.split(part)
                 else:
                     change = _stabilised(part, self.epsilon or EPSILON)
                 stack.enter_context(replaced(part, change))
@@ -174,8 +174,12 @@ def _stabilised(layer: nn.Module, epsilon: float) -> Callable[[_Forward], _Forwa
     return change
 
 
+# Functions of torch that add up entries of one tensor, or take a mean; and which argument that is.
+POOLS = {"sum": 0, "mean": 0, "scatter_add": 3, "index_add": 3}
+
+
 class _Sums(Rules):
-    """Rules with z+ for sums."""
+    """Rules with z+ for sums: in layers, and where the model itself adds, subtracts or pools."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,32 +192,46 @@ class _Sums(Rules):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        kwargs = kwargs or {}
         if self._apart:
-            return func(*args, **(kwargs or {}))
+            return func(*args, **kwargs)
         name = getattr(func, "__name__", "")
         kind = name.rstrip("_")
         if kind in ("add", "sub") and not kwargs and _both_depend(args):
-            one, other = args
-            value = one.detach() + (other.detach() if kind == "add" else -other.detach())
-            right = other if kind == "add" else -other
-            result = _Share.apply(one.clamp(min=0) + right.clamp(min=0), value)
-            return one.copy_(result) if name != kind else result
-        return super().__torch_function__(func, types, args, kwargs)
+            one, other = args[0], args[1] if kind == "add" else -args[1]
+            result = _share(one.detach() + other.detach(), lambda cut: cut(one) + cut(other))
+        elif kind in POOLS and len(args) > POOLS[kind] and _depends(args[POOLS[kind]]):
+            at = POOLS[kind]
 
-    def positive(self, layer: nn.Module) -> Callable[[_Forward], _Forward]:
-        """The layer's ``forward`` with what it is given back going to its summands above 0."""
+            def pooled(x: Tensor) -> Tensor:
+                first = args[:at] if name == kind else (args[0].clone(), *args[1:at])
+                return func(*first, x, *args[at + 1 :], **kwargs)
+
+            value = pooled(args[at].detach())
+            result = _share(value, lambda cut: pooled(cut(args[at])))
+        else:
+            return super().__torch_function__(func, types, args, kwargs)
+        return result if name == kind else args[0].copy_(result)
+
+    def split(self, layer: nn.Module) -> Callable[[_Forward], _Forward]:
+        """The layer's ``forward`` with what it is given back going to its summands."""
 
         def change(forward: _Forward) -> _Forward:
-            def one_sum(*args: Any, **kwargs: Any) -> Tensor:
+            def one_sum(x: Any, *args: Any, **kwargs: Any) -> Tensor:
                 with torch.no_grad():
-                    value = forward(*args, **kwargs)
-                with _weights(layer, above=True):
-                    summands = forward(*_part(args, above=True), **kwargs)
-                # A GINConv adds up what it is given with weights that are not negative.
-                if not isinstance(layer, GINConv) and _any_below(args):
-                    with _weights(layer, above=False):
-                        summands = summands + forward(*_part(args, above=False), **kwargs)
-                return _Share.apply(summands, value)
+                    value = forward(x, *args, **kwargs)
+                # A GINConv's weights for what it adds up are not negative.
+                signs = (_above,) if isinstance(layer, GINConv) or not _any_below(x) else SIGNS
+
+                def summands(cut: _Cut) -> Tensor:
+                    total: Any = 0
+                    for sign in signs if not isinstance(layer, GINConv) else (cut,):
+                        # Above 0 are products of equal signs, below 0 those of opposite ones.
+                        with _weights(layer, sign if cut is _above else _other(sign)):
+                            total = total + forward(_each(x, sign), *args, **kwargs)
+                    return total
+
+                return _share(value, summands)
 
             def split(*args: Any, **kwargs: Any) -> Tensor:
                 if not args:  # by name: "x", or "input" of a linear layer
@@ -235,40 +253,53 @@ class _Sums(Rules):
         return change
 
 
+def _above(x: Tensor) -> Tensor:
+    return x.clamp(min=0)
+
+
+def _below(x: Tensor) -> Tensor:
+    return x.clamp(max=0)
+
+
+SIGNS = (_above, _below)
+_Cut = Callable[[Tensor], Tensor]
+
+
+def _other(sign: _Cut) -> _Cut:
+    return _below if sign is _above else _above
+
+
+def _depends(x: Any) -> bool:
+    """Whether this is a tensor that depends on what is explained."""
+    return isinstance(x, Tensor) and x.requires_grad
+
+
 def _both_depend(args: tuple[Any, ...]) -> bool:
-    """Whether these are two tensors of one shape that depend on what is explained."""
-    if len(args) != 2 or not all(isinstance(one, Tensor) for one in args):
-        return False
-    return args[0].requires_grad and args[1].requires_grad and args[0].shape == args[1].shape
+    return len(args) == 2 and all(map(_depends, args)) and args[0].shape == args[1].shape
 
 
-def _tensors(x: Any) -> tuple[Tensor | None, ...]:
-    return tuple(x) if isinstance(x, (tuple, list)) else (x,)
+def _each(x: Any, cut: _Cut) -> Any:
+    """What is made of a layer's first argument: features, or those of senders and receivers."""
+    if isinstance(x, (tuple, list)):
+        return tuple(one if one is None else cut(one) for one in x)
+    return cut(x)
 
 
-def _any_below(args: tuple[Any, ...]) -> bool:
-    return any(x is not None and bool((x < 0).any()) for x in _tensors(args[0]))
-
-
-def _part(args: tuple[Any, ...], *, above: bool) -> tuple[Any, ...]:
-    """The arguments, with the first one's values above 0 or those below alone."""
-    cut = [
-        x if x is None else x.clamp(min=0) if above else x.clamp(max=0) for x in _tensors(args[0])
-    ]
-    return (tuple(cut) if isinstance(args[0], (tuple, list)) else cut[0], *args[1:])
+def _any_below(x: Any) -> bool:
+    parts = x if isinstance(x, (tuple, list)) else (x,)
+    return any(one is not None and bool((one < 0).any()) for one in parts)
 
 
 @contextmanager
-def _weights(layer: nn.Module, *, above: bool) -> Iterator[None]:
-    """The layer, part of a private copy, with its weights above 0 or those below, and no bias."""
+def _weights(layer: nn.Module, cut: _Cut) -> Iterator[None]:
+    """The layer, part of a private copy, with its weights of one sign, and no bias."""
     kept = [(part, dict(part._parameters)) for part in layer.modules()]
     for part, parameters in kept:
         for name, value in parameters.items():
             if name == "bias":
                 part._parameters[name] = None
             elif name == "weight" and value is not None:
-                changed = value.clamp(min=0) if above else value.clamp(max=0)
-                part._parameters[name] = nn.Parameter(changed, requires_grad=False)
+                part._parameters[name] = nn.Parameter(cut(value), requires_grad=False)
     try:
         yield
     finally:
@@ -276,21 +307,33 @@ def _weights(layer: nn.Module, *, above: bool) -> Iterator[None]:
             part._parameters.update(parameters)
 
 
+def _share(value: Tensor, summands: Callable[[_Cut], Tensor]) -> Tensor:
+    """A sum, ``value``, that goes back to its summands of one sign, added up by ``summands``."""
+    above = summands(_above)
+    below = summands(_below) if bool((value < 0).any()) else torch.zeros_like(above)
+    result: Tensor = _Share.apply(above, below, value)
+    return result
+
+
 class _Share(torch.autograd.Function):
-    """A sum that is known; what it is given back goes to its summands above 0, added up."""
+    """A sum; its relevance goes to its summands above 0, or to those below if it is below."""
 
     @staticmethod
-    def forward(ctx: Any, summands: Tensor, value: Tensor) -> Tensor:
-        ctx.save_for_backward(summands, value)
+    def forward(ctx: Any, above: Tensor, below: Tensor, value: Tensor) -> Tensor:
+        ctx.save_for_backward(above, below, value)
         return value.clone()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        summands, value = ctx.saved_tensors
-        # The relevance is the multiplier times the value: not negative, but for the model's own
-        # output, of which the size is shared.
-        relevance = (gradients[0] * value).abs()
-        return torch.where(summands > 0, relevance / summands, 0.0), None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        above, below, value = ctx.saved_tensors
+        # The multiplier times the value. That is not negative, but for an explained score below 0:
+        # what speaks for it all the same shares its size.
+        relevance = gradients[0] * value
+        opposite = (relevance > 0) & (value < 0)
+        size = relevance.abs()
+        to_above = torch.where(~opposite & (above > 0), size / above, 0.0)
+        to_below = torch.where(opposite & (below < 0), size / below, 0.0)
+        return to_above, to_below, None
 
 
 class _Stabilise(torch.autograd.Function):

@@ -1,5 +1,7 @@
 """A network whose contributions are worked out by hand, and one for other libraries."""
 
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 from torch_geometric.data import Data
@@ -63,3 +65,13 @@ class Plain:
 
     def forward(self, model, x, edge_index, edge_weight=None):
         return model(x, edge_index)
+
+
+@contextmanager
+def in_float64():
+    """graph-explain makes its tensors in the default type, whatever the data's."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)

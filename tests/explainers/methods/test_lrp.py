@@ -21,7 +21,7 @@ from ..conftest import (
     random_graph_model,
     random_model,
 )
-from .by_hand import Tiny, tiny
+from .by_hand import Modules, Plain, Tiny, in_float64, tiny
 
 WAYS = {
     "module": nn.ReLU(),
@@ -329,11 +329,10 @@ def test_ranks_every_right_edge_above_every_dummy(rule, task):
         assert not explanation.edge_mask[~right].any()
 
 
+@in_float64()
 def test_equals_graph_explain():
     """graph-explain 0.8's z+ starts from 1 and leaves out biases; edges and features >= 0."""
     relevance = pytest.importorskip("graph_explain.methods.relevance.gnn_lrp")
-    from .by_hand import Modules, Plain
-
     for seed in range(3):
         model, data = Modules(seed), random_graph(seed)
         data.x = data.x.abs()
@@ -344,7 +343,7 @@ def test_equals_graph_explain():
             score = model(data.x, data.edge_index)[3, 0].abs()
         nodes, edges = explainers.to_full(lrp(model, data, 3), data)
         torch.testing.assert_close(nodes, theirs.feature_importance * score)
-        torch.testing.assert_close(edges, theirs.edge_importance.double() * score)
+        torch.testing.assert_close(edges, theirs.edge_importance * score)
 
 
 def test_relevance_of_data_without_edges():

@@ -204,7 +204,11 @@ def _without_rule(prepared: PreparedModel, constants: bool) -> str:
     try:
         return _tried(prepared, *few_edges(prepared), constants)
     except Exception:  # perhaps the model is made for this number of nodes
+        pass
+    try:
         return _tried(prepared, *whole, constants)
+    except Exception as error:
+        return f"it fails at features of zero ({type(error).__name__}: {error})"
 
 
 def _tried(

@@ -11,6 +11,7 @@ from torch_geometric.nn import GraphConv, SAGEConv
 
 import explainers
 from benchmarks import tasks
+from explainers.methods._rules import secant
 
 from ..conftest import (
     CONVS,
@@ -136,6 +137,28 @@ def test_other_activation_functions(name):
     data, model = random_graph(2), Smooth(random_model(2).layers).double()
     explanation, delta = deep_lift(model, data, 0), change(model, data, 0)
     torch.testing.assert_close(explanation.node_mask.sum(), delta, rtol=1e-9, atol=1e-12)
+
+
+def test_the_slope_between_two_points_that_coincide_is_the_derivative():
+    one = torch.tensor([2.0, 2.0, -1.0, 1e-13], dtype=torch.float64)
+    other = torch.tensor([2.0, 1.0, -1.0 + 1e-14, -1e-13], dtype=torch.float64)
+    slope = secant(torch.square, other, one, one.square())
+    torch.testing.assert_close(slope.tolist(), [4.0, 3.0, -2.0, 2e-13])
+    assert secant(torch.relu, other, one, one.relu()).tolist() == [1.0, 1.0, 0.0, 1.0]
+
+
+class Counts(Stack):
+    """Takes another way for features of zero."""
+
+    def forward(self, x, edge_index):
+        x = self.layers[0](x, edge_index)
+        return self.layers[1](x.relu() if bool(x.any()) else x, edge_index)
+
+
+def test_a_model_that_takes_another_way_at_zero_is_refused(graph):
+    model = Counts([GraphConv(5, 4, bias=False), GraphConv(4, 3)], "none").double().eval()
+    with pytest.raises(ValueError, match=r"deep_lift: it fails at features of zero \(IndexError"):
+        explainers.load("deep_lift").stream(model, graph, 0)
 
 
 def test_what_is_not_attributed_stays(graph):

@@ -31,6 +31,11 @@ ACTIVATIONS = {
     *("hardsigmoid", "clamp", "clamp_min", "clamp_max", "clip", "abs"),
 }
 CLOSING = {"softmax", "log_softmax"}
+# Over several entries; which of them it is may change with the features.
+MAXIMA = {
+    *("max", "min", "amax", "amin", "maximum", "minimum", "sort", "topk", "median", "kthvalue"),
+    *("max_pool1d", "adaptive_max_pool1d"),
+}
 _SEED = 0
 
 
@@ -48,6 +53,7 @@ class Rules(TorchFunctionMode):
         used: The slopes that were taken.
         detached: What was detached.
         closing: Input and output of the last softmax.
+        maximum: Whether a maximum was taken of what a gradient is wanted for.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class Rules(TorchFunctionMode):
         self.used: list[Tensor] = []
         self.detached: list[Tensor] = []
         self.closing: tuple[Tensor, Tensor] | None = None
+        self.maximum = False
 
     @contextmanager
     def inside(self, model: nn.Module) -> Iterator[None]:
@@ -87,6 +94,9 @@ class Rules(TorchFunctionMode):
         name = getattr(func, "__name__", "").rstrip("_")
         if name in ACTIVATIONS and _is_floating(args):
             return self._activation(func, *args, **kwargs)
+        reduction = {kwargs.get("reduce"), *(one for one in args if isinstance(one, str))}
+        if name in MAXIMA or (name == "scatter_reduce" and reduction & MAXIMA):
+            self.maximum |= any(isinstance(one, Tensor) and one.requires_grad for one in args)
         result = func(*args, **kwargs)
         if name in CLOSING and _is_floating(args):
             result = _Slope.apply(args[0], result, None)
@@ -231,6 +241,8 @@ def _tried(
         rules = Rules(zero.inputs, constants=kept)
         with rules.inside(copy.model), seen:
             after = _raw(copy.run(leaf, edge_index, keywords), rules)
+        if rules.maximum:
+            return "it takes a maximum over nodes or channels, which has no rule"
         if _adds_up([leaf], [torch.zeros_like(x)], after, before):
             return ""
         return seen.culprit() or "its forward computes something else than layers do"

@@ -137,6 +137,37 @@ def test_relevance_is_conserved(conv, depth):
     assert seen
 
 
+def test_the_network_of_a_gin_comes_after_its_sum():
+    class Spelled(nn.Module):
+        def __init__(self, convs):
+            super().__init__()
+            self.sums = nn.ModuleList(
+                GraphConv(c.nn[0].in_features, c.nn[0].in_features) for c in convs
+            )
+            self.networks = nn.ModuleList(conv.nn for conv in convs)
+            for conv, layer in zip(convs, self.sums, strict=True):
+                layer.double().requires_grad_(False)
+                layer.lin_rel.weight.copy_(torch.eye(len(layer.lin_rel.weight)))
+                layer.lin_root.weight.copy_((1 + conv.eps) * layer.lin_rel.weight)
+                layer.lin_rel.bias.zero_()
+
+        def forward(self, x, edge_index):
+            for i, (layer, network) in enumerate(zip(self.sums, self.networks, strict=True)):
+                x = network(layer(x.relu() if i else x, edge_index))
+            return x
+
+    def network(a, b):
+        return nn.Sequential(nn.Linear(a, 7), nn.ReLU(), nn.Linear(7, b))
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        convs = [GINConv(network(5, 6), eps=0.5), GINConv(network(6, 3), train_eps=True)]
+    data, model = random_graph(1), Stack(convs, "none").double().eval()
+    one, other = lrp(model, data, 0, None), lrp(Spelled(convs).eval(), data, 0, None)
+    assert one.edge_mask.any()
+    assert difference(one, other) < 1e-12
+
+
 @pytest.mark.parametrize("pool", ["mean", "add"])
 def test_relevance_of_a_graph_is_conserved(pool):
     data, model = (
@@ -235,35 +266,49 @@ class Own(Stack):
 
 
 @pytest.mark.parametrize(
-    ("model", "options", "message"),
+    ("make", "options", "message"),
     [
-        (Stack([GATConv(5, 3)]), {}, r"GATConv \('layers.0'\) has no rule; use .*integrated_grad"),
-        (Normed(nn.LayerNorm(6)), {"rule": "epsilon"}, r"LayerNorm \('norm'\) has no rule; use"),
-        (Own(), {"rule": "epsilon"}, "its forward computes something else than layers do; use"),
+        (lambda: Stack([GATConv(5, 3)]), {}, r"GATConv \('layers.0'\) has no rule; use .*'integra"),
+        (lambda: Normed(nn.LayerNorm(6)), {"rule": "epsilon"}, r"LayerNorm \('norm'\) has no rule"),
+        (Own, {"rule": "epsilon"}, "its forward computes something else than layers do; use"),
         (
-            Stack([SAGEConv(5, 4), SAGEConv(4, 3, aggr="max")]),
+            lambda: Stack([SAGEConv(5, 3, aggr="max")]),
             {"rule": "epsilon"},
-            r"MaxAggregation \('layers.1.a",
-        ),
-        (Normed(nn.BatchNorm1d(6)), {}, r"BatchNorm1d \(norm\) has weights .*; use rule='epsilon'"),
-        (
-            Stack([SAGEConv(5, 3, project=True)]),
-            {},
-            r"SAGEConv \(layers.0\) projects or normalises",
+            "it takes a maximum over",
         ),
         (
-            Stack([GINConv(nn.Linear(5, 3), eps=-2.0)]),
+            lambda: Normed(nn.BatchNorm1d(6)),
             {},
-            r"\(layers.0\) has eps -2, below -1; use",
+            r"BatchNorm1d \(norm\) has weights .*; use rule='ep",
+        ),
+        (
+            lambda: Stack([SAGEConv(5, 3, project=True)]),
+            {},
+            r"SAGEConv \(layers.0\) projects or nor",
+        ),
+        (
+            lambda: Stack([GINConv(nn.Linear(5, 3), eps=-2.0)]),
+            {},
+            r"\(layers.0\) has eps -2, below",
         ),
     ],
 )
-def test_refused_before_any_work(model, options, message):
-    model, data = model.double().eval(), random_graph(0)
+def test_refused_before_any_work(make, options, message):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, data = make().double().eval(), random_graph(0)
     method = explainers.load("lrp", **options)
     assert not method.supports(model, data)
     with pytest.raises(ValueError, match=message):
         method.stream(model, data, 0)  # nothing is asked for yet
+
+
+def test_refuses_a_maximum_over_nodes():
+    model = random_graph_model(0, "graph", pool="max")
+    with pytest.raises(
+        ValueError, match="cannot be explained by lrp: it takes a maximum over nodes"
+    ):
+        explainers.load("lrp", rule="epsilon").stream(model, random_batch(0), 0)
 
 
 def test_refuses_edge_weights_below_0():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch_geometric.data import Data
+from torch_geometric.nn import GraphConv
 
 import explainers
 from benchmarks import tasks
@@ -63,7 +64,8 @@ def exhaustive(model, data, node, sparsity):
 def test_equals_an_exhaustive_search_of_prefixes(conv, engine):
     sizes = set()
     for seed in (0, 2):
-        data, model = random_graph(seed), random_model(seed, conv)
+        # One layer: the degrees of the border are of edges beyond.
+        data, model = random_graph(seed), random_model(seed, conv, depth=2 if seed else 1)
         for node in (0, int(data.edge_index[1, 0])):  # the hub, and another that has edges
             for sparsity in (0.0, 0.7):
                 one = search(model, data, node, engine=engine, sparsity=sparsity)
@@ -95,8 +97,18 @@ def test_sets_in_company_are_as_alone():
             assert one.selected_edges.shape == one.edge_mask.shape
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_equal_scores_come_in_their_order_whatever_rounding_makes_of_them(first):
+    model = GraphConv(3, 2).double().eval().requires_grad_(False)
+    model.lin_rel.weight.copy_(torch.tensor([[1.0], [0.0]]).expand(2, 3))
+    x = torch.tensor([[0.1, 0.2, 0.3], [0.3, 0.2, 0.1]], dtype=torch.float64)  # 0.6, or nearly
+    assert x[0, 0] + x[0, 1] + x[0, 2] != x[1, 0] + x[1, 1] + x[1, 2]
+    x = torch.cat([x[[first, 1 - first]], torch.zeros(1, 3, dtype=torch.float64)])
+    one = search(model, Data(x=x, edge_index=torch.tensor([[0, 1], [2, 2]])), 2)
+    assert one.selected_edges.tolist() == [True, False]
+
+
 def test_edges_that_do_nothing_are_left_out():
-    """Equal scores and equal values come in their order, whatever rounding makes of them."""
     model, data = tiny()
     more = torch.tensor([[1, 2, 1, 2], [0, 0, 2, 1]])  # nothing of 0 is read, but into 0
     data = Data(x=data.x, edge_index=torch.cat([more, more[:, 2:]], dim=1))

@@ -64,8 +64,7 @@ def exhaustive(model, data, node, sparsity):
 def test_equals_an_exhaustive_search_of_prefixes(conv, engine):
     sizes = set()
     for seed in (0, 2):
-        # One layer: the degrees of the border are of edges beyond.
-        data, model = random_graph(seed), random_model(seed, conv, depth=2 if seed else 1)
+        data, model = random_graph(seed), random_model(seed, conv)
         for node in (0, int(data.edge_index[1, 0])):  # the hub, and another that has edges
             for sparsity in (0.0, 0.7):
                 one = search(model, data, node, engine=engine, sparsity=sparsity)
@@ -75,6 +74,15 @@ def test_equals_an_exhaustive_search_of_prefixes(conv, engine):
                 assert int(one.set_size) == int(selected.sum())
                 sizes.add(int(one.set_size))
     assert len(sizes) > 2
+
+
+@pytest.mark.parametrize("engine", [None, "batched", "stock"])
+def test_edges_alone_have_no_others_beyond_them(engine):
+    """With one layer the degrees of the border are of edges that the set does not hold."""
+    for seed in (3, 7, 48):
+        data, model = random_graph(seed, nodes=20, edges=60), random_model(seed, depth=1)
+        one = search(model, data, 0, engine=engine, sparsity=0.0)
+        assert torch.equal(one.selected_edges, exhaustive(model, data, 0, 0.0)[1])
 
 
 @pytest.mark.parametrize("engine", ["batched", "stock"])

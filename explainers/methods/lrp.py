@@ -33,18 +33,20 @@ class LRP(Method):
     layer adds up for it, over neighbours and channels together, in proportion to the summands; an
     activation function hands it on. A message's relevance is that of its channels, and an edge's
     score the sum over the layers; a feature's score is its relevance. A softmax that ends the model
-    is passed by. All comes out of one pass forwards and one back.
+    is passed by. All comes out of one pass back.
 
-    - ``z+``: in proportion to the summands above 0 alone (Bach et al., eq. 60 with alpha 1 and beta
-      0), for features of any sign. Scores are not negative. The features' relevance adds up to the
-      raw score's size: each layer passes on all that it is given, biases take no part; only a unit
-      that nothing but a bias holds above 0 keeps its own. Where a model itself adds or subtracts
-      two results, that goes by the same rule. For ``Linear``, ``GCNConv``, ``GraphConv``,
-      ``SAGEConv`` and ``GINConv`` with sums or means; edge weights must not be negative.
-    - ``epsilon``: in proportion to all summands, with epsilon added to the size of their sum (Bach
-      et al., eq. 58). Signed; biases keep their share, and what else is missing to the raw score is
-      of the size of epsilon. With ReLU and a small epsilon that is the gradient times the input.
-      For every model of affine layers and activation functions.
+    - ``z+``: in proportion to the summands above 0 alone (their alpha-beta rule with alpha 1 and
+      beta 0), for features of any sign; where no ReLU follows, a unit below 0 hands its relevance
+      to the summands below 0. Scores are not negative. The features' relevance adds up to the raw
+      score's size: each layer passes on all that it is given, and biases take no part. Only a unit
+      that nothing but a bias makes what it is keeps its own, and a score below 0 for which nothing
+      speaks gives zeros. Where a model itself adds, subtracts or pools, that goes by the same rule.
+      For ``Linear``, ``GCNConv``, ``GraphConv``, ``SAGEConv`` and ``GINConv`` with sums or means;
+      edge weights must not be negative.
+    - ``epsilon``: in proportion to all summands, with epsilon added to the size of their sum.
+      Signed; biases keep their share, and what else is missing to the raw score is of the size of
+      epsilon. With ReLU and a small epsilon that is the gradient times the input. For every model
+      of affine layers and activation functions.
 
     ``z+`` ranks every edge that matters above every other on the white-box tasks
     ``white-box-count``, ``-or`` and ``-and`` (but where a bias holds one of two results that the

@@ -27,7 +27,7 @@ class EiGSearch(Method):
     Of a regression the output takes the place of the probability.
 
     An edge's score is the one it is put in order by, signed. It ranks every edge that matters above
-    every other on the white-box task ``white-box-count`` (without ``gcn``: deleting any edge changes
+    every other on the white-box task ``white-box-count`` (without ``gcn``: deleting an edge changes
     what a GCNConv divides by); where edges can stand in for each other (``-or``), none is missed
     alone.
 

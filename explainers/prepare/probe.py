@@ -255,16 +255,20 @@ class Trial:
     learned_weights: bool = False
 
 
-def try_gradients(prepared: PreparedModel) -> Trial:
-    """Differentiates the outputs on a few edges of the graph, or on all of it if that fails."""
+def few_edges(prepared: PreparedModel) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Features, edges and keyword inputs of a small part of the graph, to try something on."""
     edge_index = prepared.edge_index
     edges = torch.arange(min(TRIED, edge_index.size(1)), device=edge_index.device)
     nodes = torch.cat([edge_index[:, edges].flatten(), edges.new_zeros(1)]).unique()
     inputs = {name: value[edges] for name, value in prepared.inputs.items()}
     if prepared.batch is not None:
         inputs["batch"] = torch.zeros_like(nodes)
-    some = prepared.x[nodes], torch.searchsorted(nodes, edge_index[:, edges]), inputs
-    found = _differentiate(prepared, *some)
+    return prepared.x[nodes], torch.searchsorted(nodes, edge_index[:, edges]), inputs
+
+
+def try_gradients(prepared: PreparedModel) -> Trial:
+    """Differentiates the outputs on a few edges of the graph, or on all of it if that fails."""
+    found = _differentiate(prepared, *few_edges(prepared))
     if found.error:  # perhaps the model is made for this number of nodes
         given, inputs = prepared.given
         found = _differentiate(prepared, prepared.x, given, prepared.with_batch(inputs))

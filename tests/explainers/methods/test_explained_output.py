@@ -11,6 +11,7 @@ from ..conftest import random_graph, random_model
 
 METHODS = {
     "deconvolution": {},
+    "eig_search": {},
     "gradient_shap": {"n_samples": 3},
     "guided_backprop": {},
     "input_x_gradient": {},

@@ -29,7 +29,7 @@ def test_baselines_are_grey_and_the_known_methods_differ():
     looks = {
         (palette.colour(name), palette.shape(name), str(palette.marks(name))) for name in NAMES
     }
-    assert len(looks) == len(NAMES) == 15
+    assert len(looks) == len(NAMES) > 10
 
 
 def test_the_markers_of_thirty_methods_differ():

@@ -27,7 +27,9 @@ def in_place(x):
     x[1:3].mul_(2).t().add_(1)  # views of views
     x.view(-1)[0] = 7.0
     x[ROWS.to(x.device) == 2] = 0.0
-    return x
+    x.t_().unsqueeze_(0)  # views of themselves
+    assert x.shape == (1, 3, 4)
+    return x + 0
 
 
 def gradient(x):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 import explainers
+from explainers import metrics
 
 from ...explainers.conftest import random_graph, random_model
 from .strict_device import NAME, set_up, waits
@@ -29,10 +30,17 @@ MOST = {
 STEPS = {"integrated_gradients": "n_steps", "gnn_explainer": "epochs"}
 
 
-def waited(name, engine, count, **options):
+OWN = 8  # transfers of an explanation's own tensors, when it is evaluated
+
+
+def prepared():
+    return random_model(0).to(NAME), random_graph(0, nodes=60, edges=300).to(NAME)
+
+
+def waited(name, engine, count, memory_budget=2**32, **options):
     """How often the host waits while ``count`` nodes are explained, of a model that is prepared."""
-    model, data = random_model(0).to(NAME), random_graph(0, 60, 300).to(NAME)
-    method = explainers.load(name, engine=engine, memory_budget=2**32, **options)
+    model, data = prepared()
+    method = explainers.load(name, engine=engine, memory_budget=memory_budget, **options)
     method.explain(model, data, 0)
     with waits() as counted:
         method.explain(model, data, list(range(count)))
@@ -47,9 +55,28 @@ def test_the_host_waits_for_a_batch_and_not_for_nodes_and_steps(name, engine):
     assert sum(expected.values()) <= MOST[name, engine], expected
 
 
-def test_nor_for_passes():
-    few, many = (
-        waited("integrated_gradients", "batched", 1, n_steps=n, internal_batch_size=2)
-        for n in (4, 12)
-    )
-    assert few == many
+@pytest.mark.parametrize(
+    ("name", "few", "many"),
+    [
+        (
+            "integrated_gradients",
+            {"n_steps": 4, "internal_batch_size": 2},
+            {"n_steps": 12, "internal_batch_size": 2},
+        ),
+        ("occlusion", {"memory_budget": 2**24}, {"memory_budget": 2**21}),
+        ("kernel_shap", {"n_samples": 9}, {"n_samples": 300, "memory_budget": 2**21}),
+    ],
+)
+def test_nor_for_passes(name, few, many):
+    assert waited(name, "batched", 1, **many) == waited(name, "batched", 1, **few)
+
+
+def test_predictions_for_metrics_come_to_the_host_together():
+    model, data = prepared()
+    explanations = explainers.load("saliency").explain(model, data, list(range(30)))
+    counts = []
+    for count in (10, 30):
+        with waits() as counted:
+            metrics.evaluate(model, data, explanations[:count], metrics=metrics.available())
+        counts.append(sum(counted.values()))
+    assert counts[1] - counts[0] <= OWN * 20

@@ -20,18 +20,18 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import return_and_correct_aliasing
-from torch.utils.backend_registration import (
-    _DummyBackendModule,
-    _setup_privateuseone_for_python_backend,
-)
+from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+import explainers
 
 NAME = "strict"
-OURS = "/explainers/"  # of these files the notes name the lines
+OURS = f"{Path(explainers.__file__).parent}/"  # of these files the notes name the lines
 
 _aten = torch.ops.aten
 # May copy between any two devices.
@@ -269,11 +269,11 @@ def _note(func: Any, count: int) -> None:
     if not _NOTES:
         return
     frame = sys._getframe(2)
-    while frame is not None and OURS not in frame.f_code.co_filename:
+    while frame is not None and not frame.f_code.co_filename.startswith(OURS):
         frame = frame.f_back
     place = "elsewhere"
     if frame is not None:
-        place = f"{frame.f_code.co_filename.rpartition(OURS)[2]}:{frame.f_lineno}"
+        place = f"{frame.f_code.co_filename.removeprefix(OURS)}:{frame.f_lineno}"
     for notes in _NOTES:
         notes[place, str(func.overloadpacket)] += count
 
@@ -314,8 +314,26 @@ _GENERATORS: dict[int, torch._C.Generator] = {}
 _RESIZING = ("arange", "eye", "linspace", "logspace", "randperm", "tril_indices", "triu_indices")
 
 
-class _Module(_DummyBackendModule):
+class _Module:
     """``torch.strict``. The device's random numbers are the CPU's: there is no other state."""
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def is_available(self) -> bool:
+        return True
+
+    def device_count(self) -> int:
+        return 1
+
+    def current_device(self) -> int:
+        return 0
+
+    def _is_in_bad_fork(self) -> bool:
+        return False
+
+    def manual_seed_all(self, seed: int) -> None:
+        pass
 
     def get_rng_state(self, device: Any = None) -> Tensor:
         return torch.empty(0, dtype=torch.uint8)

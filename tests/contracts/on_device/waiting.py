@@ -64,7 +64,6 @@ def test_the_host_waits_for_a_batch_and_not_for_nodes_and_steps(name, engine):
             {"n_steps": 12, "internal_batch_size": 2},
         ),
         ("occlusion", {"memory_budget": 2**24}, {"memory_budget": 2**21}),
-        ("kernel_shap", {"n_samples": 9}, {"n_samples": 300, "memory_budget": 2**21}),
     ],
 )
 def test_nor_for_passes(name, few, many):

@@ -86,7 +86,7 @@ class BatchedProblem(Problem):
         """The rows [B, R, C] that are explained, of the model's output on ``count`` variants."""
         return output.view(count, len(output) // count, -1)[:, self.graphs.rows]
 
-    @property
+    @cached_property
     def copies(self) -> int:
         needed = float(self.prepared.bytes_per_unit[self.nodes.cpu()].sum())
         return max(1, int(self.memory_budget / needed))

@@ -40,10 +40,11 @@ def feature_scores(
     # On a CPU in blocks that stay in its cache, so that memory is written once.
     size = max(1, BLOCK // x.size(1)) if x.device.type == "cpu" else len(n_id)
     scores = x.new_empty(len(n_id), x.size(1))
-    bounds = found.out_ptr[::size].tolist()
+    inside = found.out_ptr[size:-1:size]
+    bounds = [0, *(inside.tolist() if len(inside) else ()), len(found.out)]
     for i, (nodes, out) in enumerate(zip(n_id.split(size), scores.split(size), strict=True)):
         ptr = found.out_ptr[i * size : (i + 1) * size + 1] - bounds[i]
-        some = slice(bounds[i], bounds[i] + int(ptr[-1]))
+        some = slice(bounds[i], bounds[i + 1])
         part = weighted_sums(ptr, column[some], values[some], rows)
         own = x.index_select(0, nodes) if read is None else read[i * size : (i + 1) * size]
         finish(part, own, out)

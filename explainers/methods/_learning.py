@@ -65,8 +65,9 @@ def collapsed(problem: Problem, edge_mask: Tensor) -> Tensor:
         problem: R nodes.
         edge_mask: In [0, 1], as ``Attribution.edge_mask``.
     """
-    masks = edge_mask[problem.edge_rows].split(problem.graphs.edge_counts)
-    flat = [len(mask) > 1 and _is_flat(mask.double()) for mask in masks]
+    # On the host, which on a GPU would have to wait for each of them.
+    masks = edge_mask[problem.edge_rows].double().cpu().split(problem.graphs.edge_counts)
+    flat = [len(mask) > 1 and _is_flat(mask) for mask in masks]
     return torch.tensor(flat, device=edge_mask.device)
 
 
@@ -74,7 +75,7 @@ def _is_flat(mask: Tensor) -> bool:
     if float(mask.max() - mask.min()) < FLAT_RANGE:
         return True
     # Half the mean difference of two entries over their mean, by the places in ascending order.
-    place = torch.arange(1, len(mask) + 1, device=mask.device, dtype=mask.dtype)
+    place = torch.arange(1, len(mask) + 1, dtype=mask.dtype)
     weighted = (2 * place - len(mask) - 1) @ mask.sort().values
     return float(weighted / (len(mask) * mask.sum())) < FLAT_GINI
 

@@ -33,7 +33,7 @@ class Players:
 
     def marginal_contributions(self, orders: Tensor) -> Tensor:
         """What each player adds as it joins, [n + e]: the mean over ``orders`` [T, n + e]."""
-        outputs = self.problem.insertion_outputs(orders).cpu()
+        outputs = self.problem.insertion_outputs(orders.to(self.problem.edge_mask.device)).cpu()
         added = torch.zeros_like(self.everyone[0])
         added.index_add_(0, orders.flatten(), outputs.diff(dim=1).flatten())
         return added / len(orders)

@@ -18,6 +18,8 @@ def outputs_given(
 ) -> list[Tensor]:
     """The outputs given some of the edges: of each of R graphs [V_r, C], for ``kept`` [V_r, e_r].
 
+    On the CPU, to which a GPU's go at once and not graph by graph.
+
     Args:
         problem: R graphs.
         kept: For each, V_r sets of its edges; those that are asked about twice are asked once.
@@ -25,7 +27,7 @@ def outputs_given(
         alone: Whether the edges beyond the computation graph go as well, if they are deleted.
     """
     distinct, places = zip(*map(_distinct, kept), strict=True)
-    outputs = _outputs(problem, _side_by_side(distinct), semantics, alone=alone)
+    outputs = _outputs(problem, _side_by_side(distinct), semantics, alone=alone).cpu()
     return [outputs[place, r] for r, place in enumerate(map(torch.from_numpy, places))]
 
 
@@ -34,6 +36,8 @@ def outputs_with_noise(
     problem: Problem, kept: Sequence[Bools], generators: Sequence[np.random.Generator]
 ) -> list[Tensor]:
     """The outputs [V_r, C] if all nodes but ``kept`` [V_r, n_r] have random features; edges stay.
+
+    On the CPU, as :func:`outputs_given`.
 
     A random feature is that of a random node of the whole graph, each column by itself.
     """
@@ -51,7 +55,7 @@ def outputs_with_noise(
         own = torch.from_numpy(part).to(x.device)[..., None]
         noisy[:, problem.node_rows] = torch.where(own, noisy[:, problem.node_rows], noise.to(x))
         outputs.append(problem.predict(noisy, problem.edge_mask.expand(len(part), -1)))
-    found = torch.cat(outputs)
+    found = torch.cat(outputs).cpu()
     return [found[: len(one), r] for r, one in enumerate(kept)]
 
 

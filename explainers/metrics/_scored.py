@@ -63,6 +63,8 @@ class Scored:
 class Reading:
     """What the metrics read of a model's outputs: probabilities of outcomes, or numbers in units.
 
+    On the CPU, as all that follows of the outputs.
+
     Of independent binary outputs the explained one alone, as the probabilities of its two outcomes;
     of a regression the explained output over the standard deviation of its column.
     """
@@ -71,12 +73,12 @@ class Reading:
         self.config = prepared.config
         self.numbers = is_regression(self.config)
         self._multiclass = is_multiclass(self.config)
-        self._unit = prepared.output.new_ones(prepared.output.size(1), dtype=torch.float64)
+        self._unit = torch.ones(prepared.output.size(1), dtype=torch.float64)
         if self.numbers:
-            everywhere = prepared.output.double()
+            everywhere = prepared.output.double().cpu()
             rounding = 1e-6 * everywhere.abs().amax(dim=0)
             # One node, or equal outputs, have no deviation: then that of the whole graph.
-            for values in (everywhere, everywhere[nodes]):
+            for values in (everywhere, everywhere[nodes.cpu()]):
                 spread = values.std(dim=0, correction=0)
                 self._unit = torch.where(spread > rounding, spread, self._unit)
 
@@ -116,13 +118,14 @@ def score(
         np.concatenate([_selected(case) for one in variants for case in one.cases[""]])
         for variants in bare
     ]
+    targets = problem.targets.cpu()
     for semantics in asked.semantics:
         without, only = (
             outputs_given(problem, kept, semantics, alone=alone)
             for kept, alone in (([~one for one in selected], False), (selected, True))
         )
         for r, variants in enumerate(bare):
-            target = problem.targets[r : r + 1]
+            target = targets[r : r + 1]
             answers = (reading.read(one[r][:, None], target)[:, 0] for one in (without, only))
             # K answers for each case, in the cases' order.
             count = sum(len(one.cases[""]) for one in variants)
@@ -149,6 +152,7 @@ def with_draws(
     semantics = [name for name in scored[0][0].cases if name]
     if metric.perturbs == "features":
         semantics = [name for name in semantics if name == "mask"]  # no edge is taken away
+    targets, whole = problem.targets.cpu(), problem.prepared.output[problem.nodes].cpu()
     for name in semantics:
         cases = [[one.cases[name][0] for one in variants[:ways]] for variants in scored]
         # The same draws whatever the method: its scores are compared with others' on the same.
@@ -172,10 +176,9 @@ def with_draws(
             together = [np.concatenate(own) for own in kept]
             outputs = outputs_given(problem, together, name, alone=False)
         for r, own in enumerate(cases):
-            target = problem.targets[r : r + 1]
+            target = targets[r : r + 1]
             answers = reading.read(outputs[r][:, None], target)[:, 0]
-            whole = problem.prepared.output[problem.nodes[r]]
-            changes = numpy(whole - outputs[r])[:, int(target)]
+            changes = numpy(whole[r] - outputs[r])[:, int(target)]
             ends = np.cumsum([len(one) for one in kept[r]])[:-1]
             found_here = zip(kept[r], np.split(answers, ends), np.split(changes, ends), strict=True)
             for v, (chosen, drawn, change) in enumerate(found_here):
@@ -190,11 +193,11 @@ def _without_predictions(
     # Only a method that says how far it is from adding up claims that it does.
     claims = ["convergence_delta" in explanation for explanation in explanations]
     change = numpy(problem.change()) if any(claims) else []
-    full = reading.read(problem.prepared.output[problem.nodes][None], problem.targets)[0]
+    whole = problem.prepared.output[problem.nodes].cpu()
+    full = reading.read(whole[None], problem.targets.cpu())[0]
     found = []
-    for r, explanation in enumerate(explanations):
+    for r, (explanation, node) in enumerate(zip(explanations, problem.nodes.tolist(), strict=True)):
         _check_fits(explanation, problem, r)
-        node = int(problem.nodes[r])
         truth = asked.truth
         if truth is not None and truth.dim() == 2:  # a row for each node or graph
             truth = truth[node]

@@ -30,9 +30,7 @@ class _Known:
 
     def holds(self, state: list[tuple[Any, ...]], tensors: list[Tensor]) -> bool:
         """Whether nothing has changed, as far as it is compared."""
-        return self.state == state and all(
-            _same(kept, tensor) for kept, tensor in zip(self.content, tensors, strict=True)
-        )
+        return self.state == state and _same(self.content, tensors)
 
 
 _PREPARED: weakref.WeakKeyDictionary[nn.Module, dict[int, _Known]] = weakref.WeakKeyDictionary()
@@ -105,11 +103,17 @@ def _content(tensor: Tensor, features: bool) -> bytearray | Tensor | None:
     return bytearray(_bytes(tensor)) if plain else tensor.detach().clone()
 
 
-def _same(kept: bytearray | Tensor | None, tensor: Tensor) -> bool:
-    """Whether a tensor is what was kept of it, bit by bit if that is bytes."""
-    if isinstance(kept, bytearray):
-        return bool(kept == _bytes(tensor))
-    return kept is None or torch.equal(kept, tensor)
+def _same(content: list[bytearray | Tensor | None], tensors: list[Tensor]) -> bool:
+    """Whether tensors are what was kept of them, bit by bit if that is bytes."""
+    differ = []
+    for kept, tensor in zip(content, tensors, strict=True):
+        if isinstance(kept, bytearray):
+            if kept != _bytes(tensor):
+                return False
+        elif kept is not None:
+            differ.append((kept != tensor).any())
+    # On a GPU the host waits once for all of them.
+    return not differ or not torch.stack([one.to(differ[0].device) for one in differ]).any()
 
 
 def _bytes(tensor: Tensor) -> memoryview:

@@ -43,7 +43,7 @@ class BatchIndex:
         """The computation graphs of ``graphs`` [R]: the graphs."""
         n_id, n_ptr = self._nodes.of(graphs)
         e_id, e_ptr = self._edges.of(graphs)
-        shift = n_ptr[:-1].repeat_interleave(e_ptr.diff())
+        shift = n_ptr[:-1].repeat_interleave(e_ptr.diff(), output_size=len(e_id))
         edge_index = self._position[self.edge_index[:, e_id]] + shift
         return WholeGraphs(n_id, n_ptr, e_id, e_ptr, edge_index, roots=graphs.new_empty(0))
 
@@ -124,12 +124,12 @@ class ComputationGraphs:
     @cached_property
     def node_batch(self) -> Tensor:
         """The computation graph of each node, [n]."""
-        return torch.repeat_interleave(self.n_ptr.diff())
+        return torch.repeat_interleave(self.n_ptr.diff(), output_size=len(self.n_id))
 
     @cached_property
     def edge_batch(self) -> Tensor:
         """The computation graph of each edge, [e]."""
-        return torch.repeat_interleave(self.e_ptr.diff())
+        return torch.repeat_interleave(self.e_ptr.diff(), output_size=len(self.e_id))
 
 
 class WholeGraphs(ComputationGraphs):

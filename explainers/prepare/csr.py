@@ -41,7 +41,7 @@ class CSC:
         """
         degree = self.indptr.diff().double()
         bound = degree.clone()
-        target = torch.repeat_interleave(self.indptr.diff())
+        target = torch.repeat_interleave(self.indptr.diff(), output_size=self.num_edges)
         for _ in range(hops - 1):
             bound = degree.index_add(0, target, bound[self.source])
         return bound.clamp_(max=self.num_edges)
@@ -66,7 +66,7 @@ class SourceOrder:
         self.edge = (rank + source + 1)[index.edge]
         degree = torch.bincount(source, minlength=index.num_nodes) + 1
         self.node = to_indptr(degree)[:-1]
-        self.owner = torch.repeat_interleave(degree)
+        self.owner = torch.repeat_interleave(degree, output_size=len(source) + index.num_nodes)
 
 
 class Groups:

@@ -110,7 +110,7 @@ def weighted_sums(ptr: Tensor, column: Tensor, values: Tensor, dense: Tensor) ->
 def products(ptr: Tensor, column: Tensor, one: Tensor, other: Tensor) -> Tensor:
     """<one[i], other[j]> for the columns j of each row i, [e]; ``one`` [I, H], ``other`` [J, H]."""
     if len(column) > len(one) * len(other):  # so many duplicates torch's sparse matrices lose
-        row = torch.repeat_interleave(ptr.diff())
+        row = torch.repeat_interleave(ptr.diff(), output_size=len(column))
         return (one.index_select(0, row) * other.index_select(0, column)).sum(dim=1)
     _accept_beta()
     zeros = one.new_zeros(len(column))

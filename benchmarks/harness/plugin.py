@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -28,6 +29,7 @@ from benchmarks.harness.lock import Locked
 from benchmarks.harness.options import ALWAYS, PREFERRED, PROFILES, Plan, declared, make_plan
 from benchmarks.harness.progress import Progress
 from benchmarks.harness.run import Run, default_folder
+from benchmarks.harness.stop import STOP
 
 if TYPE_CHECKING:
     from benchmarks.tasks import Task
@@ -113,7 +115,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     config.stash[PLAN] = plan
     config.stash[RUN] = run
-    interrupts.watch(always=orders is not None)
+    interrupts.watch(signal.SIGINT if orders is None else STOP)
     # A clock that does not wait for the accelerator would time the launch of the work only.
     config.option.benchmark_timer = TIMER
     config.option.benchmark_json = config.option.benchmark_json or folder / "benchmark.json"
@@ -289,9 +291,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     supervisor.at_test(item.nodeid, stand_in)
     run.stands = stand_in
     try:
-        return (yield)
-    finally:
+        result = yield
+        # Not if the session ends here: that is for the supervisor to judge.
         supervisor.after_test()
+        return result
+    finally:
         if progress is not None:
             progress.cell_ends()
 
@@ -321,10 +325,11 @@ def _as_outcome() -> Iterator[None]:
         pytest.xfail(str(error))
     except CannotWrite as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.TESTS_FAILED)
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, pytest.exit.Exception) as error:
         if interrupts.received():
             raise
-        raise RuntimeError(f"a method has raised KeyboardInterrupt {error}") from error
+        name = type(error).__name__
+        raise RuntimeError(f"a method has raised {name} {error}") from error
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

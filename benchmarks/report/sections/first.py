@@ -49,7 +49,7 @@ def asked(results: Results) -> str:
     places = pd.concat(
         [frame[["benchmark", "task", "model"]] for frame in (results.quality, results.runtime)]
     ).drop_duplicates()
-    places = places[places["benchmark"] != "task"]
+    places = places[~places["benchmark"].isin(["task", "method"])]
     names = sorted(set(places["task"]), key=natural)
     names = [name for name in names if name != GENERATED] or names
     if not names:

@@ -108,7 +108,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 name for name in plan.methods if name not in orders.apart or name == orders.only
             ),
         )
-    run = Run(plan, folder, command)
+    run = Run(plan, folder, command, orders.since if orders is not None else float("inf"))
     try:
         run.open(locked_before=orders is not None)
     except (Locked, OSError) as error:
@@ -293,7 +293,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     try:
         result = yield
         # Not if the session ends here: that is for the supervisor to judge.
-        supervisor.after_test()
+        if run.owes:
+            item.session.shouldstop = "a cell could not be written"
+        else:
+            supervisor.after_test()
         return result
     finally:
         if progress is not None:

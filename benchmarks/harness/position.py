@@ -60,8 +60,6 @@ def death(status: int, at: Position, limit: float) -> tuple[str, str]:
     if at.ended is not None:
         if not at.began:
             return "error", "its tests could not begin (its import may have failed)"
-        if at.ended == 2:
-            return "error", "the process has interrupted itself"
         return "error", f"the process could not go on; pytest ended with exit status {at.ended}"
     if status >= 0:
         return "crash", f"the process ended itself with exit status {status}"

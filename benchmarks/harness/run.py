@@ -33,13 +33,17 @@ class Run:
         plan: What was asked for.
         folder: The results folder; made by :meth:`open`.
         command: The command line, for the manifest.
+        since: When the run began, in seconds of the epoch, if not here: what failed after that is
+            not tried again.
     """
 
-    def __init__(self, plan: Plan, folder: Path, command: str = "") -> None:
+    def __init__(
+        self, plan: Plan, folder: Path, command: str = "", since: float = float("inf")
+    ) -> None:
         self.plan = plan
         self.folder = folder
         self.command = command
-        self._files = CellFiles(folder / CELLS)
+        self._files = CellFiles(folder / CELLS, since)
         self._manifest = Manifest(folder, plan, command)
         self._tasks: dict[tuple[str, str, int], Task] = {}
         self._resources = ExitStack()
@@ -47,6 +51,8 @@ class Run:
         self._process = os.getpid()
         #: The cell of a test that fails before one of its own begins; None once it has begun.
         self.stands: Cell | None = None
+        #: Whether a cell has begun that is not written.
+        self.owes = False
 
     def open(self, *, locked_before: bool = False) -> None:
         """Makes the folder and locks it; if the plan says so, takes over the cells that are there.
@@ -213,7 +219,7 @@ class Run:
             raise Resumed(f"resumed: cell {cell.key} is there")
         self._files.supersede(cell)
         supervisor.started(cell)
-        self.stands = None
+        self.stands, self.owes = None, True
         yield from self._measured(cell, task)
 
     def record(self, cell: Cell) -> Path:
@@ -329,6 +335,7 @@ class Run:
         if outcome.error is not None:
             cell.status, cell.message = outcome.status, outcome.message
         self.record(cell)
+        self.owes = False
         supervisor.finished()
         if outcome.status != "ok":  # what else was changed cannot be known
             self._tasks = {key: kept for key, kept in self._tasks.items() if kept is not task}

@@ -71,6 +71,7 @@ class Orders:
         folder: The results folder, which the supervisor has locked.
         again: Whether an earlier child has begun the run.
         skip: The tests that died.
+        since: When the run began (seconds of the epoch): what failed after that is not tried again.
         apart: The methods that have children of their own.
         only: The one of them that this child is for; empty for that of all others, the last.
     """
@@ -80,6 +81,7 @@ class Orders:
     folder: str
     again: bool = False
     skip: list[str] = field(default_factory=list)
+    since: float = float("inf")
     apart: list[str] = field(default_factory=list)
     only: str = ""
 
@@ -176,7 +178,7 @@ def run(
         die_with_parent()
     adopt_orphans()
     new = not folder.exists()
-    orders = Orders(0, os.getpid(), str(folder), apart=[*apart])
+    orders = Orders(0, os.getpid(), str(folder), since=time.time(), apart=[*apart])
     try:
         with locked(folder) as problem:
             if problem:

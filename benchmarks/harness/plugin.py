@@ -304,9 +304,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup() -> Iterator[None]:
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
     """A fixture loads the task, which is recorded."""
     with _as_outcome():
+        if RUN in item.config.stash:
+            item.config.stash[RUN].skip_failed()
         return (yield)
 
 

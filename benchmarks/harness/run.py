@@ -255,9 +255,18 @@ class Run:
         name = test.partition("::")[2].partition("[")[0].removeprefix("test_")
         part = {key: parameters[key] for key in ("repeat",) if key in parameters}
         cell = Cell(STORED_NAMES.get(name, name), config, {"test": test, "part": part})
-        if self._files.has(cell.key):
+        if self._files.has(cell.key) and not self._files.done(cell):
             self._files.discard(cell)
         return cell
+
+    def skip_failed(self) -> None:
+        """Ends the present test if it has failed in this run, before its cell began.
+
+        Raises:
+            Resumed: It has.
+        """
+        if self.plan.resume and self.stands is not None and self._files.done(self.stands):
+            raise Resumed(f"resumed: cell {self.stands.key} is there")
 
     def failed_before_its_cell(self, error: BaseException) -> None:
         """Records the present test by what stands for it, if its cell has not begun.

@@ -144,6 +144,13 @@ class ClosesItsGenerator(Fine):
 
 
 class RaisesItsOwn(Fine):
+    """... whose message cannot be read, of two kinds."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        raise _OwnError
+
+
+class RaisesNoException(Fine):
     def attribute(self, problem: Problem) -> Attribution:
         raise _Own
 
@@ -151,6 +158,10 @@ class RaisesItsOwn(Fine):
 class _Own(BaseException):
     def __str__(self) -> str:
         raise RuntimeError
+
+
+class _OwnError(_Own, RuntimeError):
+    pass
 
 
 class ExitsPytest(Fine):

@@ -392,7 +392,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
         return
     try:
         earlier = json.loads(Path(config.option.benchmark_json).read_text())["benchmarks"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
     measured = {entry["fullname"] for entry in output_json["benchmarks"]}
     kept = [entry for entry in earlier if entry["fullname"] not in measured]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +34,10 @@ class Run:
         plan: What was asked for.
         folder: The results folder; made by :meth:`open`.
         command: The command line, for the manifest.
-        since: When the run began, in seconds of the epoch, if not here: what failed after that is
-            not tried again.
+        since: When the run began (seconds of the epoch): what failed after that stays as it is.
     """
 
-    def __init__(
-        self, plan: Plan, folder: Path, command: str = "", since: float = float("inf")
-    ) -> None:
+    def __init__(self, plan: Plan, folder: Path, command: str = "", since: float = inf) -> None:
         self.plan = plan
         self.folder = folder
         self.command = command
@@ -190,11 +188,10 @@ class Run:
         """A cell to fill with rows; it is written when the body ends, however it ends.
 
         A body that raises makes a cell with the rows so far and the status ``error``, or
-        ``invalid`` if :mod:`benchmarks.harness.guards` raised, and the exception goes on, so that
-        the test fails. A body that leaves the task's model or data changed makes an ``invalid``
-        cell, too. After any status but ``ok`` the task is put back as it was and is loaded anew for
-        the cells that follow. Running out of memory is a result, the status ``oom``. An interrupt
-        writes nothing. How often a pass was taken in smaller parts for lack of memory is counted.
+        ``invalid`` if :mod:`benchmarks.harness.guards` raised or model or data were changed, and
+        the exception goes on, so that the test fails. After any status but ``ok`` the task is put
+        back as it was and is loaded anew for the cells that follow. Running out of memory is a
+        result, the status ``oom``. An interrupt writes nothing.
 
         Args:
             benchmark: The benchmark's name.
@@ -260,11 +257,7 @@ class Run:
         return cell
 
     def skip_failed(self) -> None:
-        """Ends the present test if it has failed in this run, before its cell began.
-
-        Raises:
-            Resumed: It has.
-        """
+        """Raises :class:`Resumed` if the present test has failed in this run, before its cell."""
         if self.plan.resume and self.stands is not None and self._files.done(self.stands):
             raise Resumed(f"resumed: cell {self.stands.key} is there")
 

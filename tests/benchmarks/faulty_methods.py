@@ -108,12 +108,6 @@ class Exits(Fine):
         os._exit(0)
 
 
-class Segfaults(Fine):
-    def attribute(self, problem: Problem) -> Attribution:
-        ctypes.string_at(0)
-        raise AssertionError
-
-
 class ExitsPolitely(Fine):
     def attribute(self, problem: Problem) -> Attribution:
         sys.exit(0)

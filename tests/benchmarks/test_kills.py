@@ -47,6 +47,9 @@ def start(folder):
 def ended(pid):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
+def alive(pid):
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
 def sound(folder):
     return {path.name: path.read_bytes() for path in folder.glob("cells/*.json")
             if '"ok"' in path.read_text()}
@@ -66,7 +69,10 @@ for number in range(kills):
             before = sound(folder)
             pid = start(folder)
             process = psutil.Process(pid)
-            time.sleep(rng.uniform(0.05, 0.9) * length)
+            new = rng.randrange(4)  # so many cells further on, then at any moment
+            while new and len(sound(folder)) < len(before) + new and alive(pid):
+                time.sleep(0.02)
+            time.sleep(rng.uniform(0, 0.1 if new else 0.5) * length)
             try:
                 target = process.children()[0] if child else process
                 target.send_signal(kind)

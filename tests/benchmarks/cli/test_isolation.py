@@ -3,12 +3,15 @@
 import csv
 import importlib.metadata
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.cli import isolation
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -63,3 +66,12 @@ def test_a_run_that_fails_is_told(monkeypatch, tmp_path, capsys):
     assert main(["isolation", "--out", str(tmp_path)]) == 2
     assert "no such luck" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_the_figures_of_the_documentation_are_those_of_the_file():
+    found = json.loads((ROOT / "results" / "2026-11-30-isolation" / "isolation.json").read_text())
+    cost = found["cpu_seconds_per_method"]
+    text = " ".join((ROOT / "docs" / "running.md").read_text().split())
+    told = "{median:.1f} s of CPU time a method ({min:.1f} to {max:.1f} in three turns;"
+    assert told.format(**cost) in text
+    assert found["repeats"] == 3

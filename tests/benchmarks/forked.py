@@ -49,14 +49,18 @@ class Fork:
         self.returncode: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
-            os.setsid()
-            _close_all_but(pass_fds)
-            os.environ.clear()
-            os.environ.update(env)
-            os.chdir(cwd)
-            supervisor.orders.cache_clear()
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            _end(pytest.main([*command[3:]]))
+            try:
+                os.setsid()
+                _close_all_but(pass_fds)
+                os.environ.clear()
+                os.environ.update(env)
+                os.chdir(cwd)
+                supervisor.orders.cache_clear()
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                _end(pytest.main([*command[3:]]))
+            finally:  # not up the stack of the supervisor
+                os._exit(1)
 
     def poll(self) -> int | None:
         return self._wait(os.WNOHANG)

@@ -33,15 +33,18 @@ os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 def start(folder):
     pid = os.fork()
     if pid == 0:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # also in a shell's background
-        status = forked.run(
-            ["benchmarks/test_quality.py", "benchmarks/test_runtime.py", "--benchmark-only",
-             "-q", "-p", "no:cacheprovider", "--task=karate", "--nodes=2", "--method=random",
-             "--method=degree", "--method=saliency", f"--results={folder}",
-             *(["--resume"] if folder.exists() else [])],
-            grace=30,
-        )
-        os._exit(status)
+        status = 1
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # also in the background
+            status = forked.run(
+                ["benchmarks/test_quality.py", "benchmarks/test_runtime.py", "--benchmark-only",
+                 "-q", "-p", "no:cacheprovider", "--task=karate", "--nodes=2", "--method=random",
+                 "--method=degree", "--method=saliency", f"--results={folder}",
+                 *(["--resume"] if folder.exists() else [])],
+                grace=30,
+            )
+        finally:
+            os._exit(status)
     return pid
 
 def ended(pid):

@@ -29,7 +29,7 @@ class Position:
 
 def update(at: Position, line: bytes) -> None:
     """Takes in what the child says; what a method writes into the pipe is no news."""
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         change = json.loads(line)
         if isinstance(change, dict) and all(map(_is_told, change.items())):
             for name, value in change.items():

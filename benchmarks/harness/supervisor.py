@@ -203,7 +203,7 @@ def _parts(
         part = replace(orders, only=only, again=bool(statuses))
         status, has_ended = _part(arguments, directory, limit, part, stop)
         statuses.append(status)
-        if status not in (0, 1, 5) or stop.asked:  # interrupted, or an error in the command
+        if status not in (0, 1, 5):  # interrupted, or an error in the command
             return status, has_ended
     if 1 in statuses or orders.skip:
         return 1, has_ended

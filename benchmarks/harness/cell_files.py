@@ -19,13 +19,15 @@ class CellFiles:
 
     Args:
         folder: ``cells`` of the results folder; made when the first cell is written.
+        since: When the run began, in seconds of the epoch: a failure after that is of this run.
 
     Attributes:
         messages: One sentence for each file that was set aside.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, since: float = float("inf")) -> None:
         self.folder = folder
+        self._since = since
         self.messages: list[str] = []
         self._keys: dict[str, str] = {}  # by identity
 
@@ -35,12 +37,13 @@ class CellFiles:
         self._keys = {cell.identity: cell.key for cell in found}
 
     def done(self, cell: Cell) -> bool:
-        """Whether this very cell is there, whole and with a result."""
+        """Whether this very cell is there, whole and with a result, or a failure of this run."""
         if self._keys.get(cell.identity) != cell.key:
             return False
+        path = self._path(cell.key)
         try:
-            return read(self._path(cell.key)).status in DONE
-        except UnreadableCell:
+            return read(path).status in DONE or path.stat().st_mtime >= self._since
+        except (UnreadableCell, OSError):
             return False
 
     def write(self, cell: Cell) -> Path:

@@ -111,7 +111,8 @@ def source_sha256(root: Path = ROOT) -> str:
 def method_sha256(name: str) -> str | None:
     """SHA-256 over the code of a method of another package; None for one of this package's own.
 
-    Of a package all its modules count, of a module that stands alone the module.
+    Of a package all its files count, of a module that stands alone the module, and of either what
+    its distribution lists: a method may lean on a module beside it, or on weights.
     """
     import importlib.util
 
@@ -120,11 +121,14 @@ def method_sha256(name: str) -> str | None:
     for point in points:
         top = importlib.util.find_spec(point.module.partition(".")[0])
         folders = list(top.submodule_search_locations or ()) if top else []
-        files = [path for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
+        files = {path for folder in folders for path in Path(folder).rglob("*")}
         if not files and top and top.origin:
-            files = [Path(top.origin)]
-        for path in files:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+            files = {Path(top.origin)}
+        if point.dist is not None:
+            files |= {Path(str(path.locate())) for path in point.dist.files or ()}
+        for path in sorted(files):
+            if path.is_file() and path.suffix != ".pyc":
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest() if points else None
 
 

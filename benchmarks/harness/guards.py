@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch_geometric.explain import Explanation
 
 from explainers import unit
+from explainers.prepare import prepare
 
 if TYPE_CHECKING:
     from benchmarks.tasks import Task
@@ -29,7 +31,7 @@ def check(
 
     Shapes and types; that nothing still hangs on a gradient; that ``n_id``, ``e_id`` and
     ``edge_index`` say the same of the task's graph; that each explanation is of its node, in order,
-    and of the class that was asked for.
+    and of the class that was asked for; that ``prediction`` is the model's.
 
     Args:
         explanations: What ``explain`` returned.
@@ -41,8 +43,10 @@ def check(
     Raises:
         Invalid: One of them is not as it must be; the message says how.
     """
-    found = list(explanations)
-    if len(found) != len(nodes):
+    found = list(itertools.islice(explanations, len(nodes) + 1))  # it may be endless
+    if len(found) > len(nodes):
+        raise Invalid(f"more than {len(nodes)} explanations for {len(nodes)} nodes")
+    if len(found) < len(nodes):
         raise Invalid(f"{len(found)} explanations for {len(nodes)} nodes")
     for explanation, node in zip(found, nodes, strict=True):
         if not isinstance(explanation, Explanation):
@@ -66,6 +70,7 @@ def check(
     # Which outcome a single column stands for is the library's own convention.
     if targets is not None or task.mode == "multiclass_classification":
         _check_targets(found, targets)
+    _check_predictions(found, task, nodes)
 
 
 _ROWS = {"edge_mask": "e_id", "node_mask": "n_id"}
@@ -110,3 +115,18 @@ def _check_targets(
         wanted = int(prediction.argmax() if targets is None else targets[i])
         if int(target) != wanted:
             raise Invalid(f"target is {int(target)} where class {wanted} was asked for")
+
+
+def _check_predictions(
+    explanations: Sequence[Explanation], task: Task, nodes: Sequence[int]
+) -> None:
+    """That each prediction is the model's output: by another one, another class is explained."""
+    prepared = prepare(task.model, task.data, task.model_config)
+    for explanation, node in zip(explanations, nodes, strict=True):
+        prediction, expected = explanation.get("prediction"), prepared.output[node]
+        if not isinstance(prediction, Tensor) or prediction.shape != expected.shape:
+            raise Invalid("prediction is not the model's output for the node")
+        if by := prepared.differs(
+            prediction[None].to(expected), torch.tensor([node]).to(expected.device)
+        ):
+            raise Invalid(f"prediction differs from the model's output for the node by {by}")

@@ -8,15 +8,17 @@ from types import FrameType
 _received = 0
 
 
-def watch(*, always: bool = False) -> None:
-    """Notes each SIGINT from here on; it still raises ``KeyboardInterrupt``.
+def watch(number: int = signal.SIGINT) -> None:
+    """Notes each such signal; the first, and each SIGINT, raises ``KeyboardInterrupt``.
+
+    A SIGINT is left alone where the process was started with interrupts ignored, as a shell starts
+    what runs in its background, or has a handler of its own.
 
     Args:
-        always: Also where the process was started with interrupts ignored, as a shell starts what
-            runs in its background: for the child of a supervisor, which alone can send it any.
+        number: SIGINT, or what a supervisor sends in its place.
     """
-    if always or signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _note)
+    if number != signal.SIGINT or signal.getsignal(number) is signal.default_int_handler:
+        signal.signal(number, _note)
 
 
 def received() -> bool:
@@ -27,4 +29,5 @@ def received() -> bool:
 def _note(number: int, frame: FrameType | None) -> None:
     global _received
     _received += 1
-    signal.default_int_handler(number, frame)
+    if _received == 1 or number == signal.SIGINT:
+        signal.default_int_handler(number, frame)

@@ -63,7 +63,7 @@ class Manifest:
             metrics = {entry["name"]: entry for entry in manifest.get("metrics", ())}
             run = {name: manifest[name] for name in ("created", "command", "commit", "dirty")}
             earlier = [*manifest.get("earlier", ()), run]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return  # none, or a torn one: it is written anew
         self._tasks, self._known_methods, self._known_metrics = tasks, methods, metrics
         # A run that was interrupted and is gone on with is one, whatever it took.

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -36,6 +37,7 @@ from benchmarks.harness.options import (
 from benchmarks.harness.presets import with_preset
 from benchmarks.harness.progress import Progress
 from benchmarks.harness.run import Run, default_folder
+from benchmarks.harness.stop import STOP
 
 if TYPE_CHECKING:
     from benchmarks.tasks import Task
@@ -122,14 +124,14 @@ def pytest_configure(config: pytest.Config) -> None:
                 name for name in plan.methods if name not in orders.apart or name == orders.only
             ),
         )
-    run = Run(plan, folder, command)
+    run = Run(plan, folder, command, orders.since if orders is not None else float("inf"))
     try:
         run.open(locked_before=orders is not None)
     except (Locked, OSError) as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[PLAN] = plan
     config.stash[RUN] = run
-    interrupts.watch(always=orders is not None)
+    interrupts.watch(signal.SIGINT if orders is None else STOP)
     # A clock that does not wait for the accelerator would time the launch of the work only.
     config.option.benchmark_timer = TIMER
     config.option.benchmark_json = config.option.benchmark_json or folder / "benchmark.json"
@@ -323,17 +325,24 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     supervisor.at_test(item.nodeid, stand_in)
     run.stands = stand_in
     try:
-        return (yield)
+        result = yield
+        # Not if the session ends here: that is for the supervisor to judge.
+        if run.owes:
+            item.session.shouldstop = "a cell could not be written"
+        else:
+            supervisor.after_test()
+        return result
     finally:
-        supervisor.after_test()
         if progress is not None:
             progress.cell_ends()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup() -> Iterator[None]:
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
     """A fixture loads the task, which is recorded."""
     with _as_outcome():
+        if RUN in item.config.stash:
+            item.config.stash[RUN].skip_failed()
         return (yield)
 
 
@@ -355,10 +364,11 @@ def _as_outcome() -> Iterator[None]:
         pytest.xfail(str(error))
     except CannotWrite as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.TESTS_FAILED)
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, pytest.exit.Exception) as error:
         if interrupts.received():
             raise
-        raise RuntimeError(f"a method has raised KeyboardInterrupt {error}") from error
+        name = type(error).__name__
+        raise RuntimeError(f"a method has raised {name} {error}") from error
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -416,7 +426,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
         return
     try:
         earlier = json.loads(Path(config.option.benchmark_json).read_text())["benchmarks"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
     measured = {entry["fullname"] for entry in output_json["benchmarks"]}
     kept = [entry for entry in earlier if entry["fullname"] not in measured]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +34,14 @@ class Run:
         plan: What was asked for.
         folder: The results folder; made by :meth:`open`.
         command: The command line, for the manifest.
+        since: When the run began (seconds of the epoch): what failed after that stays as it is.
     """
 
-    def __init__(self, plan: Plan, folder: Path, command: str = "") -> None:
+    def __init__(self, plan: Plan, folder: Path, command: str = "", since: float = inf) -> None:
         self.plan = plan
         self.folder = folder
         self.command = command
-        self._files = CellFiles(folder / CELLS)
+        self._files = CellFiles(folder / CELLS, since)
         self._manifest = Manifest(folder, plan, command)
         self._tasks: dict[tuple[str, str, int], Task] = {}
         self._resources = ExitStack()
@@ -47,6 +49,8 @@ class Run:
         self._process = os.getpid()
         #: The cell of a test that fails before one of its own begins; None once it has begun.
         self.stands: Cell | None = None
+        #: Whether a cell has begun that is not written.
+        self.owes = False
 
     def open(self, *, locked_before: bool = False) -> None:
         """Makes the folder and locks it; if the plan says so, takes over the cells that are there.
@@ -184,11 +188,10 @@ class Run:
         """A cell to fill with rows; it is written when the body ends, however it ends.
 
         A body that raises makes a cell with the rows so far and the status ``error``, or
-        ``invalid`` if :mod:`benchmarks.harness.guards` raised, and the exception goes on, so that
-        the test fails. A body that leaves the task's model or data changed makes an ``invalid``
-        cell, too. After any status but ``ok`` the task is put back as it was and is loaded anew for
-        the cells that follow. Running out of memory is a result, the status ``oom``. An interrupt
-        writes nothing. How often a pass was taken in smaller parts for lack of memory is counted.
+        ``invalid`` if :mod:`benchmarks.harness.guards` raised or model or data were changed, and
+        the exception goes on, so that the test fails. After any status but ``ok`` the task is put
+        back as it was and is loaded anew for the cells that follow. Running out of memory is a
+        result, the status ``oom``. An interrupt writes nothing.
 
         Args:
             benchmark: The benchmark's name.
@@ -213,7 +216,7 @@ class Run:
             raise Resumed(f"resumed: cell {cell.key} is there")
         self._files.supersede(cell)
         supervisor.started(cell)
-        self.stands = None
+        self.stands, self.owes = None, True
         yield from self._measured(cell, task)
 
     def record(self, cell: Cell) -> Path:
@@ -249,9 +252,14 @@ class Run:
         name = test.partition("::")[2].partition("[")[0].removeprefix("test_")
         part = {key: parameters[key] for key in ("repeat",) if key in parameters}
         cell = Cell(STORED_NAMES.get(name, name), config, {"test": test, "part": part})
-        if self._files.has(cell.key):
+        if self._files.has(cell.key) and not self._files.done(cell):
             self._files.discard(cell)
         return cell
+
+    def skip_failed(self) -> None:
+        """Raises :class:`Resumed` if the present test has failed in this run, before its cell."""
+        if self.plan.resume and self.stands is not None and self._files.done(self.stands):
+            raise Resumed(f"resumed: cell {self.stands.key} is there")
 
     def failed_before_its_cell(self, error: BaseException) -> None:
         """Records the present test by what stands for it, if its cell has not begun.
@@ -329,6 +337,7 @@ class Run:
         if outcome.error is not None:
             cell.status, cell.message = outcome.status, outcome.message
         self.record(cell)
+        self.owes = False
         supervisor.finished()
         if outcome.status != "ok":  # what else was changed cannot be known
             self._tasks = {key: kept for key, kept in self._tasks.items() if kept is not task}

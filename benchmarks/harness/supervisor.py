@@ -13,7 +13,10 @@ the pipe is still watched by the clock.
 
 Methods of other packages run in children of their own, one for each, before the others: what they
 do to the process reaches no other method's numbers. The last child has the package's own methods
-and draws the report.
+and draws the report; where it cannot, the supervisor draws it.
+
+An interrupt, of a terminal or by ``kill``, is handed on as another signal (``STOP``): a SIGINT that
+reaches a child by another way is the doing of a method, and does not end the run.
 
 Where the system is not POSIX there is no supervisor: a fault like these ends the run, which
 ``--resume`` continues.
@@ -22,13 +25,11 @@ Where the system is not POSIX there is no supervisor: a fault like these ends th
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import importlib.metadata
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import time
@@ -38,6 +39,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.lock import locked
+from benchmarks.harness.position import Position, death, update
+from benchmarks.harness.processes import (
+    adopt_orphans,
+    die_with_parent,
+    end_descendants,
+    own_children,
+)
+from benchmarks.harness.stop import Stop
 from benchmarks.store.cell import Cell
 from benchmarks.store.folder import write
 
@@ -46,11 +55,10 @@ VARIABLE = "GNN_BENCH_SUPERVISED"
 # Set for a supervisor that is to die with the process that started it.
 WITH_PARENT = "GNN_BENCH_WITH_PARENT"
 
-# Seconds that a child may take to go once all is done, and to end its run and draw the report once
-# it is told to; and in which further interrupts are the same one: tox repeats the terminal's.
+# Seconds that a child may take to go once all is done.
 GRACE = 30.0
-STOPPING = 300.0
-SAME = 2.0
+# Bytes that must fit into a folder that is not full.
+PROBE = 2**20
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ class Orders:
         folder: The results folder, which the supervisor has locked.
         again: Whether an earlier child has begun the run.
         skip: The tests that died.
+        since: When the run began (seconds of the epoch): what failed after that is not tried again.
         apart: The methods that have children of their own.
         only: The one of them that this child is for; empty for that of all others, the last.
     """
@@ -72,29 +81,13 @@ class Orders:
     folder: str
     again: bool = False
     skip: list[str] = field(default_factory=list)
+    since: float = float("inf")
     apart: list[str] = field(default_factory=list)
     only: str = ""
 
     def wants(self, method: str | None) -> bool:
         """Whether the tests of a method are this child's."""
         return method == self.only if self.only else method not in self.apart
-
-
-@dataclass
-class _Position:
-    """Where the child is: in which test, at which cell, since when (monotonic seconds).
-
-    ``late`` is whether that took too long, ``ended`` the exit status once the run is over,
-    ``lingers`` whether the process stayed after that, ``stopped`` whether the run was interrupted.
-    """
-
-    test: str | None = None
-    cell: dict[str, Any] | None = None
-    since: float = field(default_factory=time.monotonic)
-    late: bool = False
-    ended: int | None = None
-    lingers: bool = False
-    stopped: bool = False
 
 
 # ---------------------------------------------------------------------------------------- the child
@@ -108,15 +101,10 @@ def orders() -> Orders | None:
         return None
     found = Orders(**json.loads(text))
     os.set_inheritable(found.pipe, False)
-    _die_with_parent()
+    die_with_parent()
     if os.getppid() != found.parent:
         os._exit(1)
     return found
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def at_test(test: str, stand_in: Cell) -> None:
@@ -187,66 +175,100 @@ def run(
         OSError: The folder cannot be made or written.
     """
     if os.environ.pop(WITH_PARENT, None):
-        _die_with_parent()
-    _adopt_orphans()
+        die_with_parent()
+    adopt_orphans()
     new = not folder.exists()
-    skip: list[str] = []
-    statuses: list[int] = []
+    orders = Orders(0, os.getpid(), str(folder), since=time.time(), apart=[*apart])
     try:
         with locked(folder) as problem:
             if problem:
                 _say(problem)
-            for only in (*apart, ""):
-                orders = Orders(0, os.getpid(), str(folder), skip=skip, apart=[*apart], only=only)
-                status = _part(arguments, directory, limit, orders, first=not statuses)
-                if only and status == 3:  # it has broken its own pytest: the others go on
-                    status = 1
-                statuses.append(status)
-                if status not in (0, 1, 5):  # interrupted, or an error in the command
-                    return status
+            with Stop() as stop:
+                status, drawn = _parts(arguments, directory, limit, orders, stop)
+            if not drawn and not stop.at_once:
+                _draw(folder)
     finally:
         if new:  # and nothing came of it
             with contextlib.suppress(OSError):
                 folder.rmdir()
-    if 1 in statuses or skip:
-        return 1
-    return 0 if 0 in statuses else 5  # no test was found
+    return status
+
+
+def _parts(
+    arguments: Sequence[str], directory: Path, limit: float, orders: Orders, stop: Stop
+) -> tuple[int, bool]:
+    """All parts, one after the other: the exit status, and whether the last child has ended."""
+    statuses: list[int] = []
+    for only in (*orders.apart, ""):
+        part = replace(orders, only=only, again=bool(statuses))
+        status, has_ended = _part(arguments, directory, limit, part, stop)
+        statuses.append(status)
+        if status not in (0, 1, 5):  # interrupted, or an error in the command
+            return status, has_ended
+    if 1 in statuses or orders.skip:
+        return 1, has_ended
+    return (0 if 0 in statuses else 5), has_ended  # 5: no test was found
 
 
 def _part(
-    arguments: Sequence[str], directory: Path, limit: float, orders: Orders, *, first: bool
-) -> int:
-    """Children until the tests of one part have ended; the exit status."""
+    arguments: Sequence[str], directory: Path, limit: float, orders: Orders, stop: Stop
+) -> tuple[int, bool]:
+    """Children until the tests of one part have ended: the exit status, whether they really have.
+
+    A child that ends outside of a test is given a second try; what fails then is recorded as the
+    method's that it was for.
+    """
     folder, skip = Path(orders.folder), orders.skip
-    again = not first
+    failure = _of_a_method(orders.only)
+    (folder / "cells" / f"{failure.key}.json").unlink(missing_ok=True)  # it is tried again
+    before, tries = len(skip), 2
     while True:
-        status, at = _child(arguments, directory, limit, replace(orders, again=again))
-        again = True
-        if at.ended is not None:
+        status, at = _child(arguments, directory, limit, orders, stop)
+        orders = replace(orders, again=True)
+        if stop.asked:
+            if at.ended is None:
+                _say(f"interrupted; the finished cells are in {folder / 'cells'}, --resume goes on")
+                return 2, False
+            if orders.only and at.ended != 2:  # it had ended before it heard of it
+                return 2, False
+            return at.ended, True
+        unbegun = bool(orders.only) and at.ended == 1 and not at.began
+        if at.ended in _ENDS and at.test is None and not unbegun:
             if at.lingers:
                 _say(f"something of a method was still running {GRACE:g} s after the end; stopped")
-            return 0 if skip and at.ended == 5 else at.ended  # 5: no test was left
-        if at.stopped:
-            _say(f"interrupted; the finished cells are in {folder / 'cells'}, --resume goes on")
-            return 2
-        death, message = _death(status)
-        if at.late:
-            death, message = "timeout", f"took longer than the {limit:g} s of --cell-timeout"
+            return (0 if skip and at.ended == 5 else at.ended), True  # 5: no test was left
+        status_of_cell, message = death(status, at, limit)
         if at.test is None or at.test in skip:
-            _say(f"{message}, not in a test; the cells so far are in {folder / 'cells'}")
-            return status if status > 0 else 128 - status
+            tries -= 1
+            if tries and not at.late and (at.ended is None or at.began):
+                _say(f"{message}, not in a test; it is tried once more")
+                continue
+            if not orders.only:
+                _say(f"{message}, not in a test; the cells so far are in {folder / 'cells'}")
+                return (at.ended or status if status >= 0 else 128 - status) or 1, False
+            if len(skip) == before:  # else there are rows of its tests
+                found = replace(failure, status=status_of_cell, message=message)
+                write(folder / "cells", found)
+            _say(f"{message}, not in a test; {orders.only} is recorded as {status_of_cell}")
+            return 1, True
+        if at.ended is not None and not _has_space(folder):
+            return at.ended, True  # the child has said so
         if at.cell is not None:
-            write(folder / "cells", Cell(**at.cell, status=death, message=message))
+            write(folder / "cells", Cell(**at.cell, status=status_of_cell, message=message))
         skip.append(at.test)
-        _say(f"{message}, in {at.test}; recorded as {death}, going on with the others")
+        _say(f"{message}, in {at.test}; recorded as {status_of_cell}, going on with the others")
+
+
+# The exit statuses of pytest that are no fault of a method's: passed, failed, usage, no tests.
+_ENDS = (0, 1, 4, 5)
 
 
 def _child(
-    arguments: Sequence[str], directory: Path, limit: float, orders: Orders
-) -> tuple[int, _Position]:
+    arguments: Sequence[str], directory: Path, limit: float, orders: Orders, stop: Stop
+) -> tuple[int, Position]:
     """One child, to its end and that of all that it has started: its exit status, where it was."""
     reading, writing = os.pipe()
-    others = _own_children()
+    others = own_children()
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", *arguments],
         cwd=directory,
@@ -255,52 +277,40 @@ def _child(
         # A session of its own: Ctrl-C reaches it through the supervisor, once.
         start_new_session=True,
     )
-    os.close(writing)
-    stop = _Stop(process)
-    previous = {
-        number: signal.signal(number, stop)
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if signal.getsignal(number) is not signal.SIG_IGN  # as in the background of a shell
-    }
-    at = _Position()
+    at = Position()
     try:
-        _follow(process, reading, limit, at, stop)
-        at.stopped = stop.deadline < float("inf")
+        os.close(writing)
+        stop.hand_on_to(process)
+        _follow(process, reading, limit, at, stop, always=bool(orders.only))
         process.kill()
         return process.wait(), at
     finally:
+        stop.process = None
         process.kill()
         process.wait()
-        _end_descendants(others)
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        end_descendants(others)
         os.close(reading)
 
 
-class _Stop:
-    """Hands an interrupt on to the child, which ends its run; at another one it is killed.
-
-    Attributes:
-        deadline: When the child is killed, in monotonic seconds; infinite without an interrupt.
-    """
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.process = process
-        self.deadline = float("inf")
-
-    def __call__(self, *_: Any) -> None:
-        now = time.monotonic()
-        if self.deadline == float("inf"):
-            self.deadline = now + STOPPING
-            self.process.send_signal(signal.SIGINT)
-        elif now > self.deadline - STOPPING + SAME:
-            self.process.kill()
-
-
 def _follow(
-    process: subprocess.Popen[bytes], pipe: int, limit: float, at: _Position, stop: _Stop
+    process: subprocess.Popen[bytes],
+    pipe: int,
+    limit: float,
+    at: Position,
+    stop: Stop,
+    *,
+    always: bool,
 ) -> None:
-    """Keeps ``at`` up to date until the child ends, is late, or lingers after its end."""
+    """Keeps ``at`` up to date until the child ends, is late, or lingers after its end.
+
+    Args:
+        process: The child.
+        pipe: What it tells of itself.
+        limit: Seconds that it may be at one place; 0 is none.
+        at: Where it is.
+        stop: Says when it must have ended.
+        always: Whether the limit holds outside of tests, too: the import of a method may hang.
+    """
     kept = b""
     is_open = True
     while True:
@@ -312,61 +322,52 @@ def _follow(
             is_open = bool(received)  # a method can close it: the clock goes on
             *lines, kept = (kept + received).split(b"\n")
             for line in lines:
-                _update(at, line)
+                update(at, line)
             continue
         if not running:
             return
         if not is_open:
             time.sleep(0.2)
         now = time.monotonic()
-        at.late = limit > 0 and at.test is not None and now - at.since > limit
+        at.late = (
+            0 < limit < now - at.since and at.ended is None and (always or at.test is not None)
+        )
         at.lingers = at.ended is not None and now - at.since > GRACE
         if at.late or at.lingers or now > stop.deadline:
             return
 
 
-def _update(at: _Position, line: bytes) -> None:
-    """Takes in what the child says; what a method writes into the pipe is no news."""
-    with contextlib.suppress(ValueError):
-        change = json.loads(line)
-        if isinstance(change, dict) and change.keys() <= {"test", "cell", "ended"}:
-            for name, value in change.items():
-                setattr(at, name, value)
-            at.since = time.monotonic()
+def _of_a_method(name: str) -> Cell:
+    """What stands for a method that has failed before any test of it began."""
+    names = ("task", "model", "method", "engine", "device")
+    config: dict[str, Any] = {**dict.fromkeys(names, ""), "model_seed": 0, "options": {}}
+    return Cell("method", {**config, "method": name})
 
 
-def _adopt_orphans() -> None:
-    """On Linux, what a child leaves running becomes this process's, which ends it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+def _has_space(folder: Path) -> bool:
+    """Whether more than a cell can be written into the folder."""
+    path = folder / ".probe"
+    try:
+        path.write_bytes(bytes(PROBE))
+    except OSError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+    return True
 
 
-def _own_children() -> list[Any]:
-    import psutil
+def _draw(folder: Path) -> None:
+    """The report, if there are cells: no child has drawn it."""
+    if not any((folder / "cells").glob("*.json")):
+        return
+    try:
+        import benchmarks.report
 
-    return list(psutil.Process().children())
-
-
-def _end_descendants(others: Sequence[Any]) -> None:
-    """Kills this process's children and theirs, but for ``others``; until none comes up."""
-    import psutil
-
-    while found := [one for one in psutil.Process().children() if one not in others]:
-        for child in found:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                for one in (*child.children(recursive=True), child):
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        one.kill()
-        psutil.wait_procs(found, timeout=1)  # the orphans of these come to this process
-
-
-def _death(status: int) -> tuple[str, str]:
-    """The cell's status and message for a child's exit status."""
-    if status >= 0:
-        return "crash", f"the process ended itself with exit status {status}"
-    name = signal.Signals(-status).name
-    hint = "; the system may have run out of memory" if name == "SIGKILL" else ""
-    return "crash", f"the process was killed by {name}{hint}"
+        benchmarks.report.write(folder)
+        _say(f"report: {folder / 'report.md'}")
+    except Exception as error:
+        _say(f"the report could not be drawn ({error}); python -m benchmarks report {folder}")
 
 
 def _say(message: str) -> None:

@@ -31,20 +31,22 @@ def unchanged(task: Task) -> Iterator[None]:
 
     Raises:
         Invalid: The model's parameters, buffers, mode, hooks or outputs are others, or the data's
-            keys, tensors or their content. A body that raised keeps its own exception.
+            keys, tensors or their content. It takes the place of an :class:`Invalid` that the body
+            raised, which follows from it; anything else that the body raised goes on its way.
     """
     state = _STATES.get(task.model)
     if state is None:
         state = _STATES[task.model] = _State(task)
-    raised = True
     try:
         yield
-        raised = False
-    finally:
-        problem = state.difference()
-        if problem is not None:
-            state.restore()
-    if problem is not None and not raised:
+    except Invalid as error:
+        if problem := state.put_back():
+            raise Invalid(f"the method has changed {problem}") from error
+        raise
+    except BaseException:
+        state.put_back()
+        raise
+    if problem := state.put_back():
         raise Invalid(f"the method has changed {problem}")
 
 
@@ -82,6 +84,13 @@ class _State:
         except Exception as error:
             return f"the model: it fails now ({type(error).__name__}: {error})"
         return None if same else "the model's outputs"
+
+    def put_back(self) -> str | None:
+        """Makes good what is not as it was, and says what that was; None if all was."""
+        problem = self.difference()
+        if problem is not None:
+            self.restore()
+        return problem
 
     def restore(self) -> None:
         """Puts the same objects back, with the content that they had."""

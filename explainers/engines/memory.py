@@ -23,8 +23,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` says that the memory of the CPU or the GPU did not suffice."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(part in text for part in _OUT_OF_MEMORY)
+    if not isinstance(error, RuntimeError):
+        return False
+    try:
+        text = str(error).lower()
+    except Exception:  # of a class of the method's own
+        return False
+    return any(part in text for part in _OUT_OF_MEMORY)
 
 
 @dataclass

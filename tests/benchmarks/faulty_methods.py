@@ -3,22 +3,31 @@
 The last ones are told by variables of the environment what to wait for and where to write.
 """
 
+# long: one table of all that can go wrong
 from __future__ import annotations
 
 import atexit
+import builtins
+import contextlib
 import ctypes
 import gc
+import itertools
 import json
 import os
+import random
+import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
 import traceback
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -99,12 +108,6 @@ class Exits(Fine):
         os._exit(0)
 
 
-class Segfaults(Fine):
-    def attribute(self, problem: Problem) -> Attribution:
-        ctypes.string_at(0)
-        raise AssertionError
-
-
 class ExitsPolitely(Fine):
     def attribute(self, problem: Problem) -> Attribution:
         sys.exit(0)
@@ -118,6 +121,156 @@ class Interrupts(Fine):
 class InterruptsBeforeItsCell(Fine):
     def supports(self, *arguments: Any) -> bool:
         raise KeyboardInterrupt
+
+
+class InterruptsItself(Fine):
+    """Not the user has done that."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+        raise AssertionError
+
+
+class ClosesItsGenerator(Fine):
+    def attribute(self, problem: Problem) -> Attribution:
+        raise GeneratorExit
+
+
+class RaisesItsOwn(Fine):
+    """... whose message cannot be read, of two kinds."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        raise _OwnError
+
+
+class RaisesNoException(Fine):
+    def attribute(self, problem: Problem) -> Attribution:
+        raise _Own
+
+
+class _Own(BaseException):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+class _OwnError(_Own, RuntimeError):
+    pass
+
+
+class ExitsPytest(Fine):
+    def attribute(self, problem: Problem) -> Attribution:
+        pytest.exit("enough")
+        raise AssertionError
+
+
+class ExitsPytestBeforeItsCell(Fine):
+    def supports(self, *arguments: Any) -> bool:
+        pytest.exit("enough")
+        raise AssertionError
+
+
+class Recurses(Fine):
+    def attribute(self, problem: Problem) -> Attribution:
+        return self.attribute(problem)
+
+
+class GivesNothing(Fine):
+    def explain(self, *arguments: Any) -> Any:
+        return None
+
+
+class GivesWithoutEnd(Fine):
+    def explain(self, *arguments: Any) -> Any:
+        return itertools.cycle(super().explain(*arguments))
+
+
+class WholeNumbers(Fine):
+    def explain(self, *arguments: Any) -> list[Explanation]:
+        found = super().explain(*arguments)
+        for one in found:
+            one.edge_mask = one.edge_mask.long()
+        return found
+
+
+class ComplexNumbers(Fine):
+    def explain(self, *arguments: Any) -> list[Explanation]:
+        found = super().explain(*arguments)
+        for one in found:
+            one.node_mask = one.node_mask.to(torch.complex64)
+        return found
+
+
+class HalfNumbers(Fine):
+    """Sound, if unusual: a mask of a type of its own."""
+
+    def explain(self, *arguments: Any) -> list[Explanation]:
+        found = super().explain(*arguments)
+        for one in found:
+            one.edge_mask, one.node_mask = one.edge_mask.half(), one.node_mask.double()
+        return found
+
+
+class ShortNumbers(Fine):
+    def explain(self, *arguments: Any) -> list[Explanation]:
+        found = super().explain(*arguments)
+        for one in found:
+            one.e_id = one.e_id.int()
+        return found
+
+
+class OtherPrediction(Fine):
+    def explain(self, *arguments: Any) -> list[Explanation]:
+        found = super().explain(*arguments)
+        for one in found:
+            one.prediction = -one.prediction
+            one.target = one.prediction.argmax()
+        return found
+
+
+class ReplacesEdges(Fine):
+    def explain(self, model: torch.nn.Module, data: Any, *arguments: Any) -> list[Explanation]:
+        found = super().explain(model, data, *arguments)
+        data.edge_index = data.edge_index.flip(1)
+        return found
+
+
+class AddsWeights(Fine):
+    def explain(self, model: torch.nn.Module, data: Any, *arguments: Any) -> list[Explanation]:
+        found = super().explain(model, data, *arguments)
+        data.edge_weight = torch.full((data.num_edges,), 0.5)
+        return found
+
+
+class LeavesHooks(Fine):
+    def explain(self, model: torch.nn.Module, *arguments: Any) -> list[Explanation]:
+        found = super().explain(model, *arguments)
+        model.register_forward_hook(lambda *given: given[-1] * 2)
+        return found
+
+
+class PatchesModel(Fine):
+    def explain(self, model: Any, *arguments: Any) -> list[Explanation]:
+        found = super().explain(model, *arguments)
+        model.forward = lambda x, edge_index, **_: torch.zeros(len(x), 4)
+        return found
+
+
+class Trains(Fine):
+    def explain(self, model: torch.nn.Module, *arguments: Any) -> list[Explanation]:
+        found = super().explain(model, *arguments)
+        model.train()
+        return found
+
+
+class DrawsNumbers(Fine):
+    """Sound: others draw from generators of their own."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        torch.manual_seed(int(torch.rand(1000)[0] * 1000))
+        random.seed(7)
+        np.random.seed(7)  # noqa: NPY002
+        return super().attribute(problem)
 
 
 class Skips(Fine):
@@ -206,26 +359,92 @@ class LeavesThingsRunning(Fine):
 _SLEEP = "import os, time; os.fork() and os._exit(0); time.sleep(10**6)"
 
 
+def poisons() -> list[Callable[[], object]]:
+    """What leaves a process in a state in which nobody else's numbers are right."""
+
+    def patch(owner: Any, name: str, value: Any) -> Callable[[], None]:
+        return lambda: setattr(owner, name, value)
+
+    hook = torch.nn.modules.module.register_module_forward_hook
+    zeros = lambda tensor, *_, **__: torch.zeros_like(tensor)  # noqa: E731
+    return [
+        lambda: hook(lambda *given: given[-1] * 3),
+        patch(torch.nn.Module, "eval", lambda module: module.train(True)),
+        patch(torch.Tensor, "softmax", zeros),
+        patch(torch, "relu", zeros),
+        patch(torch.autograd, "grad", lambda *_, **__: (torch.zeros(1),)),
+        patch(explainers.metrics, "evaluate", lambda *_, **__: []),
+        patch(Method, "explain", lambda *_, **__: []),
+        patch(np, "mean", lambda *_, **__: 0.0),
+        patch(builtins, "sorted", lambda found, **_: list(found)),
+        patch(time, "perf_counter", lambda: 0.0),
+        lambda: sys.modules.pop("torch_geometric.utils"),
+        lambda: warnings.simplefilter("error"),
+        lambda: torch.set_default_dtype(torch.float64),
+        lambda: torch.set_default_device("meta"),
+        lambda: torch.set_num_threads(7),
+        lambda: torch.manual_seed(1),
+        lambda: torch.set_grad_enabled(False),
+        lambda: torch.use_deterministic_algorithms(True),
+        lambda: torch.autograd.set_detect_anomaly(True),
+        lambda: torch.set_printoptions(precision=1),
+        lambda: os.environ.update(GNN_BENCH_DATA="/nowhere", OMP_NUM_THREADS="3"),
+        lambda: os.chdir("/"),
+        lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+        lambda: sys.setrecursionlimit(150),
+        lambda: sys.setprofile(lambda *_: None),
+        gc.disable,
+        sys.stdout.close,
+    ]
+
+
 class Poisons(Fine):
-    """Leaves the process in a state in which nobody else's numbers are right."""
+    """Does all of these."""
 
     def attribute(self, problem: Problem) -> Attribution:
         found = super().attribute(problem)
-        torch.nn.modules.module.register_module_forward_hook(lambda *given: given[-1] * 3)
-        torch.nn.Module.eval = lambda module: module.train(True)
-        torch.Tensor.softmax = lambda tensor, *_, **__: torch.zeros_like(tensor)
-        torch.autograd.grad = lambda *_, **__: (torch.zeros(1),)
-        explainers.metrics.evaluate = lambda *_, **__: []
-        torch.set_default_dtype(torch.float64)
-        torch.set_num_threads(7)
-        torch.manual_seed(1)
-        torch.set_grad_enabled(False)
-        torch.use_deterministic_algorithms(True)
-        os.environ["GNN_BENCH_DATA"] = "/nowhere"
-        sys.setrecursionlimit(150)
-        gc.disable()
-        sys.stdout.close()
+        for poison in poisons():
+            poison()
         return found
+
+
+class WritesNoMore(Fine):
+    """Neither its cell nor anything else."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        return super().attribute(problem)
+
+
+class OpensNoMore(Fine):
+    def attribute(self, problem: Problem) -> Attribution:
+        found = super().attribute(problem)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+        return found
+
+
+class ClosesEverything(Fine):
+    def attribute(self, problem: Problem) -> Attribution:
+        os.closerange(0, 4096)
+        return super().attribute(problem)
+
+
+class TellsTheSupervisor(Fine):
+    """Writes into the pipe, whichever that is, what no child says."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        for descriptor in range(3, 60):
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b'{"cell": 5, "test": 7}\nhello\n[]\n{"ended": "now"}\n')
+        os._exit(3)
+
+
+class ExitsLater(Fine):
+    """By its own status, after all is done."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        atexit.register(os._exit, 7)
+        return super().attribute(problem)
 
 
 class Waits(Fine):
@@ -251,7 +470,8 @@ class IsDeaf(Fine):
     """Hears of no interrupt; says when it is there."""
 
     def attribute(self, problem: Problem) -> Attribution:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)
         Path(os.environ["GNN_BENCH_TEST_HERE"]).touch()
         time.sleep(10**6)
         raise AssertionError

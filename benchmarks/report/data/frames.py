@@ -105,7 +105,7 @@ def load(folder: Path) -> Results:
             for old, new in _METHOD_ALIASES.items():
                 if old in entry:
                     entry.setdefault(new, entry.pop(old))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = "there is none" if isinstance(error, FileNotFoundError) else str(error)
         problems.append(f"manifest.json could not be read: {reason}")
     split = Counter(str(cell.config.get("method", "")) for cell in cells if cell.splits)

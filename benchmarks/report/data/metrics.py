@@ -95,7 +95,7 @@ def read(folder: Path) -> Metrics:
     """The metrics that the manifest of a results folder describes; none if it cannot be read."""
     try:
         content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return Metrics()
     return described(content) if isinstance(content, dict) else Metrics()
 

@@ -113,7 +113,7 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
         equivalence: Half of the region of practical equivalence.
     """
     quality, runtime = results.quality.copy(), results.runtime.copy()
-    runtime = runtime[runtime["benchmark"] != "task"]
+    runtime = runtime[~runtime["benchmark"].isin(["task", "method"])]  # of no task
     for frame in (quality, runtime):
         frame["label"] = labels(frame)
     nodes = runtime["nodes"].fillna(1).astype("float64")

@@ -51,6 +51,11 @@ def failures(results: Results, sections: Sequence[Section]) -> Iterator[Block]:
         for section in sections
         for row in quality.failures(section.failed).itertuples(index=False)
     ]
+    whole = results.runtime[results.runtime["benchmark"] == "method"]  # before any of its tests
+    rows += [
+        [Entry("all"), *(Entry(str(value)) for value in row)]
+        for row in quality.failures(whole).itertuples(index=False)
+    ]
     if rows:
         yield Table(
             "What failed. These rows appear in no other table, and in figures only as marked "

@@ -58,7 +58,7 @@ def asked(results: Results) -> str:
     places = pd.concat(
         [frame[["benchmark", "task", "model"]] for frame in (results.quality, results.runtime)]
     ).drop_duplicates()
-    places = places[places["benchmark"] != "task"]
+    places = places[~places["benchmark"].isin(["task", "method"])]
     own = places[places["benchmark"] != REPLICATION]
     names = sorted(set((own if len(own) else places)["task"]), key=natural)
     names = [name for name in names if name != GENERATED] or names

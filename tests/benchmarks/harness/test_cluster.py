@@ -62,10 +62,10 @@ def quality(folder):
     return {cell.config["method"]: (cell.status, list(spread(cell.quality))) for cell in cells}
 
 
-def work_in_progress(driver):
-    """The Ray workers of the driver whose pytest has begun."""
+def work_in_progress(pid):
+    """The Ray workers below a process whose pytest has begun."""
     found = []
-    for process in psutil.Process(driver.pid).children(recursive=True):
+    for process in psutil.Process(pid).children(recursive=True):
         try:
             if "ray::_work" in " ".join(process.cmdline()) and process.children(recursive=True):
                 found.append(process)
@@ -84,7 +84,7 @@ def test_a_killed_worker_changes_no_value(tmp_path):
         arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     ) as driver:
         end = time.monotonic() + 120
-        while not (workers := work_in_progress(driver)):
+        while not (workers := work_in_progress(driver.pid)):
             assert time.monotonic() < end
             time.sleep(0.1)
         below = workers[0].children(recursive=True)
@@ -95,6 +95,59 @@ def test_a_killed_worker_changes_no_value(tmp_path):
     assert not [process for process in below if process.is_running()]  # nothing is left behind
     assert quality(spread_out) == quality(local)
     assert set(quality(local)) == set(METHODS)
+
+
+@pytest.fixture
+def two_nodes():
+    """A cluster of two nodes on this machine; their processes are below this one."""
+    pytest.importorskip("ray", reason="needs Ray (the extra `ray`); runs in tox -e ray")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
+    yield cluster, cluster.add_node(num_cpus=1)
+    cluster.shutdown()
+
+
+def test_a_cluster_loses_a_worker_a_node_and_its_driver(two_nodes, tmp_path):
+    """One after the other, each while it is at work; what is resumed is a local run's."""
+    cluster, node = two_nodes
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    local, spread_out = tmp_path / "local", tmp_path / "ray"
+    subprocess.run(command(local), cwd=ROOT, env=environment, check=True, capture_output=True)
+    arguments = command(spread_out, "--executor", "ray", "--address", cluster.address)
+
+    def at_work(number):
+        end = time.monotonic() + 120
+        while len(found := work_in_progress(os.getpid())) < number:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        return found
+
+    with subprocess.Popen(
+        arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as driver:
+        at_work(2)[0].kill()
+        at_work(2)
+        cluster.remove_node(node, allow_graceful=False)
+        left = at_work(1)
+        below = [one for worker in left for one in worker.children(recursive=True)]
+        driver.kill()
+        output, _ = driver.communicate(timeout=60)
+    psutil.wait_procs(below, timeout=30)
+    assert not [process for process in below if process.is_running()]
+    before = {path.name: path.read_bytes() for path in spread_out.glob("cells/*.json")}
+    assert len(before) < len(METHODS)
+    assert output.count("a worker died") >= 1
+    done = subprocess.run(
+        [*arguments, "--resume"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (spread_out / "report.html").stat().st_size
+    after = {path.name: path.read_bytes() for path in spread_out.glob("cells/*.json")}
+    assert before.items() <= after.items()
+    assert quality(spread_out) == quality(local)
 
 
 def test_what_is_timed_is_alone_on_its_node(third_party, tmp_path):

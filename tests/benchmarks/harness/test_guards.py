@@ -53,8 +53,23 @@ def _no_prediction(found):
     del found[0].prediction
 
 
+def _other_prediction(found):
+    """... and the class that goes with it."""
+    for one in found:
+        one.prediction = -one.prediction
+        one.target = one.prediction.argmax()
+
+
+def _prediction_without_a_class(found):
+    found[0].prediction = found[0].prediction[:-1]
+
+
 def _in_reverse(found):
     found.reverse()
+
+
+def _one_too_many(found):
+    found.append(found[0])
 
 
 def _one_too_few(found):
@@ -88,7 +103,10 @@ def _no_scores(found):
         (_an_edge_twice, "e_id has a number twice"),
         (_target_zeroed, r"target is 0 where class \d was asked for"),
         (_no_prediction, "prediction is not the model's output"),
+        (_other_prediction, "prediction differs from the model's output for the node by "),
+        (_prediction_without_a_class, "prediction is not the model's output"),
         (_in_reverse, "an explanation is of 8 where 3 was asked for"),
+        (_one_too_many, "more than 3 explanations for 3 nodes"),
         (_one_too_few, "2 explanations for 3 nodes"),
         (_no_explanation, "an explanation is a Tensor"),
         (_infinite, r"node_mask has 1 of \d+ scores that are not finite"),

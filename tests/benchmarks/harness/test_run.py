@@ -381,19 +381,23 @@ def installed(tmp_path, monkeypatch):
     (information / "entry_points.txt").write_text(
         "[gnn_explainer_bench.methods]\nanother = another_method:METHOD\n"
     )
+    (information / "RECORD").write_text("another_method.py,,\nbeside_it.py,,\nweights.bin,,\n")
     monkeypatch.syspath_prepend(str(folder))
     environment.method_sha256.cache_clear()
     yield folder / "another_method.py"
     environment.method_sha256.cache_clear()
 
 
-def test_a_changed_method_of_another_package_is_measured_again(run, installed):
+@pytest.mark.parametrize("changed", ["another_method.py", "beside_it.py", "weights.bin"])
+def test_a_changed_method_of_another_package_is_measured_again(run, installed, changed):
     installed.write_text("METHOD = 1")
+    for name in ("beside_it.py", "weights.bin"):
+        installed.with_name(name).write_text("1")
     fill(run, "another")
     fill(run, "random")
     with pytest.raises(Resumed):
         fill(again(run), "another")
-    installed.write_text("METHOD = 2")  # no new version
+    installed.with_name(changed).write_text("METHOD = 2")  # no new version
     environment.method_sha256.cache_clear()  # as in a new process
     resumed = again(run)
     assert fill(resumed, "another").inputs["method_sha256"]

@@ -81,6 +81,7 @@ def test_a_commit_and_a_command_cannot_be_more_than_that(folder):
     ("content", "message"),
     [
         ([], "it holds a list"),
+        ("[" * 100_000 + "]" * 100_000, "maximum recursion depth exceeded"),
         ({"schema": 2}, "its schema is 2, this version reads 1; update the package"),
         ({"schema": "1"}, "its schema is '1'"),
         ({"schema": 1, "commit": ["a"]}, "'commit' must be text"),
@@ -104,7 +105,8 @@ def test_a_commit_and_a_command_cannot_be_more_than_that(folder):
 )
 def test_a_manifest_that_is_none_is_a_sentence_of_the_report(folder, settings, content, message):
     folder.add("quality", settings("saliency"), quality=[{"metric": "gini", "value": 0.5}])
-    (folder.path / "manifest.json").write_text(json.dumps(content))
+    text = content if isinstance(content, str) else json.dumps(content)
+    (folder.path / "manifest.json").write_text(text)
     results = load(folder.path)
     assert results.manifest == {}
     (problem,) = results.problems

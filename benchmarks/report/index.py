@@ -15,7 +15,7 @@ from benchmarks.report.data import frames, published
 from benchmarks.report.data.frames import natural
 from benchmarks.report.data.published import USED, Run
 from benchmarks.report.data.quality import ORDERED
-from benchmarks.report.data.section import EQUIVALENCE, split
+from benchmarks.report.data.section import EQUIVALENCE, UNAVAILABLE, split
 from benchmarks.report.render import html, markdown
 from benchmarks.report.sections.first import GENERATED, REPLICATION
 from benchmarks.report.sections.guide import PARTS
@@ -70,7 +70,7 @@ def _read(folder: Path, equivalence: float) -> Run:
     results = frames.load(folder)
     places = ["benchmark", "task", "model"]
     every = pd.concat([one[places] for one in (results.quality, results.runtime)])
-    every = every[every["benchmark"] != "task"].drop_duplicates()
+    every = every[~every["benchmark"].isin(UNAVAILABLE)].drop_duplicates()
     named = every[~every["task"].isin(["", GENERATED])]
     own = named[named["benchmark"] != REPLICATION]  # which has variants of the others
     kinds = (own if len(own) else named).groupby("task")["model"].unique()

@@ -19,6 +19,8 @@ BY_HAND = "k-hop by hand"  # stands among the engines; see benchmarks/measures/b
 CLASSES, REGRESSION = "multiclass_classification", "regression"
 RANDOM = "random"  # the random baseline: any method should be better
 BASELINES = (RANDOM, "degree", "page_rank")  # cost next to nothing and ignore the model
+# The rows of a task or a method that could not be had: nothing was measured.
+UNAVAILABLE = ("task", "method")
 # Half of the region of practical equivalence, for metrics in [0, 1] or [-1, 1].
 EQUIVALENCE = 0.01
 # Options that make no variant of a method: a seed is a repetition, and how many nodes are explained
@@ -113,7 +115,7 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
         equivalence: Half of the region of practical equivalence.
     """
     quality, runtime = results.quality.copy(), results.runtime.copy()
-    runtime = runtime[~runtime["benchmark"].isin(["task", "method"])]  # of no task
+    runtime = runtime[~runtime["benchmark"].isin(UNAVAILABLE)]
     for frame in (quality, runtime):
         frame["label"] = labels(frame)
     nodes = runtime["nodes"].fillna(1).astype("float64")

@@ -15,7 +15,7 @@ import pandas as pd
 from benchmarks.report.data import quality, runtimes
 from benchmarks.report.data.frames import Results, natural
 from benchmarks.report.data.quality import HEADLINE_BUDGET
-from benchmarks.report.data.section import BASELINES, RANDOM, Section
+from benchmarks.report.data.section import BASELINES, RANDOM, UNAVAILABLE, Section
 from benchmarks.report.figures import forest
 from benchmarks.report.figures.mean_ranks import signs
 from benchmarks.report.figures.palette import Palette
@@ -58,7 +58,7 @@ def asked(results: Results) -> str:
     places = pd.concat(
         [frame[["benchmark", "task", "model"]] for frame in (results.quality, results.runtime)]
     ).drop_duplicates()
-    places = places[~places["benchmark"].isin(["task", "method"])]
+    places = places[~places["benchmark"].isin(UNAVAILABLE)]
     own = places[places["benchmark"] != REPLICATION]
     names = sorted(set((own if len(own) else places)["task"]), key=natural)
     names = [name for name in names if name != GENERATED] or names

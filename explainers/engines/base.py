@@ -38,12 +38,12 @@ class Attribution:
     Attributes:
         node_mask: [n, F], scores of the node features.
         edge_mask: [e], scores of the edges.
-        extra: More per node, each [R].
+        extra: More per node: each [R], or R tensors, such as one for the edges of each.
     """
 
     node_mask: Tensor
     edge_mask: Tensor
-    extra: dict[str, Tensor] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class NotTheModel(ValueError):

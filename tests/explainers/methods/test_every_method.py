@@ -11,6 +11,7 @@ from explainers.methods import Method
 from ..conftest import (
     difference,
     predict,
+    quick,
     random_batch,
     random_graph,
     suited,
@@ -18,15 +19,11 @@ from ..conftest import (
 
 NAMES = explainers.available()
 FAST = {
-    "integrated_gradients": {"n_steps": 5},
-    "gnn_explainer": {"epochs": 3},
-    "gradient_shap": {"n_samples": 3},
     "kernel_shap": {"n_samples": 9},
     "lime": {"n_samples": 9},
-    "graph_mask": {"epochs": 1, "training_nodes": 3},
+    "graph_mask": {"epochs": 1},
     "pg_explainer": {"epochs": 2, "training_nodes": 4},
     "shapley_sampling": {"n_samples": 2},
-    "smooth_grad": {"n_samples": 3},
 }
 
 
@@ -50,7 +47,7 @@ def model(request, level):
 
 
 def load(name, **options):
-    return explainers.load(name, **FAST.get(name, {}), **options)
+    return explainers.load(name, **quick(name, FAST), **options)
 
 
 @pytest.mark.parametrize("name", NAMES)

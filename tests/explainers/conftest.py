@@ -159,7 +159,10 @@ def suited(name, seed=0, level="node"):
 
 
 # Options of which a method does little, by their names.
-LITTLE = {"epochs": 3, "n_samples": 3, "n_steps": 5, "training_nodes": 3}
+LITTLE = {
+    **{"epochs": 3, "n_samples": 3, "n_steps": 5, "rollouts": 2, "min_nodes": 1},
+    "training_nodes": 3,
+}
 
 
 def quick(name, special=()):

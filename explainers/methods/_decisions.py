@@ -1,4 +1,4 @@
-"""What methods share that ask whether the model's decision changes, and not by how much."""
+"""What methods share that ask whether the model's decision changes."""
 
 from __future__ import annotations
 
@@ -24,6 +24,22 @@ def decided(output: Tensor, problem: Problem) -> Tensor:
         return output.argmax(dim=-1) == problem.targets
     targets = problem.targets.expand(output.shape[:-1])[..., None]
     return to_probabilities(output.gather(-1, targets).squeeze(-1), config) > 0.5
+
+
+def outcome_probability(output: Tensor, problem: Problem) -> Tensor:
+    """The probability of what is explained, float64 [...], of a problem of one node.
+
+    Of its target; of a binary output of which the model says no, the probability of no.
+
+    Args:
+        output: [..., C], of whichever nodes.
+        problem: One node.
+    """
+    prepared, target = problem.prepared, int(problem.targets)
+    probability = to_probabilities(output, prepared.config)[..., target]
+    if is_multiclass(prepared.config) or bool(decided(prepared.output[problem.nodes], problem)):
+        return probability
+    return 1 - probability
 
 
 def refuse_regression(name: str, prepared: PreparedModel) -> None:

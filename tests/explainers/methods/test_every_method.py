@@ -22,6 +22,7 @@ FAST = {
     "kernel_shap": {"n_samples": 9},
     "lime": {"n_samples": 9},
     "graph_mask": {"epochs": 1},
+    "pgm_explainer": {"n_samples": 50},
     "pg_explainer": {"epochs": 2, "training_nodes": 4},
     "shapley_sampling": {"n_samples": 2},
 }

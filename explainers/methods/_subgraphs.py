@@ -27,6 +27,7 @@ class Subgraphs:
         count: The nodes of the computation graph, n.
         root: The explained node; None for a graph.
         adjacency: bool [n, n], neighbours whatever the direction, without loops.
+        neighbours: Its rows, as the bits of a number each.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -39,7 +40,7 @@ class Subgraphs:
         self.adjacency[self._source, self._target] = True
         self.adjacency |= self.adjacency.T
         np.fill_diagonal(self.adjacency, False)
-        self._neighbours = [_number(row) for row in self.adjacency]
+        self.neighbours = [_number(row) for row in self.adjacency]
         self._known: dict[int, float] = {}
         # A set's key is a sum of random numbers modulo 2^64: no two of a million sets share one
         # but with a probability of 1e-7.
@@ -81,26 +82,34 @@ class Subgraphs:
 
     def component(self, inside: Sets, start: int) -> Sets:
         """The nodes [n] that are connected with ``start`` by nodes ``inside`` [n]."""
-        found = self._bits_of(1 << start, _number(inside))
-        rows = np.frombuffer(found.to_bytes(-(-self.count // 8), "little"), dtype=np.uint8)
-        return np.unpackbits(rows, count=self.count, bitorder="little").astype(np.bool_)
+        return self.rows([self._part(1 << start, _number(inside))])[0]
 
     def components(self, inside: Sets) -> list[Sets]:
         """Those of the subgraph of the nodes ``inside`` [n], by their first nodes."""
-        found, left = [], inside.copy()
-        while left.any():
-            found.append(self.component(inside, int(left.argmax())))
-            left &= ~found[-1]
+        return list(self.rows(self.parts(_number(inside))))
+
+    def parts(self, inside: int) -> list[int]:
+        """:meth:`components` of a set, all sets as the bits of a number."""
+        found = []
+        while inside:
+            found.append(self._part(inside & -inside, inside))
+            inside &= ~found[-1]
         return found
 
-    def _bits_of(self, found: int, inside: int) -> int:
-        """The component of ``found``, all sets as the bits of a number."""
+    def rows(self, sets: Sequence[int]) -> Sets:
+        """Sets that are the bits of numbers, as bool [B, n]."""
+        width = -(-self.count // 8)
+        raw = b"".join(nodes.to_bytes(width, "little") for nodes in sets)
+        bits = np.frombuffer(raw, dtype=np.uint8).reshape(len(sets), width)
+        return np.unpackbits(bits, axis=1, count=self.count, bitorder="little").astype(np.bool_)
+
+    def _part(self, found: int, inside: int) -> int:
         border = found
         while border:
             reached = 0
             while border:
                 lowest = border & -border
-                reached |= self._neighbours[lowest.bit_length() - 1]
+                reached |= self.neighbours[lowest.bit_length() - 1]
                 border ^= lowest
             border = reached & inside & ~found
             found |= border
@@ -108,7 +117,7 @@ class Subgraphs:
 
 
 def _number(nodes: Sets) -> int:
-    """A set as the bits of a number."""
+    """A set [n] as the bits of a number."""
     return int.from_bytes(np.packbits(nodes, bitorder="little").tobytes(), "little")
 
 

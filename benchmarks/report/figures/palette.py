@@ -29,7 +29,7 @@ _KNOWN = (
     *("integrated_gradients", "saliency", "gnn_explainer", "occlusion", "input_x_gradient"),
     *("guided_backprop", "deconvolution", "gradient_shap", "smooth_grad", "shapley_sampling"),
     *("kernel_shap", "lime", "pg_explainer", "graph_mask", "attention"),
-    *("cf_explainer", "subgraphx", "pgm_explainer", "myerson"),
+    *("cf_explainer", "subgraphx", "pgm_explainer", "myerson", "zorro"),
 )
 
 

@@ -73,6 +73,14 @@ def test_several_seeds_give_mean_and_deviation(graph, model):
     assert method.seed == 4
 
 
+def test_the_set_of_one_seed_is_not_that_of_several(graph, model):
+    method = explainers.load("subgraphx", **quick("subgraphx"))
+    assert "selected_nodes" in method.explain(model, graph, 0)[0]
+    (found,) = method.explain(model, graph, 0, seeds=2)
+    assert "edge_mask_std" in found
+    assert not {"selected_nodes", "set_size", "shapley_value"} & {*found.keys()}
+
+
 @pytest.mark.parametrize(
     ("name", "seeds", "message"),
     [

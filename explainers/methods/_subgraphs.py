@@ -47,6 +47,11 @@ class Subgraphs:
         draw = np.random.default_rng(0)
         self._names = draw.integers(2**64, size=self.count, dtype=np.uint64)
 
+    @property
+    def computed(self) -> int:
+        """How many sets were computed."""
+        return len(self._known)
+
     def outputs(self, sets: Sets) -> NDArray[np.float64]:
         """The explained outputs [B] of ``sets`` [B, n]."""
         names = np.where(sets, self._names, np.uint64(0)).sum(axis=1, dtype=np.uint64)

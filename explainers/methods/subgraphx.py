@@ -16,6 +16,8 @@ from explainers.methods._perturbation import PerturbationMethod
 from explainers.methods._seeded import generators
 from explainers.methods._subgraphs import Sets, Subgraphs, induced
 
+ONE_OF = 25  # nodes of a large subgraph: so many are taken away together
+
 
 @dataclass(kw_only=True)
 class SubgraphX(PerturbationMethod):
@@ -34,7 +36,7 @@ class SubgraphX(PerturbationMethod):
     on from there to other sizes: that of a node falls with the size at which it first is in the
     best subgraph met of at most so many nodes, and is 0 if it never is; an edge has the smaller of
     its ends'. They cannot tell edges between the same nodes from each other: no white-box task is
-    promised. The passes grow with the square of the computation graph's size.
+    promised. Where a subgraph has 50 nodes or more, one of 25 is taken away at a time.
 
     Args:
         rollouts: Of the tree search.
@@ -46,6 +48,8 @@ class SubgraphX(PerturbationMethod):
         n_samples: Orders for one Shapley value, the same for all subgraphs; where the players have
             no more coalitions than that, it is exact.
         hops: Players are the nodes so near; None for the number of message-passing steps.
+        max_coalitions: No further rollout begins once so many were computed; what one takes grows
+            with the graph.
         seed: Of the orders.
 
     Explanations have ``selected_nodes`` [n], the nodes of the set; ``set_size``, their number; and
@@ -63,11 +67,19 @@ class SubgraphX(PerturbationMethod):
     exploration: float = 10.0
     n_samples: int = 100
     hops: int | None = None
+    max_coalitions: int = 100_000
     seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for option in ("rollouts", "max_nodes", "min_nodes", "children", "n_samples"):
+        for option in (
+            "rollouts",
+            "max_nodes",
+            "min_nodes",
+            "children",
+            "n_samples",
+            "max_coalitions",
+        ):
             self.at_least(option, 1)
         if self.hops is not None:
             self.at_least("hops", 1)
@@ -81,6 +93,8 @@ class SubgraphX(PerturbationMethod):
         search = _Search(self, problem, generator)
         for _ in range(self.rollouts):
             search.roll_out()
+            if search.graph.computed >= self.max_coalitions:
+                break
         visited = sorted(search.known.values(), key=lambda one: (one.size, -one.value))
         scores, best = np.zeros(search.graph.count), visited[0]
         chosen = best
@@ -178,13 +192,15 @@ class _Search:
         inside = state.nodes.nonzero()[0]
         degree = (graph.adjacency[inside] & state.nodes).sum(axis=1)
         removable = inside[np.argsort(degree, kind="stable")]
+        removable = removable[removable != graph.root]
+        together = max(1, len(inside) // ONE_OF)
         found = []
-        for node in removable[removable != graph.root][: self.method.children]:
+        for start in range(0, len(removable), together)[: self.method.children]:
             rest = state.nodes.copy()
-            rest[node] = False
+            rest[removable[start : start + together]] = False
             if graph.root is not None:
                 found.append(graph.component(rest, graph.root))
-            else:
+            elif rest.any():
                 found.append(max(graph.components(rest), key=lambda part: int(part.sum())))
         return self._states(found)
 

@@ -195,6 +195,33 @@ def test_the_same_set_on_every_engine(graph, model):
         assert torch.equal(one.selected_nodes, third.selected_nodes)
 
 
+def test_large_graphs_take_larger_steps_and_fewer_rollouts():
+    """From 100 nodes 4 are taken away, from 49 one; a rollout more begins while there is room."""
+    setting = chain(*[1.0] * 98, 5.0, 0.0)
+    options = {"n_samples": 2, "children": 1, "min_nodes": 48, "max_nodes": 48}
+
+    def explained(**more):
+        return explainers.load("subgraphx", **options, **more).explain(*setting, 0, target=0)[0]
+
+    found = explained(rollouts=1)
+    # 100, 96, 93, 90, ..., 51, 49, 48: each adds those taken away last to the best subgraph.
+    sizes = [100]
+    while sizes[-1] > 48:
+        sizes.append(sizes[-1] - max(1, sizes[-1] // 25))
+    assert sizes[:4] == [100, 96, 93, 90]
+    heights = [1 - (size - 1) / 100 for size in sizes]
+    assert {*found.node_mask[:, 0].tolist()} <= {*heights, 0.0}
+    assert int(found.set_size) == 48
+    options["children"] = 3
+    once, capped, more = (
+        explained(rollouts=1),
+        explained(rollouts=9, max_coalitions=1),
+        explained(rollouts=9),
+    )
+    assert torch.equal(once.node_mask, capped.node_mask)
+    assert not torch.equal(once.node_mask, more.node_mask)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

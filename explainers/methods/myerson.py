@@ -34,7 +34,8 @@ class Myerson(PerturbationMethod):
     are all computed, up to 2^n; on larger ones they are means over random orders, with a pass for
     each node and order. The values of each component of a graph add up to what it is worth. A
     node's value is shared equally by its features that are not zero; an edge has the mean of its
-    ends' values. Edges between the same nodes are not told apart: no white-box task is promised.
+    ends' values. Edges between the same nodes have
+    the same score: no white-box task is promised.
 
     Args:
         exact_nodes: See above; 0 for orders always.

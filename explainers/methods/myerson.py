@@ -30,12 +30,12 @@ class Myerson(PerturbationMethod):
     linked by edges of either direction. Zhang et al., arXiv:2201.12380 (GStarX) explain graph
     neural networks by another value of such games, which is not this one.
 
-    Values are exact on computation graphs of up to ``exact_nodes`` nodes, whose connected subgraphs
-    are all computed, up to 2^n; on larger ones they are means over random orders, with a pass for
-    each node and order. The values of each component of a graph add up to what it is worth. A
-    node's value is shared equally by its features that are not zero; an edge has the mean of its
-    ends' values. Edges between the same nodes have
-    the same score: no white-box task is promised.
+    Values are exact on computation graphs of up to ``exact_nodes`` nodes, whose connected
+    subgraphs are all computed, up to 2^n; on larger ones they are means over random orders, with a
+    pass for each node and order. The values of each component of a graph add up to what it is
+    worth. A node's value is shared equally by its features that are not zero; an edge has the mean
+    of its ends' values. Edges between the same nodes have the same score: no white-box task is
+    promised.
 
     Args:
         exact_nodes: See above; 0 for orders always.

@@ -36,8 +36,8 @@ class PGMExplainer(Method):
 
     A node's score is -log10 of its p-value, 0 or more; the explained node has the largest. An edge
     has the smaller of its ends' scores. The set are the nodes with a p-value below
-    ``significance``. Edges between the same nodes have
-    the same score: no white-box task is promised. Regressions are refused.
+    ``significance``. Edges between the same nodes have the same score: no white-box task is
+    promised. Regressions are refused.
 
     Args:
         n_samples: Perturbed graphs, each a pass over the surroundings of the computation graph.

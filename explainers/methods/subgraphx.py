@@ -35,8 +35,8 @@ class SubgraphX(PerturbationMethod):
     The set are the nodes of the best subgraph met of at most ``max_nodes``. Scores, in [0, 1], go
     on from there to other sizes: that of a node falls with the size at which it first is in the
     best subgraph met of at most so many nodes, and is 0 if it never is; an edge has the smaller of
-    its ends'. Edges between the same nodes have the same: no white-box task is
-    promised. Where a subgraph has 50 nodes or more, one of 25 is taken away at a time.
+    its ends'. Edges between the same nodes have the same: no white-box task is promised. Where a
+    subgraph has 50 nodes or more, one of 25 is taken away at a time.
 
     Args:
         rollouts: Of the tree search.

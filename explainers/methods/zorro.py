@@ -35,8 +35,8 @@ class Zorro(Method):
 
     Scores are 1 to 2 for the set, the first selected the highest, and for others, in [0, 1], their
     RDT-fidelity alone. A feature's score of a node is the node's, times that of the feature with
-    ``features``; an edge has the mean of its ends'. Edges between the same nodes have
-    the same score: no white-box task is promised. Where the target is not what the model predicts, the
+    ``features``; an edge has the mean of its ends'. Edges between the same nodes have the same
+    score: no white-box task is promised. Where the target is not what the model predicts, the
     decision that stays is that it is not. Regressions are refused. The passes grow with the nodes
     of the computation graph, and with the number of features if those are selected.
 

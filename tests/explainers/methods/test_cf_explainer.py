@@ -101,7 +101,7 @@ def flips(model, data, node, deleted):
 def test_against_all_sets_of_edges(conv):
     """What is found flips the user's model; it is never below the minimum, and mostly it."""
     smallest = possible = found = 0
-    for seed in range(4):
+    for seed in range(6):
         data, model = random_graph(seed, nodes=14, edges=16), random_model(seed, conv)
         for explanation in explainers.load("cf_explainer").explain(model, data, range(13)):
             node, edges = explainers.unit(explanation), explanation.e_id.tolist()
@@ -120,7 +120,7 @@ def test_against_all_sets_of_edges(conv):
             smallest += len(selected) == least
     assert possible >= 8
     assert found >= 0.7 * possible
-    assert smallest >= 0.85 * found
+    assert smallest >= 0.8 * found
 
 
 def test_fewer_edges_come_first_once_the_class_has_changed():

@@ -309,6 +309,22 @@ class Problem(ABC):
         within_budget = self.memory_budget // (PLAYER_BYTES * max(1, sum(self.player_counts)))
         return max(1, min(self.copies, within_budget))
 
+    def outputs_around(self, x: Tensor) -> Tensor:
+        """The outputs [B, n, C] at all nodes of one computation graph, by their features [B, n, F].
+
+        Each sees its own surroundings, which go on beyond the computation graph. For models that
+        classify nodes. This default runs the whole graph for each variant.
+        """
+        prepared = self.prepared
+        edge_index, inputs = prepared.given
+        outputs = []
+        for features in x:
+            everywhere = prepared.x.index_copy(0, self.graphs.n_id, features)
+            with prepared.borrowed() as copy:
+                output = copy.run(everywhere, edge_index, prepared.with_batch(inputs))
+            outputs.append(output[self.graphs.n_id])
+        return torch.stack(outputs)
+
     def leave_one_out(self) -> tuple[Tensor, Tensor]:
         """What each output loses without each node [n] and each edge [e] of its computation graph.
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from explainers.engines.base import Engine, NotTheModel, Problem, groups
 from explainers.engines.memory import is_out_of_memory
 from explainers.engines.stock import StockProblem
-from explainers.prepare.computation_graph import ComputationGraphs
+from explainers.prepare.computation_graph import ComputationGraphs, cut
 from explainers.prepare.layers import edge_type, normalise
 from explainers.prepare.model import PreparedModel
 
@@ -81,6 +81,21 @@ class BatchedProblem(Problem):
             whole = StockProblem(self.prepared, unit, target, self.memory_budget)
             outputs.append(whole.deleted_outputs(part, alone=alone))
         return torch.cat(outputs, dim=1)
+
+    def outputs_around(self, x: Tensor) -> Tensor:
+        prepared, own = self.prepared, self.graphs
+        # What all nodes within L hops see is what the root would see in a network of 2 L layers.
+        around = cut(prepared.index, self.nodes, 2 * prepared.hops)
+        place = torch.searchsorted(around.n_id, own.n_id)
+        larger = len(around.n_id) / len(own.n_id)
+        outputs = []
+        for some in x.split(max(1, int(self.copies / larger))):
+            features = prepared.x[around.n_id].repeat(len(some), 1, 1)
+            features[:, place] = some
+            blocks = Blocks.copies(prepared, around, len(some))
+            output = blocks.run(features.flatten(0, 1), None)
+            outputs.append(output.view(len(some), len(around.n_id), -1)[:, place])
+        return torch.cat(outputs)
 
     def _explained(self, output: Tensor, count: int) -> Tensor:
         """The rows [B, R, C] that are explained, of the model's output on ``count`` variants."""

@@ -33,6 +33,12 @@ from explainers.prepare import PreparedModel, forget, prepare
 from explainers.prepare.outputs import FORMS, form
 
 MASK_TYPES = ("node_and_edge", "edge", "node")
+# What an explanation over several seeds has.
+_OF_ALL_SEEDS = {
+    *("n_id", "e_id", "edge_index", "index", "graph", "target", "prediction"),
+    *("node_mask", "edge_mask", "node_mask_std", "edge_mask_std"),
+    *("convergence_delta", "converged", "collapsed"),
+}
 
 # Model and graph, nodes [R], and the target of each [R].
 _Asked = tuple[PreparedModel, Tensor, Tensor]
@@ -184,7 +190,8 @@ class Method(ABC):
                 ``mode``, ``task_level`` and ``return_type``; None where the outputs leave no doubt.
             seeds: For methods with random parts, explain with so many seeds, from the method's own
                 on: the masks are then means, and ``node_mask_std`` [n, F] and ``edge_mask_std`` [e]
-                their standard deviations over the seeds.
+                their standard deviations over the seeds. Sets, which belong to one seed, are left
+                out.
 
         Returns:
             One explanation for each node, of its computation graph: ``n_id`` [n] and ``e_id`` [e]
@@ -226,6 +233,8 @@ class Method(ABC):
             for name in ("converged", "collapsed"):  # of methods that learn: with every seed
                 if name in found[0]:
                     found[0][name] = torch.stack([one[name] for one in found]).all(dim=0)
+            for name in {*found[0].keys()} - _OF_ALL_SEEDS:
+                del found[0][name]  # a set of one seed, say
         return runs[0]
 
     def stream(

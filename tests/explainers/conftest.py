@@ -158,6 +158,21 @@ def suited(name, seed=0, level="node"):
     return next(model for model in models if method.supports(model, data))
 
 
+# Options of which a method does little, by their names.
+LITTLE = {
+    **{"epochs": 3, "n_samples": 3, "n_steps": 5, "rollouts": 2, "min_nodes": 1, "exact_nodes": 3},
+    "training_nodes": 3,
+}
+
+
+def quick(name, special=()):
+    """Options with which a method does little: ``special`` has those of some methods by name."""
+    own = explainers.load(name).options
+    return {option: few for option, few in LITTLE.items() if option in own} | dict(
+        dict(special).get(name, {})
+    )
+
+
 def difference(one, other, least=1e-6):
     """The largest difference of two explanations' scores, relative to the largest, or ``least``."""
     assert explainers.unit(one) == explainers.unit(other)

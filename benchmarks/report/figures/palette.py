@@ -30,6 +30,7 @@ _KNOWN = (
     *("guided_backprop", "deconvolution", "gradient_shap", "smooth_grad", "shapley_sampling"),
     *("kernel_shap", "lime", "pg_explainer", "graph_mask", "attention"),
     *("lrp", "deep_lift", "eig_search"),
+    *("cf_explainer", "subgraphx", "pgm_explainer", "myerson", "zorro"),
 )
 
 

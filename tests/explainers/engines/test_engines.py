@@ -18,6 +18,7 @@ from ..conftest import (
     Stack,
     difference,
     examples,
+    quick,
     random_batch,
     random_graph,
     random_graph_model,
@@ -26,13 +27,14 @@ from ..conftest import (
 )
 
 OPTIONS = {
+    "cf_explainer": {"epochs": 6},
     "integrated_gradients": {"n_steps": 7},
     "gnn_explainer": {"epochs": 6, "lr": 0.1},
     "gradient_shap": {"n_samples": 5},
     "kernel_shap": {"n_samples": 12},
     "lime": {"n_samples": 12},
-    "graph_mask": {"epochs": 1, "training_nodes": 3},
-    "pg_explainer": {"epochs": 3, "training_nodes": 4},
+    "graph_mask": {"epochs": 1},
+    "pg_explainer": {"training_nodes": 4},
     "shapley_sampling": {"n_samples": 2},
     "smooth_grad": {"n_samples": 5},
 }
@@ -61,7 +63,7 @@ def equal(name, one, other):
 
 
 def explain(name, engine, model, data, nodes, **options):
-    method = explainers.load(name, engine=engine, **OPTIONS.get(name, {}), **options)
+    method = explainers.load(name, engine=engine, **quick(name, OPTIONS), **options)
     return method.explain(model, data, nodes)
 
 
@@ -80,7 +82,7 @@ def test_equal_to_stock(name, engine, seed, nodes, conv, depth, loops, weighted,
     weighted = weighted and conv in WEIGHTED
     data = random_graph(seed, nodes, 4 * nodes, loops=loops, weighted=weighted)
     model = random_model(seed, conv, depth, output=output)
-    method = explainers.load(name, engine=engine, **OPTIONS.get(name, {}))
+    method = explainers.load(name, engine=engine, **quick(name, OPTIONS))
     if not explainers.load(name, engine="stock").supports(model, data):
         return  # the method itself does not take the model, or its outputs leave doubt
     # What an engine must take; a refusal would make it equal to anything.
@@ -130,7 +132,7 @@ def test_graphs_equal_to_stock(
 @pytest.mark.parametrize("name", explainers.available())
 def test_a_graph_is_explained_as_if_it_were_alone(name):
     data, model = random_batch(3, loops="some"), suited(name, 3, level="graph")
-    method = explainers.load(name, **OPTIONS.get(name, {}))
+    method = explainers.load(name, **quick(name, OPTIONS))
     together = method.explain(model, data, [4, 0])
     if method.deterministic:
         for graph, one in zip((4, 0), together, strict=True):

@@ -18,6 +18,7 @@ METHODS = {
     "integrated_gradients": {"n_steps": 7},
     "kernel_shap": {"n_samples": 12},
     "lime": {"n_samples": 12},
+    "myerson": {"exact_nodes": 3, "n_samples": 3},
     "occlusion": {},
     "saliency": {},
     "shapley_sampling": {"n_samples": 1},

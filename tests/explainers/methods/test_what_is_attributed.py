@@ -6,7 +6,7 @@ from torch_geometric.explain.algorithm.captum import CaptumModel
 
 import explainers
 
-from ..conftest import difference, random_graph, random_model, suited
+from ..conftest import difference, quick, random_graph, random_model, suited
 
 SCORES_FEATURES = [
     name
@@ -41,8 +41,7 @@ def test_the_path_of_what_is_attributed_alone(mask_type, engine):
 @pytest.mark.parametrize("name", SCORES_FEATURES)
 def test_engines_agree(name, mask_type):
     data, model = random_graph(4), suited(name, 4)
-    options = {"n_samples": 20} if "n_samples" in explainers.load(name).options else {}
-    options |= {"epochs": 5} if name == "gnn_explainer" else {}
+    options = quick(name)
     engines = explainers.load(name).engines
     found = [
         explainers.load(name, engine=engine, mask_type=mask_type, **options).explain(model, data, 0)
@@ -72,6 +71,14 @@ def test_several_seeds_give_mean_and_deviation(graph, model):
         torch.testing.assert_close(found[name], masks.mean(dim=0))
         torch.testing.assert_close(found[f"{name}_std"], masks.std(dim=0))
     assert method.seed == 4
+
+
+def test_the_set_of_one_seed_is_not_that_of_several(graph, model):
+    method = explainers.load("subgraphx", **quick("subgraphx"))
+    assert "selected_nodes" in method.explain(model, graph, 0)[0]
+    (found,) = method.explain(model, graph, 0, seeds=2)
+    assert "edge_mask_std" in found
+    assert not {"selected_nodes", "set_size", "shapley_value"} & {*found.keys()}
 
 
 @pytest.mark.parametrize(

@@ -22,14 +22,14 @@ def test_a_method_looks_the_same_whatever_else_a_report_has():
 
 
 def test_baselines_are_grey_and_the_known_methods_differ():
-    palette = Palette([], [])
+    palette = Palette(NAMES, [])
     for name in BASELINES:
         red, green, blue = palette.colour(name)
         assert red == green == blue
     looks = {
         (palette.colour(name), palette.shape(name), str(palette.marks(name))) for name in NAMES
     }
-    assert len(looks) == len(NAMES) > 10
+    assert len(looks) == len(NAMES)
 
 
 def test_the_markers_of_thirty_methods_differ():

@@ -28,6 +28,8 @@ from explainers.prepare.outputs import alike
 PAIRS = 256  # unit vectors in a pass
 PROBES = 8  # random pairs that say early what is not linear
 SEED = 0
+# What a pass with gradients over a part of the graph may take, in bytes and of the whole graph.
+PART, PARTS = 32 * 2**20, 8
 
 
 @dataclass(frozen=True)
@@ -234,13 +236,8 @@ def _of_graph(prepared: PreparedModel, point: Point, pairs: _Pairs) -> FirstHop 
     everywhere = same.expand(len(x), -1)
     b, only = at(torch.zeros_like(x), mask * 0), at(everywhere, mask * 0)
     loops = (only - b - (same @ pairs.root.t())) @ (linear / linear.square().sum())
-    with torch.enable_grad():
-        edge_mask = mask.clone().requires_grad_()
-        along = at(everywhere, edge_mask) @ (sent / sent.square().sum())
-        (norm,) = torch.autograd.grad(along.sum(), edge_mask, materialize_grads=True)
-    norm = norm[prepared.index.edge]
-
-    del only, everywhere, edge_mask, along
+    del only, everywhere
+    norm = _norms(prepared, point, same, sent)
     b = b[:1].clone() if bool((b == b[0]).all()) else b
     weight, root, constant = pairs.weight, _unless_zero(pairs.root, pairs.weight), None
     constant = _unless_zero(pairs.constant, weight * float(x.abs().max()))
@@ -272,6 +269,54 @@ def _of_graph(prepared: PreparedModel, point: Point, pairs: _Pairs) -> FirstHop 
     if not alike(at(*drawn), evaluated(prepared, hop, *drawn)):
         return None
     return _with_rest(prepared, hop, graph, drawn, expected)
+
+
+def _norms(prepared: PreparedModel, point: Point, same: Tensor, sent: Tensor) -> Tensor:
+    """n [E'], in the order of the index: the gradient by the mask, where all features are the same.
+
+    By all edges into some nodes at a time, so that the memory of a pass with gradients is bounded.
+
+    Args:
+        prepared: The model.
+        point: Where it is cut.
+        same: [1, F], the features.
+        sent: [H], W x + c of them.
+    """
+    index, direction = prepared.index, sent / sent.square().sum()
+    size = max(1, PART // prepared.bytes_per_edge, index.num_edges // PARTS)
+    norm, nodes, start = [], torch.arange(index.num_nodes, device=same.device), 0
+    while start < index.num_edges:
+        # All edges into these: at least into one that has some.
+        first, last = torch.searchsorted(
+            index.indptr, index.indptr.new_tensor([start, start + size]), right=True
+        ).tolist()
+        last = max(first, last - 1)
+        end = int(index.indptr[last])
+        graph, place = _into(prepared, index.edge[start:end], nodes[first - 1 : last])
+        with torch.enable_grad():
+            mask = prepared.output.new_ones(end - start).requires_grad_()
+            value = value_at(prepared, point, graph, same.expand(graph.num_nodes, -1), mask)
+            if value is None:
+                raise NotTheModel("its first layer gives something else on a part of the graph")
+            along = value.index_select(0, place) @ direction
+            norm += torch.autograd.grad(along.sum(), mask, materialize_grads=True)
+        start = end
+    return torch.cat(norm)
+
+
+def _into(prepared: PreparedModel, edges: Tensor, targets: Tensor) -> tuple[Blocks, Tensor]:
+    """All edges [k] into some nodes as a graph, with the norms of the whole; where they are."""
+    ends = prepared.edge_index[:, edges]
+    nodes, place = torch.cat([ends.flatten(), targets]).unique(return_inverse=True)
+    place, at = place.split([ends.numel(), len(targets)])
+    graph = Blocks(prepared, place.view(2, -1), len(nodes))
+    graph.inputs = {name: value[edges] for name, value in prepared.inputs.items()}
+    for layer in prepared.normalised:
+        of_edges, loops = prepared.norm(layer)
+        graph.set_norm(layer, of_edges[edges], loops[nodes] if len(loops) else loops)
+    if prepared.batch is not None:
+        graph.inputs["batch"] = torch.zeros_like(nodes)
+    return graph, at
 
 
 def _unless_zero(tensor: Tensor, of_size: Tensor) -> Tensor | None:

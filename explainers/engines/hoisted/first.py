@@ -342,7 +342,8 @@ def evaluated(prepared: PreparedModel, hop: FirstHop, x: Tensor, edge_mask: Tens
 def _rest(
     prepared: PreparedModel, point: Point, graph: Blocks, value: Tensor, x: Tensor, mask: Tensor
 ) -> Tensor:
-    with prepared.borrowed() as copy, replaced(copy, point, value.clone()):
+    """The rest of the model on a graph; it may write to ``value``."""
+    with prepared.borrowed() as copy, replaced(copy, point, value):
         return graph.run(x, mask)
 
 
@@ -359,14 +360,18 @@ def _with_rest(
     then what is no number gets through. And those ``expected`` at features and a mask ``drawn``.
     """
     x, mask = prepared.x, torch.ones_like(drawn[1])
-    full = evaluated(prepared, hop, x, mask)
+
+    def full() -> Tensor:
+        return evaluated(prepared, hop, x, mask)
+
     try:
-        output = _rest(prepared, hop.point, graph, full, torch.full_like(x, torch.nan), mask)
+        nothing = x.new_full((1, 1), torch.nan).expand_as(x)
+        output = _rest(prepared, hop.point, graph, full(), nothing, mask)
         unread = alike(output, prepared.output, prepared.typical)
     except NotTheModel:
         unread = False
     if not unread:
-        output = _rest(prepared, hop.point, graph, full, x, mask)
+        output = _rest(prepared, hop.point, graph, full(), x, mask)
         if not alike(output, prepared.output, prepared.typical):
             return None
     value = evaluated(prepared, hop, *drawn)

@@ -239,7 +239,9 @@ class HoistedProblem(BatchedProblem):
         share = torch.tensor([*weights, *(0.0, 0.0) * complete], dtype=torch.float32).to(a)
         ends = len(a) - 2
         full = ends if complete else len(points) - 1 if points[-1] == 1.0 else None
-        by_value: Tensor | int = 0
+        # Shares of a point in the sums: 1, and its a, unless the only one is that of the gradient.
+        several = len(a) > 1 or float(a[0]) != 1.0
+        by_value: Tensor | None = None
         by_mask, by_x = self.edge_mask.new_zeros(len(self.inner.e_id)), None
         outputs = []
         size = batch_size or self.copies
@@ -261,19 +263,26 @@ class HoistedProblem(BatchedProblem):
                 self.check(predicted[full - int(place[0])].detach())
             found = torch.autograd.grad((output * w[:, None]).sum(), wanted, materialize_grads=True)
             outputs.append(output.detach())
-            by_value = by_value + torch.stack([alpha, beta, one(len(s))]) @ found[0].flatten(1)
+            gradient = found[0].flatten(1)
+            shares = torch.stack([one(len(s)), s]) if several else None
+            if by_value is None:
+                by_value = gradient if shares is None else shares @ gradient
+            else:
+                by_value.addmm_(shares, gradient)
             if mask.requires_grad:
                 by_mask += found[1].sum(dim=0)
             if x.requires_grad:
                 gradient = found[-1].sum(dim=0)
                 by_x = gradient if by_x is None else by_x + gradient
-        assert isinstance(by_value, Tensor)
-        shape = len(self.inner.n_id), -1
+        assert by_value is not None
         change = None
         if complete:
             every = torch.cat(outputs)
             change = every[ends] - every[ends + 1]
-        by_edges, by_features, plain = (rows.view(shape) for rows in by_value)
+        sums = by_value.view(len(by_value), len(self.inner.n_id), -1)
+        plain, scaled = sums[0], sums[-1]
+        by_edges = scaled if self.with_features else plain
+        by_features = scaled if self.with_edges else plain
         return InnerGradients(by_edges, by_features, plain, by_mask, by_x, change)
 
     def _edge_gradients(self, sums: InnerGradients) -> Tensor:

@@ -272,8 +272,9 @@ class HoistedProblem(BatchedProblem):
             if mask.requires_grad:
                 by_mask += found[1].sum(dim=0)
             if x.requires_grad:
-                gradient = found[-1].sum(dim=0)
-                by_x = gradient if by_x is None else by_x + gradient
+                by_features = found[-1].sum(dim=0)
+                by_x = by_features if by_x is None else by_x + by_features
+            del found, gradient, value, mask, x, wanted, predicted, output  # before the next pass
         assert by_value is not None
         change = None
         if complete:

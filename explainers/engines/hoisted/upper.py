@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.nn import GCNConv, GraphConv, Linear, MessagePassing, SAGEConv
+from torch_geometric.nn import GCNConv, GINConv, GraphConv, Linear, MessagePassing, SAGEConv
 
 from explainers.engines.analytic.params import products, weighted_sums
 from explainers.engines.base import NotTheModel
@@ -284,8 +284,10 @@ class _Sparse:
         self.wide = False  # whether messages have been summed, of rows of all nodes
         # The transformation of what is sent, done to the sums instead.
         self.later = self.layer.lin if type(self.layer) is GCNConv else None
-        # These do nothing to a row but with linear layers and the sums: both give few rows.
-        self.few = inner.few and type(self.layer) in (GCNConv, SAGEConv, GraphConv)
+        # These do nothing to a row but with linear layers and the sums: both give few rows. A
+        # GINConv adds the row itself to the sums; it is given few of them, as in a bipartite graph.
+        self.pair = inner.few and type(self.layer) is GINConv
+        self.few = inner.few and type(self.layer) in (GCNConv, SAGEConv, GraphConv, GINConv)
 
     def install(self, stack: ExitStack) -> None:
         """Puts it in force until the stack is left."""
@@ -299,8 +301,12 @@ class _Sparse:
     def _forward(self, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def run(*args: Any, **kwargs: Any) -> Tensor:
             self.wide = False
-            output = forward(*args, **kwargs)
             inner = self.inner
+            if self.pair and args and isinstance(args[0], Tensor):
+                x = args[0]
+                if len(x) == inner.count * inner.nodes:
+                    args = (x, x.index_select(0, inner.inside)), *args[1:]
+            output = forward(*args, **kwargs)
             if inner.few and len(output) == inner.count * inner.nodes:
                 output = output.index_select(0, inner.inside)
             return output

@@ -83,9 +83,12 @@ class FirstHop:
             value.addcmul_(beta[:, None, None], self.c_sum.index_select(0, nodes))
         return value
 
-    def transposed(self, rows: Tensor) -> Tensor:
-        """W' applied to ``rows`` [P, H]: [P, F]."""
-        return rows if self.weight is None else rows @ self.weight
+    def transposed(self, rows: Tensor, out: Tensor) -> None:
+        """Writes W' applied to ``rows`` [P, H] to ``out`` [P, F]."""
+        if self.weight is None:
+            out.copy_(rows)
+        else:
+            torch.mm(rows, self.weight, out=out)
 
 
 def whole(prepared: PreparedModel) -> Blocks:

@@ -110,6 +110,11 @@ class HoistedProblem(BatchedProblem):
         self.inner, self.receiving = inner, receiving
         self._inner: dict[int, Inner] = {}
 
+    @property
+    def x(self) -> Tensor:
+        """See the base class; gathered anew, as it is read once, if at all."""
+        return self.prepared.x.index_select(0, self.graphs.n_id)
+
     @cached_property
     def norm(self) -> Tensor:
         """The first layer's weights of the edges as they are found, [e]."""
@@ -210,9 +215,8 @@ class HoistedProblem(BatchedProblem):
     ) -> Attribution:
         sums = self.inner_gradients(points, weights, batch_size=batch_size, complete=complete)
         by_edge = self._edge_gradients(sums) if self.with_edges else self.edge_mask * 0
-        node_mask = self.no_features()
-        if self.with_features:
-            node_mask = self._feature_scores(sums, finish)
+        features = self.with_features
+        node_mask = self._feature_scores(sums, finish) if features else self.no_features()
         edge_mask = torch.empty_like(by_edge[:, None])
         finish(by_edge[:, None], torch.ones_like(edge_mask), edge_mask)
         attribution = Attribution(node_mask, edge_mask[:, 0])
@@ -276,6 +280,7 @@ class HoistedProblem(BatchedProblem):
                 by_x = by_features if by_x is None else by_x + by_features
             del found, gradient, value, mask, x, wanted, predicted, output  # before the next pass
         assert by_value is not None
+        self._inner = {}  # what passes have in common is not needed any more
         change = None
         if complete:
             every = torch.cat(outputs)
@@ -299,12 +304,18 @@ class HoistedProblem(BatchedProblem):
     def _feature_scores(self, sums: InnerGradients, finish: Finish) -> Tensor:
         """Scores of the features, [n, F]."""
         found, first = self.found, self.first
-        own = torch.zeros_like(self.inner_x) if sums.x is None else sums.x
-        if first.loops is not None:
+        pairs, x = len(sums.plain), self.prepared.x
+        rows = sums.plain.new_empty(2 * pairs, x.size(1))
+        sent, own = rows.split(pairs)
+        first.transposed(sums.by_features, out=sent)
+        if first.loops is None:
+            own.zero_()
+        else:
             loops = first.loops.index_select(0, found.inner_id)
-            own = own + first.transposed(loops[:, None] * sums.plain)
+            first.transposed(loops[:, None] * sums.plain, out=own)
+        if sums.x is not None:
+            own += sums.x
         if first.root is not None:
-            own = own + sums.plain @ first.root
-        rows = torch.cat([first.transposed(sums.by_features), own])
-        ones = torch.ones_like(rows[: len(own), 0])
-        return feature_scores(found, self.norm, ones, rows, self.prepared.x, finish)
+            own.addmm_(sums.plain, first.root)
+        ones = torch.ones_like(own[:, 0])
+        return feature_scores(found, self.norm, ones, rows, x, finish)

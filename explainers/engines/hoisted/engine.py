@@ -124,7 +124,7 @@ def _refusal(prepared: PreparedModel, *, part: bool = False) -> str | None:
     if not len(nodes) and not part:
         return _refusal_on_part(prepared)
     if not len(nodes):  # even the smallest computation graph is large: one pass has to do
-        nodes = _smallest(prepared)
+        nodes = prepared.bytes_per_unit.argmin().view(1).to(prepared.x.device)
     reason = _compared(prepared, nodes)
     now = ways(prepared, first)
     if reason and now.few:  # layers may be joined by their rows without an error
@@ -152,17 +152,16 @@ def _refusal_on_part(prepared: PreparedModel) -> str | None:
     return None
 
 
-def _smallest(prepared: PreparedModel) -> Tensor:
-    """The node or graph with the smallest computation graph, [1]."""
-    return prepared.bytes_per_unit.argmin().view(1).to(prepared.x.device)
-
-
 def _part(prepared: PreparedModel) -> Tensor:
     """Some edges, as ids in the graph as given: a few into each node on the way to one."""
     index, found = prepared.index, []
     generator = torch.Generator().manual_seed(SEED)
-    of_nodes = prepared.task_level == "node"
-    nodes = _smallest(prepared) if of_nodes else prepared.edge_index[1, :1]
+    if prepared.task_level == "node":
+        alone = (index.indptr.diff() == 0).cpu()
+        nodes = prepared.bytes_per_unit.masked_fill(alone, torch.inf).argmin().view(1)
+        nodes = nodes.to(prepared.x.device)
+    else:
+        nodes = prepared.edge_index[1, :1]
     for _ in range(prepared.hops):
         ptr, position, which = expand(index.indptr, nodes)
         chance = torch.rand(len(position), generator=generator).to(position.device)

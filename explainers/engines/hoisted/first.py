@@ -275,14 +275,14 @@ def _of_graph(prepared: PreparedModel, point: Point, pairs: _Pairs) -> FirstHop 
 
 
 def _norms(prepared: PreparedModel, point: Point, same: Tensor, sent: Tensor) -> Tensor:
-    """n [E'], in the order of the index: the gradient by the mask, where all features are the same.
+    """What edges weigh, n [E'] as in the index: the gradient by the mask, at the same features.
 
     By all edges into some nodes at a time, so that the memory of a pass with gradients is bounded.
 
     Args:
         prepared: The model.
         point: Where it is cut.
-        same: [1, F], the features.
+        same: [1, F], the features of all nodes.
         sent: [H], W x + c of them.
     """
     index, direction = prepared.index, sent / sent.square().sum()

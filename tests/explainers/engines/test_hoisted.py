@@ -29,8 +29,9 @@ from torch_geometric.nn import (
 )
 
 import explainers
-from explainers.engines import registry
+from explainers.engines import batched, registry
 from explainers.engines.batched import BatchedProblem
+from explainers.engines.hoisted import first
 from explainers.prepare import prepare
 
 from ..conftest import (
@@ -307,6 +308,49 @@ def test_a_model_that_is_not_linear_there_is_refused_and_explained_by_batched(ma
         model, data, 0, model_config=config
     )
     assert difference(one, other) < 1e-9
+
+
+@pytest.mark.parametrize("conv", LINEAR)
+@pytest.mark.parametrize("loops", LOOPS)
+def test_large_graphs_are_looked_at_in_parts(conv, loops, monkeypatch):
+    """The edges into each node by themselves, and gradients on a few edges only."""
+    monkeypatch.setattr(first, "PART", 0)
+    monkeypatch.setattr(first, "PARTS", 10**9)
+    monkeypatch.setattr(batched, "CHECKED_BYTES", 0)
+    data, model = random_graph(3, 30, 200, loops=loops), random_model(3, conv, depth=3)
+    parts = []
+    of_part = first._into
+
+    def noted(prepared, edges, targets):
+        parts.append(prepared.edge_index[1, edges])
+        return of_part(prepared, edges, targets)
+
+    monkeypatch.setattr(first, "_into", noted)
+    assert refusal(model, data) is None
+    assert all(len(targets.unique()) == 1 for targets in parts)
+    assert len(parts) >= len(prepare(model, data).edge_index[1].unique())
+    assert_equal(model, data, [0, 7])
+
+
+@pytest.mark.parametrize("make", [Detached, Normed])
+def test_gradients_are_compared_on_a_part_of_a_large_graph(make, monkeypatch):
+    monkeypatch.setattr(batched, "CHECKED_BYTES", 0)
+    data, model = random_graph(1, 60, 400), double(make([GraphConv(5, 6), GraphConv(6, 3)]))
+    assert "gradients" in refusal(model, data) or "not linear" in refusal(model, data)
+
+
+def test_how_layers_are_joined_shows_on_a_part_of_a_large_graph(monkeypatch):
+    monkeypatch.setattr(batched, "CHECKED_BYTES", 0)
+    data, model = random_graph(1, 60, 400, loops="none"), double(Residual(SAGEConv))
+    assert refusal(model, data) is None
+    assert_equal(model, data, [0, 7])
+
+
+def test_graphs_of_a_batch_that_are_large_are_looked_at_in_parts(monkeypatch):
+    monkeypatch.setattr(batched, "CHECKED_BYTES", 0)
+    data, model = random_batch(2, 4), random_graph_model(2, "gin", 2)
+    assert refusal(model, data) is None
+    assert_equal(model, data, range(4))
 
 
 def test_a_layer_exempt_from_explanation_is_refused():

@@ -483,6 +483,10 @@ class Engine(ABC):
     def refusal(self, prepared: PreparedModel) -> str | None:
         """Why the engine cannot explain this model on this graph, or None if it can."""
 
+    def gains(self, prepared: PreparedModel, along_path: bool) -> bool:
+        """Whether it is faster than those that come after it, for gradients along a path or not."""
+        return True
+
     @abstractmethod
     def problems(
         self,

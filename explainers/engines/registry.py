@@ -60,7 +60,11 @@ def get(name: str) -> Engine:
 
 
 def choose(
-    prepared: PreparedModel, candidates: Sequence[str] = NAMES, asked: str | None = None
+    prepared: PreparedModel,
+    candidates: Sequence[str] = NAMES,
+    asked: str | None = None,
+    *,
+    along_path: bool = False,
 ) -> Choice:
     """The engine that explains a model: the one asked for, or the first that does not refuse.
 
@@ -68,12 +72,15 @@ def choose(
         prepared: Model and graph.
         candidates: Names, the fastest first.
         asked: The one that has to run, or None.
+        along_path: Whether what is asked of it are gradients along the path from zero.
 
     Raises:
         ValueError: The one asked for, or every candidate, refuses; says why.
     """
     refusals: dict[str, str] = {}
-    for name in candidates if asked is None else (asked,):
+    # The sort is stable: those that gain nothing here come behind all others.
+    ranked = sorted(candidates, key=lambda name: not get(name).gains(prepared, along_path))
+    for name in ranked if asked is None else (asked,):
         reason = get(name).refusal(prepared)
         if reason is None:
             return Choice(get(name), refusals)

@@ -25,13 +25,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from explainers.engines.analytic.params import products
+from explainers.engines.analytic.params import products, weighted_sums
 from explainers.engines.base import Attribution, Finish, NotTheModel
 from explainers.engines.batched import BatchedProblem
 from explainers.engines.closing import feature_scores
 from explainers.engines.hoisted.first import FirstHop
 from explainers.engines.hoisted.point import replaced
-from explainers.engines.hoisted.upper import Inner
+from explainers.engines.hoisted.upper import Inner, Order, Sums, tiled
 from explainers.prepare.computation_graph import ComputationGraphs, Reach
 from explainers.prepare.model import PreparedModel
 
@@ -139,17 +139,27 @@ class HoistedProblem(BatchedProblem):
 
     @property
     def copies(self) -> int:
-        return max(1, int(self.memory_budget // (len(self.inner.n_id) * self._bytes_per_node)))
+        """Variants of all inputs in a pass; of points of a path more go into one."""
+        prepared, first, graphs = self.prepared, self.first, self.graphs
+        columns = first.y.size(1) + prepared.x.size(1) * (first.weight is not None)
+        whole = 4 * len(graphs.n_id) * columns * prepared.x.element_size() + 64 * len(graphs.e_id)
+        return max(1, int(self.memory_budget // (whole + self._bytes_of_rest)))
+
+    @property
+    def points_at_once(self) -> int:
+        """Points of a path in a pass of the rest."""
+        return max(1, int(self.memory_budget // self._bytes_of_rest))
 
     @cached_property
-    def _bytes_per_node(self) -> float:
-        """Roughly what one pass of the rest takes for a node of the inner graphs."""
+    def _bytes_of_rest(self) -> float:
+        """Roughly what one pass of the rest takes."""
         prepared = self.prepared
         features = 4 * prepared.x.size(1) * prepared.x.element_size()
         each = prepared.bytes_per_edge - features * (not self.first.reads_x)
         edges = len(self.inner.e_id) / len(self.inner.n_id)
         # Layers whose messages are summed at once keep nothing for an edge.
-        return each / 2 + 64 if ways(prepared, self.first).few else each * (1 + edges)
+        few = ways(prepared, self.first).few
+        return len(self.inner.n_id) * (each / 2 + 64 if few else each * (1 + edges))
 
     def rest(self, value: Tensor, edge_mask: Tensor, x: Tensor) -> Tensor:
         """What the rest of the model makes of values [B, P, H]: its outputs [B, R, C].
@@ -204,6 +214,65 @@ class HoistedProblem(BatchedProblem):
         x = self.inner_x.expand(len(alpha), -1, -1)
         return value, mask, alpha[:, None, None] * x if self.first.reads_x else x
 
+    @cached_property
+    def _widest(self) -> Order:
+        """The edges of the computation graphs, into inner nodes."""
+        source, target = self.graphs.edge_index
+        place = torch.empty_like(self.graphs.n_id)
+        place[self.found.inner] = torch.arange(len(self.found.inner), device=place.device)
+        return Order.of(source, place[target], len(place), len(self.found.inner))
+
+    @cached_property
+    def _norm_of_edges(self) -> Tensor:
+        """The first layer's weights of the edges in the order of the computation graphs, [e]."""
+        return self.norm.index_select(0, self.found.order)
+
+    def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
+        first, inner, count = self.first, self.found.inner, len(x)
+        linear = x if first.weight is None else x @ first.weight.t()
+        sent = linear if first.constant is None else linear + first.constant
+        weights = (self._norm_of_edges * edge_mask).flatten()
+        order = self._widest.tiled(count, lambda one: tiled(one, len(self.graphs.e_id), count))
+        sums: Tensor = Sums.apply(sent.flatten(0, 1), weights, order)
+        value = sums.view(count, len(inner), -1) + self._constant_part
+        if first.loops is not None:
+            loops = first.loops.index_select(0, self.found.inner_id)
+            value = value + loops[:, None] * linear[:, inner]
+        if first.root is not None:
+            value = value + x[:, inner] @ first.root.t()
+        read = x[:, inner] if first.reads_x else self.inner_x.expand(count, -1, -1)
+        return self.rest(value, edge_mask[:, self.inner_edges], read)
+
+    @cached_property
+    def _constant_part(self) -> Tensor:
+        """The part b of the value at the inner nodes, [P, H] or [1, H]."""
+        b = self.first.b
+        return b.index_select(0, self.found.inner_id) if len(b) > 1 else b
+
+    def masked_outputs(self, kept: Tensor, nodes: Tensor | None = None) -> Tensor:
+        """As the base class says; features are transformed once for the graph, and not again."""
+        first, inner, count = self.first, self.found.inner, len(kept)
+        kept = kept.to(self.edge_mask)
+        sent = first.y.index_select(0, self.graphs.n_id)
+        own = first.s.index_select(0, self.found.inner_id)
+        read = self.inner_x.expand(count, -1, -1)
+        order, one = self._widest, self._widest.source
+        if nodes is None:
+            source = one.repeat(count)
+        else:
+            source, nodes = tiled(one, len(sent), count), nodes.to(sent)
+            sent = (nodes[..., None] * sent).flatten(0, 1)
+            own = nodes[:, inner, None] * own
+            if first.reads_x:
+                read = nodes[:, inner, None] * read
+        if first.constant is not None:
+            sent = sent + first.constant
+        weights = (self._norm_of_edges * kept).index_select(1, order.order).flatten()
+        ptr = torch.cat([tiled(order.ptr[:-1], len(one), count), one.new_tensor([len(source)])])
+        value = weighted_sums(ptr, source, weights, sent).view(count, len(inner), -1)
+        value = value + own + self._constant_part
+        return self.rest(value, kept[:, self.inner_edges], read)
+
     def path_gradients(
         self,
         points: Sequence[float],
@@ -248,7 +317,7 @@ class HoistedProblem(BatchedProblem):
         by_value: Tensor | None = None
         by_mask, by_x = self.edge_mask.new_zeros(len(self.inner.e_id)), None
         outputs = []
-        size = batch_size or self.copies
+        size = batch_size or self.points_at_once
         for place, w in zip(
             torch.arange(len(a), device=a.device).split(size), share.split(size), strict=True
         ):

@@ -248,6 +248,57 @@ def test_models_of_many_kinds(name, mask_type):
             assert difference(one, other) < 1e-9
 
 
+VARIANTS = {
+    "occlusion": {},
+    "smooth_grad": {"n_samples": 3},
+    "gradient_shap": {"n_samples": 3},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("mask_type", MASKS)
+def test_variants_of_the_inputs(name, mask_type):
+    """Masks and features that lie on no path, of models of many kinds."""
+    torch.manual_seed(0)
+    data, model = random_graph(1, 14, 40, loops="none"), double(OTHERS[name]())
+    config = {"mode": "multiclass_classification", "task_level": "node", "return_type": "raw"}
+    if name.startswith("residual"):
+        config["return_type"] = "log_probs"
+    assert registry.get("hoisted").refusal(prepare(model, data, config)) is None
+    for method, options in VARIANTS.items():
+        one, other = (
+            explainers.load(method, engine=engine, mask_type=mask_type, **options).explain(
+                model, data, [0, 5], None, config
+            )
+            for engine in ("hoisted", "batched")
+        )
+        for mine, theirs in zip(one, other, strict=True):
+            assert difference(mine, theirs) < 1e-9, method
+
+
+@pytest.mark.parametrize("conv", LINEAR)
+@pytest.mark.parametrize("budget", [1, 2**28])
+def test_variants_of_graphs(conv, budget):
+    data, model = random_batch(5, 4), random_graph_model(5, conv, 2)
+    for method, options in VARIANTS.items():
+        one, other = (
+            explainers.load(method, engine=engine, memory_budget=budget, **options).explain(
+                model, data, [3, 0]
+            )
+            for engine in ("hoisted", "batched")
+        )
+        for mine, theirs in zip(one, other, strict=True):
+            assert difference(mine, theirs) < 1e-9, method
+
+
+def test_small_graphs_take_variants_to_batched_and_paths_here():
+    data, model = random_batch(5, 4), random_graph_model(5, "gin", 2)
+    assert explainers.load("saliency").chosen_engine(model, data) == "hoisted"
+    assert explainers.load("occlusion").chosen_engine(model, data) == "batched"
+    data, model = random_graph(0), random_model(0, "gin", 3)
+    assert explainers.load("occlusion").chosen_engine(model, data) == "hoisted"
+
+
 class Sampled(nn.Module):
     """Simplified graph convolution of whole graphs, which has norms of its own."""
 

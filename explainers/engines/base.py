@@ -484,7 +484,7 @@ class Engine(ABC):
         """Why the engine cannot explain this model on this graph, or None if it can."""
 
     def gains(self, prepared: PreparedModel, along_path: bool) -> bool:
-        """Whether it is faster than those that come after it, for gradients along a path or not."""
+        """Whether it is faster than those after it, at many points of a path or at a few inputs."""
         return True
 
     @abstractmethod

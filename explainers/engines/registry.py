@@ -72,7 +72,7 @@ def choose(
         prepared: Model and graph.
         candidates: Names, the fastest first.
         asked: The one that has to run, or None.
-        along_path: Whether what is asked of it are gradients along the path from zero.
+        along_path: Whether gradients at many points of the path from zero are asked for.
 
     Raises:
         ValueError: The one asked for, or every candidate, refuses; says why.

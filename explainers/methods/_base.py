@@ -71,7 +71,7 @@ class Method(ABC):
         splits: How often the memory did not suffice and a pass was taken in smaller parts.
         explains_forms: Whether it explains changes or gradients of the output, so that another form
             of it can be explained.
-        along_path: Whether all it asks for are gradients along the straight path from zero.
+        along_path: Whether it asks for gradients at many points of the straight path from zero.
         costly: Whether its passes grow with the size of the computation graph, each of them over
             the whole graph on ``stock``; quick runs then leave that engine out.
         citation: Where the method is defined.

@@ -20,7 +20,6 @@ class InputXGradient(Method):
     """
 
     explains_forms: ClassVar[bool] = True
-    along_path: ClassVar[bool] = True
     engines: ClassVar[tuple[str, ...]] = ("analytic", "hoisted", "batched", "stock")
     citation: ClassVar[str] = "Shrikumar et al. 2016, arXiv:1605.01713"
 

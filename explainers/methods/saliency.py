@@ -21,7 +21,6 @@ class Saliency(Method):
 
     signed: ClassVar[bool] = False
     explains_forms: ClassVar[bool] = True
-    along_path: ClassVar[bool] = True
     engines: ClassVar[tuple[str, ...]] = ("analytic", "hoisted", "batched", "stock")
     citation: ClassVar[str] = "Simonyan et al. 2013, arXiv:1312.6034"
 

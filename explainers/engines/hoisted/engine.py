@@ -32,7 +32,7 @@ class Hoisted(Engine):
     only_gradients = True
 
     def gains(self, prepared: PreparedModel, along_path: bool) -> bool:
-        """Variants of the inputs go through all of a small graph quicker than in two parts."""
+        """A few variants go through all of a small graph quicker than in two parts."""
         return along_path or prepared.task_level == "node"
 
     def problems(

@@ -287,7 +287,8 @@ def _norms(prepared: PreparedModel, point: Point, same: Tensor, sent: Tensor) ->
     """
     index, direction = prepared.index, sent / sent.square().sum()
     size = max(1, PART // prepared.bytes_per_edge, index.num_edges // PARTS)
-    norm, nodes, start = [], torch.arange(index.num_nodes, device=same.device), 0
+    norm: list[Tensor] = []
+    nodes, start = torch.arange(index.num_nodes, device=same.device), 0
     while start < index.num_edges:
         # All edges into these: at least into one that has some.
         first, last = torch.searchsorted(

@@ -337,11 +337,11 @@ class HoistedProblem(BatchedProblem):
             found = torch.autograd.grad((output * w[:, None]).sum(), wanted, materialize_grads=True)
             outputs.append(output.detach())
             gradient = found[0].flatten(1)
-            shares = torch.stack([one(len(s)), s]) if several else None
-            if by_value is None:
-                by_value = gradient if shares is None else shares @ gradient
-            else:
+            shares = torch.stack([one(len(s)), s])
+            if by_value is not None:
                 by_value.addmm_(shares, gradient)
+            else:
+                by_value = shares @ gradient if several else gradient
             if mask.requires_grad:
                 by_mask += found[1].sum(dim=0)
             if x.requires_grad:

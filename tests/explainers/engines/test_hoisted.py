@@ -293,10 +293,12 @@ def test_variants_of_graphs(conv, budget):
 
 def test_small_graphs_take_variants_to_batched_and_paths_here():
     data, model = random_batch(5, 4), random_graph_model(5, "gin", 2)
-    assert explainers.load("saliency").chosen_engine(model, data) == "hoisted"
-    assert explainers.load("occlusion").chosen_engine(model, data) == "batched"
+    assert explainers.load("integrated_gradients").chosen_engine(model, data) == "hoisted"
+    for name in ("saliency", "occlusion"):
+        assert explainers.load(name).chosen_engine(model, data) == "batched"
     data, model = random_graph(0), random_model(0, "gin", 3)
-    assert explainers.load("occlusion").chosen_engine(model, data) == "hoisted"
+    for name in ("integrated_gradients", "saliency", "occlusion"):
+        assert explainers.load(name).chosen_engine(model, data) == "hoisted"
 
 
 class Sampled(nn.Module):

@@ -467,8 +467,6 @@ class Engine(ABC):
         general: Whether it is meant for every model: that it refuses one is news.
         explains_forms: Whether everything that it computes is of what ``Problem.explained`` makes
             of the outputs, so that it may be another form of them.
-        only_gradients: Whether its problems are as large as gradients along a path allow, so that
-            passes over whole computation graphs are another engine's business.
     """
 
     name: ClassVar[str]
@@ -477,7 +475,6 @@ class Engine(ABC):
     as_published: ClassVar[bool] = False
     general: ClassVar[bool] = True
     explains_forms: ClassVar[bool] = False
-    only_gradients: ClassVar[bool] = False
 
     @abstractmethod
     def refusal(self, prepared: PreparedModel) -> str | None:

@@ -21,7 +21,6 @@ _ENGINES: dict[str, Engine] = {
 }
 __all__ = [
     "NAMES",
-    "OUTPUTS",
     "Choice",
     "choose",
     "embeddings",
@@ -31,8 +30,6 @@ __all__ = [
 ]
 
 NAMES = tuple(_ENGINES)  # the fastest first
-# Those that metrics ask for outputs.
-OUTPUTS = tuple(name for name, engine in _ENGINES.items() if not engine.only_gradients)
 
 
 @dataclass(frozen=True)

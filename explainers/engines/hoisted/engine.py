@@ -12,7 +12,8 @@ from explainers.engines import batched
 from explainers.engines.base import Engine, NotTheModel, groups
 from explainers.engines.batched import BatchedProblem
 from explainers.engines.hoisted.first import FirstHop, find
-from explainers.engines.hoisted.problem import WAYS, HoistedProblem, ways
+from explainers.engines.hoisted.problem import HoistedProblem
+from explainers.engines.hoisted.ways import WAYS, ways
 from explainers.prepare.computation_graph import ComputationGraphs, reach
 from explainers.prepare.csr import expand
 from explainers.prepare.model import PreparedModel
@@ -29,7 +30,6 @@ class Hoisted(Engine):
     name = "hoisted"
     takes_passes = False
     general = False
-    only_gradients = True
 
     def gains(self, prepared: PreparedModel, along_path: bool) -> bool:
         """A few variants go through all of a small graph quicker than in two parts."""

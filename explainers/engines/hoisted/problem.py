@@ -26,41 +26,15 @@ import torch
 from torch import Tensor
 
 from explainers.engines.analytic.params import products, weighted_sums
-from explainers.engines.base import Attribution, Finish, NotTheModel
+from explainers.engines.base import Attribution, Finish, NotTheModel, groups
 from explainers.engines.batched import BatchedProblem
 from explainers.engines.closing import feature_scores
 from explainers.engines.hoisted.first import FirstHop
 from explainers.engines.hoisted.point import replaced
 from explainers.engines.hoisted.upper import Inner, Order, Sums, tiled
+from explainers.engines.hoisted.ways import WAYS, ways
 from explainers.prepare.computation_graph import ComputationGraphs, Reach
 from explainers.prepare.model import PreparedModel
-
-WAYS = "hoisted: ways of the rest"
-
-
-@dataclass(frozen=True)
-class Ways:
-    """How the rest of a model is run: the quickest way until a pass shows that it needs another.
-
-    Attributes:
-        few: With fewer rows from layer to layer; see ``Inner`` in :mod:`.upper`.
-        clone: With a copy of the first layer's value, for a model that writes to it.
-    """
-
-    few: bool
-    clone: bool = False
-
-
-def ways(prepared: PreparedModel, first: FirstHop) -> Ways:
-    """How the rest is run, as far as it is known what it takes."""
-
-    def at_first() -> Ways:
-        upper = {number for number, turns in enumerate(prepared.maps) if turns}
-        once = len(prepared.maps[first.point.layer]) == 1
-        fused = upper - {first.point.layer} <= first.fused.keys()
-        return Ways(few=prepared.task_level == "node" and once and fused)
-
-    return prepared.memo(WAYS, at_first)
 
 
 @dataclass(frozen=True)
@@ -272,6 +246,19 @@ class HoistedProblem(BatchedProblem):
         value = weighted_sums(ptr, source, weights, sent).view(count, len(inner), -1)
         value = value + own + self._constant_part
         return self.rest(value, kept[:, self.inner_edges], read)
+
+    def deleted_outputs(self, kept: Tensor, *, alone: bool) -> Tensor:
+        """By whole computation graphs, as weights change with the degrees; as many as fit."""
+        prepared, parts = self.prepared, kept.split(self.graphs.edge_counts, dim=1)
+        costs = prepared.bytes_per_unit[self.nodes.cpu()]
+        outputs = []
+        for group in groups(costs, self.memory_budget):
+            nodes, some = self.nodes[group], torch.cat(parts[group], dim=1)
+            graphs = prepared.cut(nodes)
+            whole = BatchedProblem(prepared, graphs, nodes, self.targets[group], self.memory_budget)
+            found = [whole.deleted_outputs(one, alone=alone) for one in some.split(whole.copies)]
+            outputs.append(torch.cat(found))
+        return torch.cat(outputs, dim=1)
 
     def path_gradients(
         self,

@@ -337,10 +337,8 @@ class HoistedProblem(BatchedProblem):
             del found, gradient, value, mask, x, wanted, predicted, output  # before the next pass
         assert by_value is not None
         self._inner = {}  # what passes have in common is not needed any more
-        change = None
-        if complete:
-            every = torch.cat(outputs)
-            change = every[ends] - every[ends + 1]
+        every = torch.cat(outputs)
+        change = every[ends] - every[ends + 1] if complete else None
         sums = by_value.view(len(by_value), len(self.inner.n_id), -1)
         plain, scaled = sums[0], sums[-1]
         by_edges = scaled if self.with_features else plain

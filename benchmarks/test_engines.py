@@ -33,6 +33,8 @@ FEW_REPEATS = 3
 BULK = {
     ("integrated_gradients", "analytic"): "all",
     ("occlusion", "analytic"): 1000,
+    ("integrated_gradients", "hoisted"): 64,
+    ("saliency", "hoisted"): 64,
     ("saliency", "analytic"): 1000,
     ("input_x_gradient", "analytic"): 1000,
     ("saliency", "batched"): 1000,
@@ -69,6 +71,7 @@ def variants(plan: Plan) -> list[dict[str, Any]]:
                 found.append({"method": name, "engine": engine, "options": options})
     found.append({"method": CURVE, "engine": "stock", "options": {}})
     found.append({"method": CURVE, "engine": "batched", "options": {}})
+    found.append({"method": CURVE, "engine": "hoisted", "options": {}})
     found.append({"method": CURVE, "engine": "analytic", "options": {}})
     found.append({"method": CURVE, "engine": "analytic", "options": {"bulk": BULK_CURVES}})
     return found

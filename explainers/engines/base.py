@@ -483,8 +483,6 @@ class Engine(ABC):
         general: Whether it is meant for every model: that it refuses one is news.
         explains_forms: Whether everything that it computes is of what ``Problem.explained`` makes
             of the outputs, so that it may be another form of them.
-        only_gradients: Whether its problems are as large as gradients along a path allow, so that
-            passes over whole computation graphs are another engine's business.
     """
 
     name: ClassVar[str]
@@ -493,11 +491,14 @@ class Engine(ABC):
     as_published: ClassVar[bool] = False
     general: ClassVar[bool] = True
     explains_forms: ClassVar[bool] = False
-    only_gradients: ClassVar[bool] = False
 
     @abstractmethod
     def refusal(self, prepared: PreparedModel) -> str | None:
         """Why the engine cannot explain this model on this graph, or None if it can."""
+
+    def gains(self, prepared: PreparedModel, along_path: bool) -> bool:
+        """Whether it is faster than those after it, at many points of a path or at a few inputs."""
+        return True
 
     @abstractmethod
     def problems(

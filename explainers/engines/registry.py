@@ -22,7 +22,6 @@ _ENGINES: dict[str, Engine] = {
 }
 __all__ = [
     "NAMES",
-    "OUTPUTS",
     "Choice",
     "choose",
     "embeddings",
@@ -32,8 +31,6 @@ __all__ = [
 ]
 
 NAMES = tuple(_ENGINES)  # the fastest first
-# Those that metrics ask for outputs.
-OUTPUTS = tuple(name for name, engine in _ENGINES.items() if not engine.only_gradients)
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,11 @@ def get(name: str) -> Engine:
 
 
 def choose(
-    prepared: PreparedModel, candidates: Sequence[str] = NAMES, asked: str | None = None
+    prepared: PreparedModel,
+    candidates: Sequence[str] = NAMES,
+    asked: str | None = None,
+    *,
+    along_path: bool = False,
 ) -> Choice:
     """The engine that explains a model: the one asked for, or the first that does not refuse.
 
@@ -71,12 +72,15 @@ def choose(
         prepared: Model and graph.
         candidates: Names, the fastest first.
         asked: The one that has to run, or None.
+        along_path: Whether gradients at many points of the path from zero are asked for.
 
     Raises:
         ValueError: The one asked for, or every candidate, refuses; says why.
     """
     refusals: dict[str, str] = {}
-    for name in candidates if asked is None else (asked,):
+    # The sort is stable: those that gain nothing here come behind all others.
+    ranked = sorted(candidates, key=lambda name: not get(name).gains(prepared, along_path))
+    for name in ranked if asked is None else (asked,):
         reason = get(name).refusal(prepared)
         if reason is None:
             return Choice(get(name), refusals)

@@ -78,6 +78,7 @@ class Method(ABC):
         splits: How often the memory did not suffice and a pass was taken in smaller parts.
         explains_forms: Whether it explains changes or gradients of the output, so that another form
             of it can be explained.
+        along_path: Whether it asks for gradients at many points of the straight path from zero.
         costly: Whether its passes grow with the size of the computation graph, each of them over
             the whole graph on ``stock``; quick runs then leave that engine out.
         citation: Where the method is defined.
@@ -93,6 +94,7 @@ class Method(ABC):
     needs_fit: ClassVar[bool] = False
     deterministic: ClassVar[bool] = True
     explains_forms: ClassVar[bool] = False
+    along_path: ClassVar[bool] = False
     costly: ClassVar[bool] = False
     citation: ClassVar[str] = ""
 
@@ -447,7 +449,7 @@ class Method(ABC):
                     f"({prepared.config.return_type.value}), and not "
                     f"explained_output={self.explained_output!r}; use engine={candidates[0]!r}"
                 )
-        choice = registry.choose(prepared, candidates, self._asked)
+        choice = registry.choose(prepared, candidates, self._asked, along_path=self.along_path)
         for engine, reason in choice.refusals.items():
             # A special engine is for some models only; that the general one refuses is news.
             if warn and registry.get(engine).general:

@@ -72,7 +72,7 @@ class PerturbationMethod(Method):
     """A method that scores :class:`Players` by the outputs of coalitions, one node at a time."""
 
     explains_forms: ClassVar[bool] = True
-    engines: ClassVar[tuple[str, ...]] = ("analytic", "batched", "stock")
+    engines: ClassVar[tuple[str, ...]] = ("analytic", "hoisted", "batched", "stock")
     granularity: ClassVar[tuple[str, ...]] = ("edges", "nodes")
     costly: ClassVar[bool] = True
     needs_gradients: ClassVar[bool] = False

@@ -34,6 +34,7 @@ class GradientShap(Method):
 
     deterministic: ClassVar[bool] = False
     explains_forms: ClassVar[bool] = True
+    engines: ClassVar[tuple[str, ...]] = ("hoisted", "batched", "stock")
     citation: ClassVar[str] = "Lundberg and Lee 2017, arXiv:1705.07874"
 
     n_samples: int = 50

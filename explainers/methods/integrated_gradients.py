@@ -42,6 +42,7 @@ class IntegratedGradients(Method):
     """
 
     explains_forms: ClassVar[bool] = True
+    along_path: ClassVar[bool] = True
     engines: ClassVar[tuple[str, ...]] = ("analytic", "hoisted", "batched", "stock")
     citation: ClassVar[str] = "Sundararajan et al. 2017, arXiv:1703.01365"
 

@@ -32,6 +32,7 @@ class SmoothGrad(Method):
 
     deterministic: ClassVar[bool] = False
     explains_forms: ClassVar[bool] = True
+    engines: ClassVar[tuple[str, ...]] = ("hoisted", "batched", "stock")
     citation: ClassVar[str] = "Smilkov et al. 2017, arXiv:1706.03825"
 
     n_samples: int = 50

@@ -65,9 +65,10 @@ def evaluate(
             compare with it give no value then.
         alternatives: Where there are several ground truths, those of every graph, bool [A, E]:
             what has no edge of a graph is none of its explanations; None where there is one.
-        engine: ``"analytic"`` (GCNs of one or two layers by their algebra), ``"batched"``
-            (many selections and nodes in one pass over computation graphs), ``"stock"`` (one pass
-            over the whole graph for each), or None for the first that supports the model.
+        engine: ``"analytic"`` (GCNs of one or two layers by their algebra), ``"hoisted"`` (the
+            first message passing apart from the rest of the model), ``"batched"`` (many selections
+            and nodes in one pass over computation graphs), ``"stock"`` (one pass over the whole
+            graph for each), or None for the fastest that supports the model.
         memory_budget: Bytes that one pass may take, roughly.
         model_config: What the model's outputs mean, as for ``explain``. Of a binary output the two
             outcomes take the place of classes. Of a regression a change of probability is a change
@@ -95,12 +96,12 @@ def evaluate(
             f"truth has {len(truth)} rows; it must be one for each of the {len(prepared.output)} "
             f"{prepared.task_level}s, or bool [{data.num_edges}]"
         )
-    if engine not in (None, *registry.OUTPUTS):
+    if engine not in (None, *registry.NAMES):
         raise ValueError(
-            f"unknown engine {engine!r}; metrics have: {', '.join(registry.OUTPUTS)}"
-            f"{did_you_mean(engine, registry.OUTPUTS)}"
+            f"unknown engine {engine!r}; metrics have: {', '.join(registry.NAMES)}"
+            f"{did_you_mean(engine, registry.NAMES)}"
         )
-    chosen = registry.choose(prepared, registry.OUTPUTS, engine).engine
+    chosen = registry.choose(prepared, registry.NAMES, engine).engine
     if not explanations:
         return []
     while True:
@@ -108,7 +109,7 @@ def evaluate(
             return _all_rows(prepared, chosen, asked, explanations, memory_budget)
         except NotTheModel as error:
             prepared.replace(f"{chosen.name}: refusal", str(error))
-            chosen = registry.choose(prepared, registry.OUTPUTS, engine).engine
+            chosen = registry.choose(prepared, registry.NAMES, engine).engine
 
 
 def _all_rows(

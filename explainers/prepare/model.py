@@ -230,6 +230,22 @@ class PreparedModel:
         """What the outputs say, float64 [N, C] or [G, C]; see ``outputs.to_probabilities``."""
         return outputs.to_probabilities(self.output, self.config)
 
+    def on_part(self, edges: Tensor) -> PreparedModel:
+        """The model on some of the edges, ids [k] in the graph as given, and their nodes, anew.
+
+        Raises:
+            ValueError: See the class; a model may be made for the whole graph.
+        """
+        edge_index, inputs = self.given
+        nodes, place = edge_index[:, edges].unique(return_inverse=True)
+        data = Data(x=self.x[nodes], edge_index=place)
+        for name, value in inputs.items():
+            data[name] = value[edges]
+        if self.batch is not None:
+            data.batch = torch.zeros_like(nodes)
+        model = private_copy(self.model)
+        return PreparedModel(model, data)
+
     # -------------------------------------------------------------------------------- passes
 
     @contextmanager

@@ -1,12 +1,14 @@
 """What comes before the first explanation keeps to the memory budget, too.
 
 Peaks of resident memory, in a process of their own: the first explanation may take the budget and
-three times what the model itself takes in one forward pass.
+three times what the model itself takes in one forward pass. What is freed goes back to the system
+at once here, so that the peak is of what is in use, and not of holes in the heap.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -25,7 +27,12 @@ warnings.simplefilter("ignore")
 torch.set_num_threads(1)
 shape, layer, name, node, budget, size = sys.argv[1:]
 node, budget, size = int(node), int(budget), int(size)
-options = {"lime": {"n_samples": 20}, "kernel_shap": {"n_samples": 20}}.get(name, {})
+options = {
+    "integrated_gradients": {"n_steps": 4},
+    "lime": {"n_samples": 20},
+    "kernel_shap": {"n_samples": 20},
+    "gnn_explainer": {"epochs": 3},
+}.get(name, {})
 
 def star(leaves):
     hub, leaf = torch.zeros(leaves, dtype=torch.long), torch.arange(1, leaves + 1)
@@ -67,6 +74,7 @@ def measured(*arguments):
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": str(MIB)},
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
@@ -76,19 +84,18 @@ def measured(*arguments):
     ("shape", "size", "layer", "name", "node", "budget"),
     [
         ("star", 200_000, "GCN", "saliency", 1, 16 * MIB),  # a leaf: all others are two hops away
-        ("star", 200_000, "GraphSAGE", "saliency", 1, 64 * MIB),
-        ("complete", 1_000, "GCN", "saliency", 0, 64 * MIB),
-        ("complete", 1_000, "GraphSAGE", "saliency", 0, 64 * MIB),
+        ("star", 200_000, "GraphSAGE", "integrated_gradients", 1, 16 * MIB),
+        ("star", 200_000, "GIN", "integrated_gradients", 0, 64 * MIB),
+        ("complete", 1_000, "GCN", "integrated_gradients", 0, 64 * MIB),
+        ("complete", 1_000, "GraphSAGE", "saliency", 0, 16 * MIB),
+        ("complete", 1_000, "GIN", "integrated_gradients", 0, 16 * MIB),
         ("star", 10_000, "GCN", "lime", 0, 16 * MIB),
         ("star", 4_000, "GraphSAGE", "kernel_shap", 0, 16 * MIB),
     ],
 )
 def test_the_first_explanation(shape, size, layer, name, node, budget):
     found = measured(shape, layer, name, node, budget, size)
-    # A pass with gradients keeps the messages of both layers and the factors on them; where every
-    # node gets one from every other, these are nearly all there is.
-    passes = 5 if shape == "complete" else 3
-    allowed = budget + passes * found["own"] + SLACK
+    allowed = budget + 3 * found["own"] + SLACK
     assert found["taken"] <= allowed, (
         f"{found['taken'] / MIB:.0f} MiB, allowed {allowed / MIB:.0f}; the model itself takes "
         f"{found['own'] / MIB:.0f}, engine {found['engine']}"

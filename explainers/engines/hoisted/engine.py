@@ -12,13 +12,15 @@ from explainers.engines import batched
 from explainers.engines.base import Engine, NotTheModel, groups
 from explainers.engines.batched import BatchedProblem
 from explainers.engines.hoisted.first import FirstHop, find
-from explainers.engines.hoisted.problem import WAYS, HoistedProblem, ways
+from explainers.engines.hoisted.problem import HoistedProblem
+from explainers.engines.hoisted.ways import WAYS, ways
 from explainers.prepare.computation_graph import ComputationGraphs, reach
+from explainers.prepare.csr import expand
 from explainers.prepare.model import PreparedModel
 
 # Where gradients are compared: two points of the path, with weights that tell them apart.
 POINTS, WEIGHTS = (0.5, 1.0), (0.25, 1.0)
-EDGES = 150_000  # what is found on the whole graph takes several times the model's own memory
+FEW, SEED = 8, 0  # edges into a node, of a part of the graph on which gradients are compared
 NODE_BYTES = 20 * 8  # some 20 whole numbers for an edge and its source
 
 
@@ -28,7 +30,10 @@ class Hoisted(Engine):
     name = "hoisted"
     takes_passes = False
     general = False
-    only_gradients = True
+
+    def gains(self, prepared: PreparedModel, along_path: bool) -> bool:
+        """A few variants go through all of a small graph quicker than in two parts."""
+        return along_path or prepared.task_level == "node"
 
     def problems(
         self,
@@ -109,31 +114,72 @@ def _rest_of(prepared: PreparedModel, nodes: Tensor) -> tuple[ComputationGraphs,
     return alone, alone.roots
 
 
-def _refusal(prepared: PreparedModel) -> str | None:
+def _refusal(prepared: PreparedModel, *, part: bool = False) -> str | None:
     if not prepared.x.is_floating_point() or not prepared.trial.features:
         return "its features are not differentiable"
     if {prepared.x.dtype, prepared.output.dtype} - {torch.float32, torch.float64}:
         return "it computes in half precision"
-    if prepared.edge_index.size(1) > EDGES:
-        return f"the graph has more than {EDGES} edges, and to look at it would take much memory"
     if reason := batched.Batched().refusal(prepared):
         return reason
     first = first_hop(prepared)
     if isinstance(first, str):
         return first
-    reason = _compared(prepared)
+    nodes = batched.sample(prepared)[-2:]
+    if not len(nodes) and not part:
+        return _refusal_on_part(prepared)
+    if not len(nodes):  # even the smallest computation graph is large: one pass has to do
+        nodes = prepared.bytes_per_unit.argmin().view(1).to(prepared.x.device)
+    reason = _compared(prepared, nodes)
     now = ways(prepared, first)
     if reason and now.few:  # layers may be joined by their rows without an error
         prepared.replace(WAYS, replace(now, few=False))
-        reason = _compared(prepared)
+        reason = _compared(prepared, nodes)
     return reason
 
 
-def _compared(prepared: PreparedModel) -> str | None:
-    """How the explanations of a few nodes differ from those by whole computation graphs, if so."""
-    nodes = batched.sample(prepared)[-2:]
-    if not len(nodes):  # even the smallest computation graph is large: one pass has to do
-        nodes = prepared.bytes_per_unit.argmin().view(1).to(prepared.x.device)
+def _refusal_on_part(prepared: PreparedModel) -> str | None:
+    """As :func:`_refusal`, where even the smallest computation graph is too large for gradients.
+
+    What gradients are compared for is in the model's code, and shows on a part of the graph, too.
+    """
+    try:
+        part = prepared.on_part(_part(prepared))
+    except ValueError as error:
+        return f"gradients cannot be compared on a part of the graph: {error}"
+    if reason := _refusal(part, part=True):
+        return f"on a part of the graph, {reason}"
+    first, other = first_hop(prepared), first_hop(part)
+    assert isinstance(first, FirstHop)
+    assert isinstance(other, FirstHop)
+    if not ways(part, other).few:
+        prepared.replace(WAYS, replace(ways(prepared, first), few=False))
+    return None
+
+
+def _part(prepared: PreparedModel) -> Tensor:
+    """Some edges, as ids in the graph as given: a few into each node on the way to one."""
+    index, found = prepared.index, []
+    generator = torch.Generator().manual_seed(SEED)
+    if prepared.task_level == "node":
+        alone = (index.indptr.diff() == 0).cpu()
+        nodes = prepared.bytes_per_unit.masked_fill(alone, torch.inf).argmin().view(1)
+        nodes = nodes.to(prepared.x.device)
+    else:
+        nodes = prepared.edge_index[1, :1]
+    for _ in range(prepared.hops):
+        ptr, position, which = expand(index.indptr, nodes)
+        chance = torch.rand(len(position), generator=generator).to(position.device)
+        order = (which + chance.double()).argsort()
+        rank = torch.arange(len(order), device=order.device) - ptr[which]
+        position = position[order[rank < FEW]]
+        found.append(index.edge[position])
+        nodes = index.source[position].unique()
+    edges = torch.cat(found).unique()
+    return edges if prepared.e_id is None else prepared.e_id[edges]
+
+
+def _compared(prepared: PreparedModel, nodes: Tensor) -> str | None:
+    """How the explanations of ``nodes`` differ from those by whole computation graphs, if so."""
     targets = prepared.output.index_select(0, nodes).argmax(dim=1)
     hoisted = make_problem(prepared, nodes, targets, memory_budget=1)
     whole = BatchedProblem(prepared, hoisted.graphs, nodes, targets, memory_budget=1)

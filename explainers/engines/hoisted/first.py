@@ -28,6 +28,8 @@ from explainers.prepare.outputs import alike
 PAIRS = 256  # unit vectors in a pass
 PROBES = 8  # random pairs that say early what is not linear
 SEED = 0
+# What a pass with gradients over a part of the graph may take, in bytes and of the whole graph.
+PART, PARTS = 32 * 2**20, 8
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,12 @@ class FirstHop:
             value.addcmul_(beta[:, None, None], self.c_sum.index_select(0, nodes))
         return value
 
-    def transposed(self, rows: Tensor) -> Tensor:
-        """W' applied to ``rows`` [P, H]: [P, F]."""
-        return rows if self.weight is None else rows @ self.weight
+    def transposed(self, rows: Tensor, out: Tensor) -> None:
+        """Writes W' applied to ``rows`` [P, H] to ``out`` [P, F]."""
+        if self.weight is None:
+            out.copy_(rows)
+        else:
+            torch.mm(rows, self.weight, out=out)
 
 
 def whole(prepared: PreparedModel) -> Blocks:
@@ -234,13 +239,8 @@ def _of_graph(prepared: PreparedModel, point: Point, pairs: _Pairs) -> FirstHop 
     everywhere = same.expand(len(x), -1)
     b, only = at(torch.zeros_like(x), mask * 0), at(everywhere, mask * 0)
     loops = (only - b - (same @ pairs.root.t())) @ (linear / linear.square().sum())
-    with torch.enable_grad():
-        edge_mask = mask.clone().requires_grad_()
-        along = at(everywhere, edge_mask) @ (sent / sent.square().sum())
-        (norm,) = torch.autograd.grad(along.sum(), edge_mask, materialize_grads=True)
-    norm = norm[prepared.index.edge]
-
-    del only, everywhere, edge_mask, along
+    del only, everywhere
+    norm = _norms(prepared, point, same, sent)
     b = b[:1].clone() if bool((b == b[0]).all()) else b
     weight, root, constant = pairs.weight, _unless_zero(pairs.root, pairs.weight), None
     constant = _unless_zero(pairs.constant, weight * float(x.abs().max()))
@@ -274,6 +274,55 @@ def _of_graph(prepared: PreparedModel, point: Point, pairs: _Pairs) -> FirstHop 
     return _with_rest(prepared, hop, graph, drawn, expected)
 
 
+def _norms(prepared: PreparedModel, point: Point, same: Tensor, sent: Tensor) -> Tensor:
+    """What edges weigh, n [E'] as in the index: the gradient by the mask, at the same features.
+
+    By all edges into some nodes at a time, so that the memory of a pass with gradients is bounded.
+
+    Args:
+        prepared: The model.
+        point: Where it is cut.
+        same: [1, F], the features of all nodes.
+        sent: [H], W x + c of them.
+    """
+    index, direction = prepared.index, sent / sent.square().sum()
+    size = max(1, PART // prepared.bytes_per_edge, index.num_edges // PARTS)
+    norm: list[Tensor] = []
+    nodes, start = torch.arange(index.num_nodes, device=same.device), 0
+    while start < index.num_edges:
+        # All edges into these: at least into one that has some.
+        first, last = torch.searchsorted(
+            index.indptr, index.indptr.new_tensor([start, start + size]), right=True
+        ).tolist()
+        last = max(first, last - 1)
+        end = int(index.indptr[last])
+        graph, place = _into(prepared, index.edge[start:end], nodes[first - 1 : last])
+        with torch.enable_grad():
+            mask = prepared.output.new_ones(end - start).requires_grad_()
+            value = value_at(prepared, point, graph, same.expand(graph.num_nodes, -1), mask)
+            if value is None:
+                raise NotTheModel("its first layer gives something else on a part of the graph")
+            along = value.index_select(0, place) @ direction
+            norm += torch.autograd.grad(along.sum(), mask, materialize_grads=True)
+        start = end
+    return torch.cat(norm)
+
+
+def _into(prepared: PreparedModel, edges: Tensor, targets: Tensor) -> tuple[Blocks, Tensor]:
+    """All edges [k] into some nodes as a graph, with the norms of the whole; where they are."""
+    ends = prepared.edge_index[:, edges]
+    nodes, place = torch.cat([ends.flatten(), targets]).unique(return_inverse=True)
+    place, at = place.split([ends.numel(), len(targets)])
+    graph = Blocks(prepared, place.view(2, -1), len(nodes))
+    graph.inputs = {name: value[edges] for name, value in prepared.inputs.items()}
+    for layer in prepared.normalised:
+        of_edges, loops = prepared.norm(layer)
+        graph.set_norm(layer, of_edges[edges], loops[nodes] if len(loops) else loops)
+    if prepared.batch is not None:
+        graph.inputs["batch"] = torch.zeros_like(nodes)
+    return graph, at
+
+
 def _unless_zero(tensor: Tensor, of_size: Tensor) -> Tensor | None:
     """The tensor, or None if it is rounding beside numbers ``of_size``."""
     rounding = 100 * torch.finfo(tensor.dtype).eps * float(of_size.abs().max())
@@ -297,7 +346,8 @@ def evaluated(prepared: PreparedModel, hop: FirstHop, x: Tensor, edge_mask: Tens
 def _rest(
     prepared: PreparedModel, point: Point, graph: Blocks, value: Tensor, x: Tensor, mask: Tensor
 ) -> Tensor:
-    with prepared.borrowed() as copy, replaced(copy, point, value.clone()):
+    """The rest of the model on a graph; it may write to ``value``."""
+    with prepared.borrowed() as copy, replaced(copy, point, value):
         return graph.run(x, mask)
 
 
@@ -314,14 +364,18 @@ def _with_rest(
     then what is no number gets through. And those ``expected`` at features and a mask ``drawn``.
     """
     x, mask = prepared.x, torch.ones_like(drawn[1])
-    full = evaluated(prepared, hop, x, mask)
+
+    def full() -> Tensor:
+        return evaluated(prepared, hop, x, mask)
+
     try:
-        output = _rest(prepared, hop.point, graph, full, torch.full_like(x, torch.nan), mask)
+        nothing = x.new_full((1, 1), torch.nan).expand_as(x)
+        output = _rest(prepared, hop.point, graph, full(), nothing, mask)
         unread = alike(output, prepared.output, prepared.typical)
     except NotTheModel:
         unread = False
     if not unread:
-        output = _rest(prepared, hop.point, graph, full, x, mask)
+        output = _rest(prepared, hop.point, graph, full(), x, mask)
         if not alike(output, prepared.output, prepared.typical):
             return None
     value = evaluated(prepared, hop, *drawn)

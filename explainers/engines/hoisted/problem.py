@@ -25,42 +25,16 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from explainers.engines.analytic.params import products
-from explainers.engines.base import Attribution, Finish, NotTheModel
+from explainers.engines.analytic.params import products, weighted_sums
+from explainers.engines.base import Attribution, Finish, NotTheModel, groups
 from explainers.engines.batched import BatchedProblem
 from explainers.engines.closing import feature_scores
 from explainers.engines.hoisted.first import FirstHop
 from explainers.engines.hoisted.point import replaced
-from explainers.engines.hoisted.upper import Inner
+from explainers.engines.hoisted.upper import Inner, Order, Sums, tiled
+from explainers.engines.hoisted.ways import WAYS, ways
 from explainers.prepare.computation_graph import ComputationGraphs, Reach
 from explainers.prepare.model import PreparedModel
-
-WAYS = "hoisted: ways of the rest"
-
-
-@dataclass(frozen=True)
-class Ways:
-    """How the rest of a model is run: the quickest way until a pass shows that it needs another.
-
-    Attributes:
-        few: With fewer rows from layer to layer; see ``Inner`` in :mod:`.upper`.
-        clone: With a copy of the first layer's value, for a model that writes to it.
-    """
-
-    few: bool
-    clone: bool = False
-
-
-def ways(prepared: PreparedModel, first: FirstHop) -> Ways:
-    """How the rest is run, as far as it is known what it takes."""
-
-    def at_first() -> Ways:
-        upper = {number for number, turns in enumerate(prepared.maps) if turns}
-        once = len(prepared.maps[first.point.layer]) == 1
-        fused = upper - {first.point.layer} <= first.fused.keys()
-        return Ways(few=prepared.task_level == "node" and once and fused)
-
-    return prepared.memo(WAYS, at_first)
 
 
 @dataclass(frozen=True)
@@ -110,6 +84,11 @@ class HoistedProblem(BatchedProblem):
         self.inner, self.receiving = inner, receiving
         self._inner: dict[int, Inner] = {}
 
+    @property
+    def x(self) -> Tensor:
+        """See the base class; gathered anew, as it is read once, if at all."""
+        return self.prepared.x.index_select(0, self.graphs.n_id)
+
     @cached_property
     def norm(self) -> Tensor:
         """The first layer's weights of the edges as they are found, [e]."""
@@ -134,17 +113,27 @@ class HoistedProblem(BatchedProblem):
 
     @property
     def copies(self) -> int:
-        return max(1, int(self.memory_budget // (len(self.inner.n_id) * self._bytes_per_node)))
+        """Variants of all inputs in a pass; of points of a path more go into one."""
+        prepared, first, graphs = self.prepared, self.first, self.graphs
+        columns = first.y.size(1) + prepared.x.size(1) * (first.weight is not None)
+        whole = 4 * len(graphs.n_id) * columns * prepared.x.element_size() + 64 * len(graphs.e_id)
+        return max(1, int(self.memory_budget // (whole + self._bytes_of_rest)))
+
+    @property
+    def points_at_once(self) -> int:
+        """Points of a path in a pass of the rest."""
+        return max(1, int(self.memory_budget // self._bytes_of_rest))
 
     @cached_property
-    def _bytes_per_node(self) -> float:
-        """Roughly what one pass of the rest takes for a node of the inner graphs."""
+    def _bytes_of_rest(self) -> float:
+        """Roughly what one pass of the rest takes."""
         prepared = self.prepared
         features = 4 * prepared.x.size(1) * prepared.x.element_size()
         each = prepared.bytes_per_edge - features * (not self.first.reads_x)
         edges = len(self.inner.e_id) / len(self.inner.n_id)
         # Layers whose messages are summed at once keep nothing for an edge.
-        return each / 2 + 64 if ways(prepared, self.first).few else each * (1 + edges)
+        few = ways(prepared, self.first).few
+        return len(self.inner.n_id) * (each / 2 + 64 if few else each * (1 + edges))
 
     def rest(self, value: Tensor, edge_mask: Tensor, x: Tensor) -> Tensor:
         """What the rest of the model makes of values [B, P, H]: its outputs [B, R, C].
@@ -199,6 +188,78 @@ class HoistedProblem(BatchedProblem):
         x = self.inner_x.expand(len(alpha), -1, -1)
         return value, mask, alpha[:, None, None] * x if self.first.reads_x else x
 
+    @cached_property
+    def _widest(self) -> Order:
+        """The edges of the computation graphs, into inner nodes."""
+        source, target = self.graphs.edge_index
+        place = torch.empty_like(self.graphs.n_id)
+        place[self.found.inner] = torch.arange(len(self.found.inner), device=place.device)
+        return Order.of(source, place[target], len(place), len(self.found.inner))
+
+    @cached_property
+    def _norm_of_edges(self) -> Tensor:
+        """The first layer's weights of the edges in the order of the computation graphs, [e]."""
+        return self.norm.index_select(0, self.found.order)
+
+    def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
+        first, inner, count = self.first, self.found.inner, len(x)
+        linear = x if first.weight is None else x @ first.weight.t()
+        sent = linear if first.constant is None else linear + first.constant
+        weights = (self._norm_of_edges * edge_mask).flatten()
+        order = self._widest.tiled(count, lambda one: tiled(one, len(self.graphs.e_id), count))
+        sums: Tensor = Sums.apply(sent.flatten(0, 1), weights, order)
+        value = sums.view(count, len(inner), -1) + self._constant_part
+        if first.loops is not None:
+            loops = first.loops.index_select(0, self.found.inner_id)
+            value = value + loops[:, None] * linear[:, inner]
+        if first.root is not None:
+            value = value + x[:, inner] @ first.root.t()
+        read = x[:, inner] if first.reads_x else self.inner_x.expand(count, -1, -1)
+        return self.rest(value, edge_mask[:, self.inner_edges], read)
+
+    @cached_property
+    def _constant_part(self) -> Tensor:
+        """The part b of the value at the inner nodes, [P, H] or [1, H]."""
+        b = self.first.b
+        return b.index_select(0, self.found.inner_id) if len(b) > 1 else b
+
+    def masked_outputs(self, kept: Tensor, nodes: Tensor | None = None) -> Tensor:
+        """As the base class says; features are transformed once for the graph, and not again."""
+        first, inner, count = self.first, self.found.inner, len(kept)
+        kept = kept.to(self.edge_mask)
+        sent = first.y.index_select(0, self.graphs.n_id)
+        own = first.s.index_select(0, self.found.inner_id)
+        read = self.inner_x.expand(count, -1, -1)
+        order, one = self._widest, self._widest.source
+        if nodes is None:
+            source = one.repeat(count)
+        else:
+            source, nodes = tiled(one, len(sent), count), nodes.to(sent)
+            sent = (nodes[..., None] * sent).flatten(0, 1)
+            own = nodes[:, inner, None] * own
+            if first.reads_x:
+                read = nodes[:, inner, None] * read
+        if first.constant is not None:
+            sent = sent + first.constant
+        weights = (self._norm_of_edges * kept).index_select(1, order.order).flatten()
+        ptr = torch.cat([tiled(order.ptr[:-1], len(one), count), one.new_tensor([len(source)])])
+        value = weighted_sums(ptr, source, weights, sent).view(count, len(inner), -1)
+        value = value + own + self._constant_part
+        return self.rest(value, kept[:, self.inner_edges], read)
+
+    def deleted_outputs(self, kept: Tensor, *, alone: bool) -> Tensor:
+        """By whole computation graphs, as weights change with the degrees; as many as fit."""
+        prepared, parts = self.prepared, kept.split(self.graphs.edge_counts, dim=1)
+        costs = prepared.bytes_per_unit[self.nodes.cpu()]
+        outputs = []
+        for group in groups(costs, self.memory_budget):
+            nodes, some = self.nodes[group], torch.cat(parts[group], dim=1)
+            graphs = prepared.cut(nodes)
+            whole = BatchedProblem(prepared, graphs, nodes, self.targets[group], self.memory_budget)
+            found = [whole.deleted_outputs(one, alone=alone) for one in some.split(whole.copies)]
+            outputs.append(torch.cat(found))
+        return torch.cat(outputs, dim=1)
+
     def path_gradients(
         self,
         points: Sequence[float],
@@ -210,9 +271,8 @@ class HoistedProblem(BatchedProblem):
     ) -> Attribution:
         sums = self.inner_gradients(points, weights, batch_size=batch_size, complete=complete)
         by_edge = self._edge_gradients(sums) if self.with_edges else self.edge_mask * 0
-        node_mask = self.no_features()
-        if self.with_features:
-            node_mask = self._feature_scores(sums, finish)
+        features = self.with_features
+        node_mask = self._feature_scores(sums, finish) if features else self.no_features()
         edge_mask = torch.empty_like(by_edge[:, None])
         finish(by_edge[:, None], torch.ones_like(edge_mask), edge_mask)
         attribution = Attribution(node_mask, edge_mask[:, 0])
@@ -239,10 +299,12 @@ class HoistedProblem(BatchedProblem):
         share = torch.tensor([*weights, *(0.0, 0.0) * complete], dtype=torch.float32).to(a)
         ends = len(a) - 2
         full = ends if complete else len(points) - 1 if points[-1] == 1.0 else None
-        by_value: Tensor | int = 0
+        # Shares of a point in the sums: 1, and its a, unless the only one is that of the gradient.
+        several = len(a) > 1 or float(a[0]) != 1.0
+        by_value: Tensor | None = None
         by_mask, by_x = self.edge_mask.new_zeros(len(self.inner.e_id)), None
         outputs = []
-        size = batch_size or self.copies
+        size = batch_size or self.points_at_once
         for place, w in zip(
             torch.arange(len(a), device=a.device).split(size), share.split(size), strict=True
         ):
@@ -261,19 +323,26 @@ class HoistedProblem(BatchedProblem):
                 self.check(predicted[full - int(place[0])].detach())
             found = torch.autograd.grad((output * w[:, None]).sum(), wanted, materialize_grads=True)
             outputs.append(output.detach())
-            by_value = by_value + torch.stack([alpha, beta, one(len(s))]) @ found[0].flatten(1)
+            gradient = found[0].flatten(1)
+            shares = torch.stack([one(len(s)), s])
+            if by_value is not None:
+                by_value.addmm_(shares, gradient)
+            else:
+                by_value = shares @ gradient if several else gradient
             if mask.requires_grad:
                 by_mask += found[1].sum(dim=0)
             if x.requires_grad:
-                gradient = found[-1].sum(dim=0)
-                by_x = gradient if by_x is None else by_x + gradient
-        assert isinstance(by_value, Tensor)
-        shape = len(self.inner.n_id), -1
-        change = None
-        if complete:
-            every = torch.cat(outputs)
-            change = every[ends] - every[ends + 1]
-        by_edges, by_features, plain = (rows.view(shape) for rows in by_value)
+                by_features = found[-1].sum(dim=0)
+                by_x = by_features if by_x is None else by_x + by_features
+            del found, gradient, value, mask, x, wanted, predicted, output  # before the next pass
+        assert by_value is not None
+        self._inner = {}  # what passes have in common is not needed any more
+        every = torch.cat(outputs)
+        change = every[ends] - every[ends + 1] if complete else None
+        sums = by_value.view(len(by_value), len(self.inner.n_id), -1)
+        plain, scaled = sums[0], sums[-1]
+        by_edges = scaled if self.with_features else plain
+        by_features = scaled if self.with_edges else plain
         return InnerGradients(by_edges, by_features, plain, by_mask, by_x, change)
 
     def _edge_gradients(self, sums: InnerGradients) -> Tensor:
@@ -289,12 +358,18 @@ class HoistedProblem(BatchedProblem):
     def _feature_scores(self, sums: InnerGradients, finish: Finish) -> Tensor:
         """Scores of the features, [n, F]."""
         found, first = self.found, self.first
-        own = torch.zeros_like(self.inner_x) if sums.x is None else sums.x
-        if first.loops is not None:
+        pairs, x = len(sums.plain), self.prepared.x
+        rows = sums.plain.new_empty(2 * pairs, x.size(1))
+        sent, own = rows.split(pairs)
+        first.transposed(sums.by_features, out=sent)
+        if first.loops is None:
+            own.zero_()
+        else:
             loops = first.loops.index_select(0, found.inner_id)
-            own = own + first.transposed(loops[:, None] * sums.plain)
+            first.transposed(loops[:, None] * sums.plain, out=own)
+        if sums.x is not None:
+            own += sums.x
         if first.root is not None:
-            own = own + sums.plain @ first.root
-        rows = torch.cat([first.transposed(sums.by_features), own])
-        ones = torch.ones_like(rows[: len(own), 0])
-        return feature_scores(found, self.norm, ones, rows, self.prepared.x, finish)
+            own.addmm_(sums.plain, first.root)
+        ones = torch.ones_like(own[:, 0])
+        return feature_scores(found, self.norm, ones, rows, x, finish)

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.nn import GCNConv, GraphConv, Linear, MessagePassing, SAGEConv
+from torch_geometric.nn import GCNConv, GINConv, GraphConv, Linear, MessagePassing, SAGEConv
 
 from explainers.engines.analytic.params import products, weighted_sums
 from explainers.engines.base import NotTheModel
@@ -67,8 +67,30 @@ class Order:
             target[out_order],
         )
 
+    def tiled(self, count: int, places: Callable[[Tensor], Tensor]) -> Order:
+        """The same so many times side by side; ``places`` says where all copies' weights are."""
+        edges, sources, targets = len(self.order), len(self.out_ptr) - 1, len(self.ptr) - 1
 
-class _Sums(torch.autograd.Function):
+        def ptr(base: Tensor) -> Tensor:
+            starts = tiled(base[:-1], edges, count)
+            return torch.cat([starts, starts.new_tensor([count * edges])])
+
+        return Order(
+            ptr(self.ptr),
+            places(self.order),
+            tiled(self.source, sources, count),
+            ptr(self.out_ptr),
+            places(self.out_order),
+            tiled(self.target, targets, count),
+        )
+
+
+def tiled(base: Tensor, shift: int, count: int) -> Tensor:
+    """Positions [k] in the first of ``count`` copies, then in the others: [count k]."""
+    return (base + (torch.arange(count, device=base.device) * shift)[:, None]).flatten()
+
+
+class Sums(torch.autograd.Function):
     """Weighted sums of what arrives at each node, [n, H], of what is sent [n, H], weights [E]."""
 
     @staticmethod
@@ -202,7 +224,7 @@ class Inner:
     @cached_property
     def inside(self) -> Tensor:
         """The nodes that are not on the border, in all copies, [S t]."""
-        return self._tiled(self.receiving, self.nodes).flatten()
+        return tiled(self.receiving, self.nodes, self.count)
 
     def explained(self, output: Tensor) -> Tensor:
         """The rows [S, R, C] that are explained, of what the model returned for all copies."""
@@ -241,30 +263,15 @@ class Inner:
             number = (place[source] >= 0).nonzero().view(-1)
             source, target = place[source[number]], target[number]
         rows = t if small else n, t if small or to_few else n
-        one = Order.of(source, target, *rows)
+        count = self.count
 
         def places(order: Tensor) -> Tensor:
             """Positions among the weights: those of all edges come before those of all loops."""
             order = number[order]
-            edge = self._tiled(order, e)
-            own = self._tiled(order - e + self.count * e, t)
-            return torch.where(order < e, edge, own).flatten()
+            edge, own = tiled(order, e, count), tiled(order - e + count * e, t, count)
+            return torch.where(order.repeat(count) < e, edge, own)
 
-        def ptr(base: Tensor) -> Tensor:
-            starts = self._tiled(base[:-1], len(number)).flatten()
-            return torch.cat([starts, starts.new_tensor([self.count * len(number)])])
-
-        return Order(
-            ptr(one.ptr),
-            places(one.order),
-            self._tiled(one.source, rows[0]).flatten(),
-            ptr(one.out_ptr),
-            places(one.out_order),
-            self._tiled(one.target, rows[1]).flatten(),
-        )
-
-    def _tiled(self, base: Tensor, shift: int) -> Tensor:
-        return base + (torch.arange(self.count, device=base.device) * shift)[:, None]
+        return Order.of(source, target, *rows).tiled(count, places)
 
     @contextmanager
     def sparse(self, copy: ModelCopy) -> Iterator[None]:
@@ -284,8 +291,10 @@ class _Sparse:
         self.wide = False  # whether messages have been summed, of rows of all nodes
         # The transformation of what is sent, done to the sums instead.
         self.later = self.layer.lin if type(self.layer) is GCNConv else None
-        # These do nothing to a row but with linear layers and the sums: both give few rows.
-        self.few = inner.few and type(self.layer) in (GCNConv, SAGEConv, GraphConv)
+        # These do nothing to a row but with linear layers and the sums: both give few rows. A
+        # GINConv adds the row itself to the sums; it is given few of them, as in a bipartite graph.
+        self.pair = inner.few and type(self.layer) is GINConv
+        self.few = inner.few and type(self.layer) in (GCNConv, SAGEConv, GraphConv, GINConv)
 
     def install(self, stack: ExitStack) -> None:
         """Puts it in force until the stack is left."""
@@ -299,8 +308,12 @@ class _Sparse:
     def _forward(self, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def run(*args: Any, **kwargs: Any) -> Tensor:
             self.wide = False
-            output = forward(*args, **kwargs)
             inner = self.inner
+            if self.pair and args and isinstance(args[0], Tensor):
+                x = args[0]
+                if len(x) == inner.count * inner.nodes:
+                    args = (x, x.index_select(0, inner.inside)), *args[1:]
+            output = forward(*args, **kwargs)
             if inner.few and len(output) == inner.count * inner.nodes:
                 output = output.index_select(0, inner.inside)
             return output
@@ -337,7 +350,7 @@ class _Sparse:
                 weight = x.new_ones(edge_index.size(1)) if factor is None else factor
             elif factor is not None:
                 weight = weight * factor
-            output: Tensor = _Sums.apply(x, weight, order)
+            output: Tensor = Sums.apply(x, weight, order)
             if self.kind == "mean":
                 output = output / order.ptr.diff().clamp(min=1)[:, None]
             self.wide = len(x) == self.inner.count * self.inner.nodes

@@ -44,7 +44,7 @@ def test_methods_say_what_they_give_and_need(capsys):
     assert (lime["costly"], lime["deterministic"], lime["signed"]) == (True, False, True)
     assert (lime["granularity"], lime["engines"]) == (
         ["edges", "nodes"],
-        ["analytic", "batched", "stock"],
+        ["analytic", "hoisted", "batched", "stock"],
     )
     assert entries["saliency"]["granularity"] == ["edges", "features"]
     assert not entries["degree"]["model_dependent"]

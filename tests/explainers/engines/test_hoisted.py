@@ -29,8 +29,9 @@ from torch_geometric.nn import (
 )
 
 import explainers
-from explainers.engines import registry
+from explainers.engines import batched, registry
 from explainers.engines.batched import BatchedProblem
+from explainers.engines.hoisted import first
 from explainers.prepare import prepare
 
 from ..conftest import (
@@ -247,6 +248,59 @@ def test_models_of_many_kinds(name, mask_type):
             assert difference(one, other) < 1e-9
 
 
+VARIANTS = {
+    "occlusion": {},
+    "smooth_grad": {"n_samples": 3},
+    "gradient_shap": {"n_samples": 3},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("mask_type", MASKS)
+def test_variants_of_the_inputs(name, mask_type):
+    """Masks and features that lie on no path, of models of many kinds."""
+    torch.manual_seed(0)
+    data, model = random_graph(1, 14, 40, loops="none"), double(OTHERS[name]())
+    config = {"mode": "multiclass_classification", "task_level": "node", "return_type": "raw"}
+    if name.startswith("residual"):
+        config["return_type"] = "log_probs"
+    assert registry.get("hoisted").refusal(prepare(model, data, config)) is None
+    for method, options in VARIANTS.items():
+        one, other = (
+            explainers.load(method, engine=engine, mask_type=mask_type, **options).explain(
+                model, data, [0, 5], None, config
+            )
+            for engine in ("hoisted", "batched")
+        )
+        for mine, theirs in zip(one, other, strict=True):
+            assert difference(mine, theirs) < 1e-9, method
+
+
+@pytest.mark.parametrize("conv", LINEAR)
+@pytest.mark.parametrize("budget", [1, 2**28])
+def test_variants_of_graphs(conv, budget):
+    data, model = random_batch(5, 4), random_graph_model(5, conv, 2)
+    for method, options in VARIANTS.items():
+        one, other = (
+            explainers.load(method, engine=engine, memory_budget=budget, **options).explain(
+                model, data, [3, 0]
+            )
+            for engine in ("hoisted", "batched")
+        )
+        for mine, theirs in zip(one, other, strict=True):
+            assert difference(mine, theirs) < 1e-9, method
+
+
+def test_small_graphs_take_variants_to_batched_and_paths_here():
+    data, model = random_batch(5, 4), random_graph_model(5, "gin", 2)
+    assert explainers.load("integrated_gradients").chosen_engine(model, data) == "hoisted"
+    for name in ("saliency", "occlusion"):
+        assert explainers.load(name).chosen_engine(model, data) == "batched"
+    data, model = random_graph(0), random_model(0, "gin", 3)
+    for name in ("integrated_gradients", "saliency", "occlusion"):
+        assert explainers.load(name).chosen_engine(model, data) == "hoisted"
+
+
 class Sampled(nn.Module):
     """Simplified graph convolution of whole graphs, which has norms of its own."""
 
@@ -307,6 +361,49 @@ def test_a_model_that_is_not_linear_there_is_refused_and_explained_by_batched(ma
         model, data, 0, model_config=config
     )
     assert difference(one, other) < 1e-9
+
+
+@pytest.mark.parametrize("conv", LINEAR)
+@pytest.mark.parametrize("loops", LOOPS)
+def test_large_graphs_are_looked_at_in_parts(conv, loops, monkeypatch):
+    """The edges into each node by themselves, and gradients on a few edges only."""
+    monkeypatch.setattr(first, "PART", 0)
+    monkeypatch.setattr(first, "PARTS", 10**9)
+    monkeypatch.setattr(batched, "CHECKED_BYTES", 0)
+    data, model = random_graph(3, 30, 200, loops=loops), random_model(3, conv, depth=3)
+    parts = []
+    of_part = first._into
+
+    def noted(prepared, edges, targets):
+        parts.append(prepared.edge_index[1, edges])
+        return of_part(prepared, edges, targets)
+
+    monkeypatch.setattr(first, "_into", noted)
+    assert refusal(model, data) is None
+    assert all(len(targets.unique()) == 1 for targets in parts)
+    assert len(parts) >= len(prepare(model, data).edge_index[1].unique())
+    assert_equal(model, data, [0, 7])
+
+
+@pytest.mark.parametrize("make", [Detached, Normed])
+def test_gradients_are_compared_on_a_part_of_a_large_graph(make, monkeypatch):
+    monkeypatch.setattr(batched, "CHECKED_BYTES", 0)
+    data, model = random_graph(1, 60, 400), double(make([GraphConv(5, 6), GraphConv(6, 3)]))
+    assert "gradients" in refusal(model, data) or "not linear" in refusal(model, data)
+
+
+def test_how_layers_are_joined_shows_on_a_part_of_a_large_graph(monkeypatch):
+    monkeypatch.setattr(batched, "CHECKED_BYTES", 0)
+    data, model = random_graph(1, 60, 400, loops="none"), double(Residual(SAGEConv))
+    assert refusal(model, data) is None
+    assert_equal(model, data, [0, 7])
+
+
+def test_graphs_of_a_batch_that_are_large_are_looked_at_in_parts(monkeypatch):
+    monkeypatch.setattr(batched, "CHECKED_BYTES", 0)
+    data, model = random_batch(2, 4), random_graph_model(2, "gin", 2)
+    assert refusal(model, data) is None
+    assert_equal(model, data, range(4))
 
 
 def test_a_layer_exempt_from_explanation_is_refused():

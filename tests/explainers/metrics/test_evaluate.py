@@ -45,7 +45,7 @@ def test_in_bulk_as_one_by_one(conv, loops, weighted):
     data, model = random_graph(9, loops=loops, weighted=weighted), random_model(9, conv)
     bulk, _ = evaluated(model, data, engine="batched")
     single, _ = evaluated(model, data, engine="stock")
-    default, _ = evaluated(model, data)  # analytic, if it supports the model
+    default, _ = evaluated(model, data)  # analytic or hoisted, if they support the model
     squeezed, _ = evaluated(model, data, engine="batched", memory_budget=1)
     pd.testing.assert_series_equal(bulk, single, rtol=1e-9, atol=1e-9)
     pd.testing.assert_series_equal(bulk, squeezed, rtol=1e-9, atol=1e-9)
@@ -70,7 +70,7 @@ def test_graphs_in_bulk_as_one_by_one(conv, loops, pool):
     pd.testing.assert_series_equal(bulk, squeezed, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("engine", ["batched", "stock"])
+@pytest.mark.parametrize("engine", ["hoisted", "batched", "stock"])
 def test_fidelity_of_graphs_by_hand(engine):
     data, model = random_batch(2), random_graph_model(2)
     values, explanations = evaluated(model, data, engine=engine, semantics=["delete"])
@@ -97,7 +97,7 @@ def test_fidelity_of_graphs_by_hand(engine):
 
 
 @pytest.mark.parametrize("semantics", metrics.SEMANTICS)
-@pytest.mark.parametrize("engine", ["analytic", "batched", "stock"])
+@pytest.mark.parametrize("engine", ["analytic", "hoisted", "batched", "stock"])
 def test_fidelity_by_hand(semantics, engine, graph, model):
     values, explanations = evaluated(model, graph, engine=engine)
 
@@ -234,7 +234,10 @@ def test_truth_with_rows_of_another_graph(graph, model):
         ({"selections": ["sign"]}, "unknown selection 'sign'; use signed or absolute"),
         ({"selections": []}, "selections must name at least one of: signed, absolute"),
         ({"metrics": ["fidelty"]}, "unknown metric 'fidelty'; .* did you mean 'fidelity'"),
-        ({"engine": "fast"}, "unknown engine 'fast'; metrics have: analytic, batched, stock"),
+        (
+            {"engine": "fast"},
+            "unknown engine 'fast'; metrics have: analytic, hoisted",
+        ),
         ({"labels": [0, 1]}, "2 labels for 1 explanations"),
         ({"truth": torch.ones(3).bool()}, r"truth .* bool tensor \[\d+\], .* got torch.bool \[3\]"),
         ({"truth": torch.ones(3)}, "truth must be a bool tensor .* got torch.float32"),

@@ -31,7 +31,7 @@ def test_an_interrupt_within_a_timed_call(third_party, tmp_path, how):
     with subprocess.Popen(
         [
             *(sys.executable, *program, "benchmarks/test_quality.py", "benchmarks/test_runtime.py"),
-            *(*options, "--method=waits_while_timed"),
+            *(*options, "--method=waits_while_timed", "--no-baselines"),
         ],
         cwd=ROOT,
         env={**third_party, "GNN_BENCH_TEST_HERE": str(here)},

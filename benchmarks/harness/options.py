@@ -49,6 +49,9 @@ PROFILES = {
 # The real data if they can be had, else a stand-in of the same size; and tasks with ground truth.
 PREFERRED, STAND_IN = "twitch-en", "twitch-sim"
 ALWAYS = ("ba-shapes", *WHITE_BOX)
+# Seconds a node on every engine where computation graphs are large: quick runs leave them out,
+# unless they are named. A list, as to ask the methods would import those of other packages here.
+SLOW = ("pgm_explainer", "subgraphx", "zorro")
 # What a method is compared with where no other was asked for: choice at random, the graph's
 # structure, and the method that the suite is about.
 COMPARED_WITH = ("random", "degree", "page_rank", "integrated_gradients")
@@ -65,10 +68,11 @@ def _quick(_: Mapping[str, Any]) -> str:
     return "quick"  # not a constant: whether it was asked for shows whether a preset's holds
 
 
-def _all_methods(_: Mapping[str, Any]) -> list[str]:
+def _all_methods(before: Mapping[str, Any]) -> list[str]:
     import explainers
 
-    return explainers.available()
+    quick = before["profile"] == "quick"
+    return [name for name in explainers.available() if not (quick and name in SLOW)]
 
 
 def _device(_: Mapping[str, Any]) -> str:
@@ -115,7 +119,8 @@ class Plan:
         tuple[str, ...],
         Option(
             "--method",
-            "measure this method; repeatable (default: all)",
+            "measure this method; repeatable (default: all; of the quick profile all but "
+            f"{', '.join(SLOW)})",
             "NAME",
             repeatable=True,
             default=_all_methods,

@@ -79,7 +79,7 @@ class PGMExplainer(Method):
     def attribute(self, problem: Problem) -> Attribution:
         """-log10 of the p-values; for the explained node the largest of them."""
         perturbed, dropped = self._samples(problem)
-        roots = problem.graphs.roots
+        roots = problem.graphs.roots.cpu()
         if len(roots):
             variables = 2 * perturbed.long() + (dropped > self.threshold)
             outcome = variables[:, roots[0]]

@@ -129,6 +129,8 @@ def _after_deletion(
     edge_index, inputs = prepared.given
     generator = torch.Generator().manual_seed(_SEED)
     kept = torch.rand(edge_index.size(1), generator=generator).to(edge_index.device) < 0.5
+    if kept.all():
+        kept[:1] = False  # of few edges, or all would fit as before
     left = edge_index[:, kept]
     rest = {name: value[kept] for name, value in inputs.items()}
     types, nodes = known.edge_type(rest), prepared.num_nodes

@@ -188,7 +188,7 @@ def disk(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs is Linux's")
 def test_a_disk_that_fills_up_and_is_freed(tmp_path, disk):
-    """Three quarters of the cells fit: one clear error, nothing torn; with space again, ``--resume``."""
+    """Most of the cells fit: one clear error, nothing torn; with space again, ``--resume``."""
 
     def run(folder, *arguments):
         return subprocess.run(

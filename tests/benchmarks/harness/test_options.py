@@ -6,7 +6,13 @@ import pytest
 import torch
 
 import benchmarks.tasks
-from benchmarks.harness.options import COMPARED_WITH, DEVICE_VARIABLE, PROFILES, make_plan
+from benchmarks.harness.options import (
+    COMPARED_WITH,
+    DEVICE_VARIABLE,
+    PROFILES,
+    SLOW,
+    make_plan,
+)
 from benchmarks.harness.presets import PRESETS
 from benchmarks.harness.variants import variant_id
 
@@ -55,6 +61,15 @@ def test_a_presets_options_hold_where_none_are_given(monkeypatch):
     with pytest.raises(ValueError, match="--nodes 0: must be at least 1"):
         make_plan(preset="architectures", nodes=0)
     assert make_plan().benchmarks == ()
+
+
+def test_a_quick_run_leaves_slow_methods_out_unless_they_are_named(monkeypatch):
+    import explainers
+
+    monkeypatch.setattr(explainers, "available", lambda: ["random", *SLOW], raising=False)
+    assert make_plan().methods == ("random",)
+    assert make_plan(profile="full").methods == ("random", *SLOW)
+    assert make_plan(methods=[SLOW[0]]).methods == SLOW[:1]
 
 
 def test_a_method_alone_is_scored_beside_the_baselines():

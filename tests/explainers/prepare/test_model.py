@@ -231,6 +231,14 @@ def test_a_graph_model_without_a_batch(graph):
         prepare(model, graph)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_layers_own_loops_are_told_from_the_graphs(count):
+    """Where each node has one, in order, the edges of the layer look like those of the graph."""
+    loops = torch.arange(count).expand(2, -1)
+    prepared = prepare(Stack([GCNConv(3, 2)]), Data(x=torch.ones(count, 3), edge_index=loops))
+    assert prepared.edge_index.size(1) == 0
+
+
 def test_self_loops_with_mixed_layers_are_refused():
     data = random_graph(0, loops="some")
     mixed = Stack([GCNConv(5, 5).double(), GCNConv(5, 3, add_self_loops=False).double()])

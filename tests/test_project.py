@@ -145,8 +145,7 @@ def test_a_clone_is_not_mostly_results():
         ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
     )
     files = listed.stdout.rstrip("\0").split("\0")
-    assert len(files) < 800
-    assert sum(file.startswith("results/") for file in files) < 60
+    assert sum(file.startswith("results/") for file in files) < len(files) / 10
 
 
 def test_what_is_long_says_why():

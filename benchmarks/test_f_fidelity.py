@@ -58,7 +58,9 @@ def test_f_fidelity(
         pytest.skip(f"{method.name} does not support the model")
     nodes = plan.pick(task)[: NODES[plan.profile]]
     config = run.config(task, model_seed, method)
-    inputs = {"alpha": f_fidelity.ALPHA, "beta": f_fidelity.BETA, "draws": f_fidelity.DRAWS}
+    inputs: dict[str, Any] = {
+        name.lower(): getattr(f_fidelity, name) for name in ("ALPHA", "BETA", "DRAWS")
+    }
     with run.cell("f_fidelity", config, task=task, nodes=nodes, **inputs) as cell:
         key = (task.name, task.architecture, model_seed)
         if key not in tuned:

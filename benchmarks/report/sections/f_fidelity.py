@@ -25,6 +25,7 @@ from benchmarks.report.render.blocks import (
     share,
 )
 from benchmarks.report.stats import crossed, equal, estimates
+from benchmarks.report.stats.crossed import Floats
 
 # As in the column `other`.
 EXPLAINED, TUNED = "explained model", "fine-tuned model"
@@ -43,9 +44,9 @@ def f_fidelity(section: Section) -> Iterator[Block]:
     yield Text(
         "A graph without the selected edges may be unlike all that the model was trained on. "
         "F-Fidelity (Zheng et al., arXiv:2410.02970) asks a copy of the model that was trained "
-        "further on graphs without up to a tenth of their edges, and takes away no more than that: "
-        "of the selected edges (F-Fidelity+), or of the others (F-Fidelity-), each with "
-        "probability 1/2, or less where that would be more than a tenth of all. The explanations "
+        "further on graphs without up to a tenth of their edges, and takes away no more than that "
+        "on average: of the selected edges (F-Fidelity+), or of the others (F-Fidelity-), each "
+        "with probability 1/2, or less where that would be more than a tenth. The explanations "
         "are of the explained model. It answers for the copy, which is another model: where the "
         "methods' order stays, it does not hang on unfamiliar graphs; where it changes, either "
         f"may be the reason.{_accuracies(rows)}"
@@ -131,19 +132,20 @@ def _orders(
     within = table.groupby(["metric", "model_seed"]).mean()
     best = "idxmax" if section.metrics[own].direction == "up" else "idxmin"
     for name, heading in others.items():
-        each = [
-            _correlation(within.loc[own].loc[seed], within.loc[name].loc[seed])
-            for seed in within.loc[own].index
-        ]
+        one, two = within.xs(own), within.xs(name)
+        seeds = one.index.intersection(two.index)
+        each = list(map(_correlation, one.loc[seeds].to_numpy(), two.loc[seeds].to_numpy()))
+        low, high = (number(bound(each, default=None), bounded=True) for bound in (min, max))
         yield [
             Entry(heading),
-            measured(partial(number, bounded=True), _correlation(means.loc[own], means.loc[name])),
-            Entry(f"{number(min(each), bounded=True)} to {number(max(each), bounded=True)}"),
+            measured(
+                partial(number, bounded=True),
+                _correlation(means.loc[own].to_numpy(), means.loc[name].to_numpy()),
+            ),
+            Entry(f"{low} to {high}"),
             Entry(str(getattr(means.loc[name], best)())),
         ]
-    pairs = [
-        _correlation(one, two) for (_, one), (_, two) in combinations(within.loc[own].iterrows(), 2)
-    ]
+    pairs = [_correlation(*pair) for pair in combinations(within.xs(own).to_numpy(), 2)]
     yield [
         Entry(f"{section.metrics[own].heading}, another model"),
         measured(partial(number, bounded=True), float(np.mean(pairs)) if pairs else None),
@@ -152,7 +154,7 @@ def _orders(
     ]
 
 
-def _correlation(one: pd.Series, two: pd.Series) -> float:
+def _correlation(one: Floats, two: Floats) -> float:
     """Spearman's; 0 where one of them orders nothing."""
     if np.ptp(one) == 0 or np.ptp(two) == 0:
         return 0.0

@@ -27,7 +27,10 @@ class Preset:
 PRESETS = {
     "quality": Preset(
         asks="which explanations are good, on graphs, molecules and provable ground truths",
-        benchmarks=("quality", "agreement", "axioms", "randomisation", "explained_output"),
+        benchmarks=(
+            *("quality", "agreement", "axioms", "randomisation", "explained_output"),
+            "f_fidelity",
+        ),
         options={
             "profile": "full",
             "tasks": (

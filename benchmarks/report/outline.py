@@ -20,6 +20,7 @@ from benchmarks.report.sections import appendix, cost, first, provenance, qualit
 from benchmarks.report.sections.agreement import agreement
 from benchmarks.report.sections.axioms import axioms
 from benchmarks.report.sections.explained_output import explained_output
+from benchmarks.report.sections.f_fidelity import f_fidelity
 from benchmarks.report.sections.ground_truth import ground_truth
 from benchmarks.report.sections.learning import learning
 from benchmarks.report.sections.methods import methods
@@ -72,6 +73,7 @@ def _section(section: Section, palette: Palette, manifest: dict[str, Any]) -> li
     blocks = [
         *quality.quality(section, palette),
         *ranks(section, palette),
+        *f_fidelity(section),
         *ground_truth(section),
         *randomisation(section),
         *explained_output(section),

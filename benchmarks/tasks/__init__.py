@@ -11,6 +11,7 @@ from benchmarks.tasks._definition import Dataset, Definition, Recipe, Task
 from benchmarks.tasks._discovery import available, definition
 from benchmarks.tasks._load import MODELS, brings_model, load, resolve
 from benchmarks.tasks._source import Unavailable, whereabouts
+from benchmarks.tasks._training import accuracy, fine_tuned, without_edges
 from benchmarks.tasks._user_task import is_own
 
 __all__ = [
@@ -20,11 +21,14 @@ __all__ = [
     "Recipe",
     "Task",
     "Unavailable",
+    "accuracy",
     "available",
     "brings_model",
     "definition",
+    "fine_tuned",
     "is_own",
     "load",
     "resolve",
     "whereabouts",
+    "without_edges",
 ]

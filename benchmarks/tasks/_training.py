@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import hashlib
 import hmac
@@ -59,6 +60,54 @@ def trained(data: Data, recipe: Recipe, seed: int, name: str, kind: str = "gcn")
             _say(f"{name}: trained in {time.perf_counter() - start:.1f} s")
             _store(model, path, key)
     return model.eval().requires_grad_(False)
+
+
+def fine_tuned(model: GNN, data: Data, recipe: Recipe, seed: int, share: float) -> GNN:
+    """A copy of a trained model that has learned to do with fewer edges; in eval mode and frozen.
+
+    Its training goes on from its weights as ``recipe`` says, for a tenth of the recipe's epochs,
+    and each epoch sees the graphs :func:`without_edges`. On the CPU, as :func:`trained`; the copy
+    is where ``model`` is. The global random generators are as before afterwards.
+
+    Args:
+        model: One of :func:`trained`; stays as it is.
+        data: What it was trained on, on any device; stays as it is.
+        recipe: As in its training.
+        seed: Of dropout and of the edges that are taken away.
+        share: The largest share of a graph's edges that is taken away, in [0, 1].
+    """
+    place = next(model.parameters()).device
+    whole = data.clone().to("cpu")
+    with seeded(seed):
+        tuned = copy.deepcopy(model).cpu().requires_grad_(True)
+        seen = copy.copy(whole)  # its edges are others in each epoch
+        epochs = max(1, recipe.epochs // 10)
+        _fit(tuned, seen, recipe, _taking_away(seen, whole, share, epochs))
+    return tuned.eval().requires_grad_(False).to(place)
+
+
+def without_edges(data: Data, share: float) -> Data:
+    """The data without random edges: up to ``share`` of them, each graph another number.
+
+    A graph's edges fall with a probability that is drawn for it, evenly from 0 to ``share``; each
+    direction of an edge by itself. Other attributes are those of ``data``. Draws from the global
+    generator of the CPU.
+    """
+    graphs = data.batch[data.edge_index[0]].cpu() if "batch" in data else torch.tensor(0)
+    probability = share * torch.rand(data.y.numel() if "batch" in data else 1)
+    kept = torch.rand(data.edge_index.size(1)) >= probability[graphs]
+    reduced = copy.copy(data)
+    reduced.edge_index = data.edge_index[:, kept.to(data.edge_index.device)]
+    if "edge_weight" in data:
+        reduced.edge_weight = data.edge_weight[kept.to(data.edge_weight.device)]
+    return reduced
+
+
+def _taking_away(seen: Data, whole: Data, share: float, epochs: int) -> Iterator[int]:
+    """The epochs; before each, ``seen`` gets the edges that are left of ``whole``."""
+    for epoch in range(epochs):
+        seen.update(without_edges(whole, share).to_dict())
+        yield epoch
 
 
 def _network(data: Data, recipe: Recipe, dims: list[int], kind: str) -> GNN:

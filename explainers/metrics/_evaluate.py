@@ -35,7 +35,7 @@ def evaluate(
     at: Sequence[str] | None = None,
     semantics: Sequence[str] = SEMANTICS,
     selections: Sequence[str] = SELECTIONS,
-    metrics: Sequence[str] | None = None,
+    metrics: Sequence[str | Metric] | None = None,
     labels: Sequence[int] | Tensor | None = None,
     truth: Tensor | None = None,
     alternatives: Tensor | None = None,
@@ -57,7 +57,8 @@ def evaluate(
             ``"absolute"``, those with the highest absolute scores; both unless said otherwise.
             Where edges with equal scores lie on both sides of a cut, values are means over 20
             random orders of them, the same for all methods.
-        metrics: Names of metrics; None for all but those that draw further selections.
+        metrics: Names of metrics, or metrics that have no name; None for all that have one but
+            those that draw further selections.
         labels: The class that counts as right for each explanation ("phenomenon"), or None for the
             model's own prediction ("model").
         truth: The ground truth: which edges of ``data`` an explanation should find, bool [E], or a
@@ -176,7 +177,7 @@ def _request(
     at: Sequence[str] | None,
     semantics: Sequence[str],
     selections: Sequence[str],
-    names: Sequence[str] | None,
+    chosen: Sequence[str | Metric] | None,
     labels: Sequence[int] | Tensor | None,
     truth: Tensor | None,
     alternatives: Tensor | None,
@@ -192,8 +193,11 @@ def _request(
                 raise ValueError(f"unknown {what} {name!r}; use {' or '.join(known)}{hint}")
     if not selections:
         raise ValueError(f"selections must name at least one of: {', '.join(SELECTIONS)}")
-    metrics = {name: load(name) for name in (available() if names is None else names)}
-    if names is None:
+    asked = available() if chosen is None else chosen
+    metrics = dict(
+        (one, load(one)) if isinstance(one, str) else (one.function.__name__, one) for one in asked
+    )
+    if chosen is None:
         metrics = {name: metric for name, metric in metrics.items() if metric.draw is None}
     predicts = any(metric.needs == "predictions" for metric in metrics.values())
     return _Request(

@@ -57,9 +57,10 @@ def robust_fidelity(case: Case) -> dict[str, Floats]:
     computation graph fall, each direction by itself, and those beyond it stay.
 
     F-Fidelity (Zheng et al., "F-Fidelity: A Robust Framework for Faithfulness Evaluation of
-    Explainable AI", arXiv:2410.02970) is no metric here: it asks a model that was fine-tuned on
-    randomly masked inputs, and what is evaluated is the model that was explained, as it is. Who has
-    such a model can give it to ``evaluate`` in the explained one's place.
+    Explainable AI", arXiv:2410.02970) is no metric of the library: it asks a model that was
+    fine-tuned on inputs without some of their edges. The benchmarks, which know how their models
+    were trained, measure it (``benchmarks/measures/f_fidelity.py``). Who has such a model can give
+    it to ``evaluate`` in the explained one's place.
 
     Args:
         case: With the predictions for :func:`draw`.

@@ -211,7 +211,7 @@ def test_a_killed_supervisor_takes_the_run_with_it(third_party, tmp_path):
         assert _wait(lambda: lock.exists() and lock.read_text()).split()[1] == str(run.pid)
         child = _wait(lambda: psutil.Process(run.pid).children())[0].pid
         run.send_signal(signal.SIGKILL)
-    _wait(lambda: not Path(f"/proc/{child}").exists())
+    _wait(lambda: _ended(child))
     with locked(folder) as problem:
         assert problem is None
 
@@ -347,6 +347,14 @@ def test_of_two_runs_in_one_folder_one_writes(patient, tmp_path, resume):
     assert content(folder) == content(alone)
     assert not (folder / "cells" / "aside").exists()
     assert not list(folder.rglob(".*"))  # neither a lock nor a file half written
+
+
+def _ended(pid):
+    """Also before whoever inherited the process has asked how it ended."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _wait(condition, seconds=60):

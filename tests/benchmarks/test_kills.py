@@ -89,7 +89,9 @@ for number in range(kills):
             if target is not None and status:
                 break
             shutil.rmtree(folder, ignore_errors=True)  # it was faster: once more
-        killed = kind == signal.SIGKILL and not child
+        # Nobody hears what comes before the run has begun: it ends as by SIGKILL.
+        early = status == -kind and sound(folder) == before
+        killed = not child and (kind == signal.SIGKILL or early)
         report = (folder / "report.html").exists()
         told.append([kind.name, "child" if child else "parent", status, len(sound(folder)), report])
         assert report or killed or not list(folder.glob("cells/*.json")), told
@@ -135,7 +137,8 @@ def test_kills_and_interrupts_of_both_processes(tmp_path):
     for name in range(KILLS):
         folder = tmp_path / f"killed-{name}"
         assert content(folder) == expected
-        assert not list((folder / "cells").glob("aside/*"))
+        # An interrupt of the child while it sets up makes errors, which the next run sets aside.
+        assert not any('"ok"' in one.read_text() for one in folder.glob("cells/aside/*"))
         assert not list((folder / "cells").glob(".*.tmp"))
 
 

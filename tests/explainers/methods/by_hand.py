@@ -1,10 +1,11 @@
-"""A network whose contributions are worked out by hand, and one for other libraries."""
+"""Networks worked out by hand, or for other libraries; and what PyG alone gives."""
 
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 from torch_geometric.data import Data
+from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 from torch_geometric.nn import GCNConv, GraphConv
 
 
@@ -75,3 +76,15 @@ def in_float64():
         yield
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+@torch.no_grad()
+def output(model, data, nodes, index, target):
+    """The output with only the subgraph of ``nodes``, by PyG's masks."""
+    inside = torch.zeros(data.num_nodes, dtype=torch.bool)
+    inside[list(nodes)] = True
+    set_masks(model, inside[data.edge_index].all(dim=0).double(), data.edge_index, False)
+    batch = {"batch": data.batch} if "batch" in data else {}
+    value = model(data.x * inside[:, None], data.edge_index, **batch)[index, target]
+    clear_masks(model)
+    return float(value)

@@ -3,7 +3,6 @@
 import pytest
 import torch
 from torch_geometric.data import Batch, Data
-from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 from torch_geometric.nn import GraphConv
 
 import explainers
@@ -16,6 +15,7 @@ from ..conftest import (
     random_graph_model,
     random_model,
 )
+from .by_hand import output
 from .test_perturbation import by_enumeration
 
 
@@ -30,18 +30,6 @@ def components(nodes, edge_index):
                     part |= {a, b}
         left -= part
         yield part
-
-
-@torch.no_grad()
-def output(model, data, nodes, index, target):
-    """With the subgraph of ``nodes`` alone, by PyG's masks."""
-    inside = torch.zeros(data.num_nodes, dtype=torch.bool)
-    inside[list(nodes)] = True
-    set_masks(model, inside[data.edge_index].all(dim=0).double(), data.edge_index, False)
-    batch = {"batch": data.batch} if "batch" in data else {}
-    value = model(data.x * inside[:, None], data.edge_index, **batch)[index, target]
-    clear_masks(model)
-    return float(value)
 
 
 def expected(model, data, index, explanation):

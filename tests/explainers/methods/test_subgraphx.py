@@ -12,20 +12,9 @@ from torch_geometric.nn import GraphConv
 import explainers
 
 from ..conftest import GraphStack, random_graph, random_graph_model, random_model
+from .by_hand import output
 
 THOROUGH = {"rollouts": 400, "children": 50, "min_nodes": 1, "n_samples": 2**8}
-
-
-@torch.no_grad()
-def output(model, data, nodes, index, target):
-    """The output with only the subgraph of ``nodes``, by PyG's masks."""
-    inside = torch.zeros(data.num_nodes, dtype=torch.bool)
-    inside[list(nodes)] = True
-    set_masks(model, inside[data.edge_index].all(dim=0).double(), data.edge_index, False)
-    batch = {"batch": data.batch} if "batch" in data else {}
-    value = model(data.x * inside[:, None], data.edge_index, **batch)[index, target]
-    clear_masks(model)
-    return float(value)
 
 
 def connected(nodes, edge_index):

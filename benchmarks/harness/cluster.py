@@ -263,3 +263,4 @@ def _say(session: pytest.Session, message: str) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         reporter.write_line(f"ray: {message}")
+        reporter.flush()  # what a killed driver had said is in its log

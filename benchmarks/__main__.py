@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from benchmarks.cli import compare, explain, isolation, listing, pack, report
+from benchmarks.cli import compare, explain, isolation, listing, merge, pack, report
 
 # What a shell shows for a program that SIGPIPE has ended; 1 is taken, it is `compare`'s verdict.
 READER_GONE = 128 + 13
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         "pytest benchmarks/ --benchmark-only",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (report, compare, explain, pack, isolation, listing):
+    for module in (report, compare, merge, explain, pack, isolation, listing):
         module.add_parser(commands)
     return parser
 

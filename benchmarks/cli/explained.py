@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -83,12 +85,18 @@ def named(kind: int, names: Sequence[str] | None) -> str:
 
 
 def node_names(task: Task) -> list[str]:
-    """The nodes' numbers; of those with one feature each, such as atoms, its name before them."""
+    """The nodes' numbers, in their own graph where there are several.
+
+    Of nodes with one feature each, such as atoms, its name stands before them.
+    """
     used = task.data.x != 0
+    graphs = task.data.batch.tolist() if "batch" in task.data else [0] * len(used)
+    counts: defaultdict[int, Iterator[int]] = defaultdict(itertools.count)
+    numbers = [str(next(counts[graph])) for graph in graphs]
     if not task.feature_names or not bool((used.sum(dim=1) == 1).all()):
-        return [str(node) for node in range(len(used))]
+        return numbers
     kinds = used.int().argmax(dim=1).tolist()
-    return [f"{task.feature_names[kind]}{node}" for node, kind in enumerate(kinds)]
+    return [f"{task.feature_names[kind]}{n}" for kind, n in zip(kinds, numbers, strict=True)]
 
 
 def explained(

@@ -2,9 +2,11 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch_geometric.data import Data
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
 import benchmarks.__main__ as command_line
@@ -161,6 +163,13 @@ def f():
     {body}
 """)
     return ["explain", "--task", f"{folder / 'own.py'}:f", "--node", "0", "--method", "saliency"]
+
+
+def test_atoms_are_numbered_in_their_own_molecule():
+    atoms = torch.eye(3)[[0, 2, 0, 1, 2]]
+    data = Data(x=atoms, batch=torch.tensor([0, 0, 1, 0, 1]))
+    task = SimpleNamespace(data=data, feature_names=("C", "N", "O"))
+    assert explained.node_names(task) == ["C0", "O1", "C0", "N2", "O1"]
 
 
 def test_names_of_classes_and_the_ground_truth(tmp_path, monkeypatch, capsys):

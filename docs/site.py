@@ -26,6 +26,7 @@ SHOWN = (
     "results/*.html",
     "results/pictures/*.png",
     "results/*/report.*",
+    "results/*/isolation.json",
     "results/*/figures/*",
 )
 NOTEBOOKS = "docs/*.ipynb"

@@ -13,7 +13,7 @@ import pandas as pd
 from benchmarks.report.data.frames import natural
 from benchmarks.report.data.section import BASELINES, RANDOM, Key, Section
 from benchmarks.report.stats import crossed, equal, estimates, standings
-from benchmarks.report.stats.standings import Column, Difference, Standings
+from benchmarks.report.stats.standings import SAME, Column, Difference, Standings
 
 # As in the column `level`: a fifth of the computation graph's edges, rounded up. Where there is no
 # value for it, as in older runs, that for ten edges is shown.
@@ -308,7 +308,7 @@ def curve(section: Section, name: str, semantics: str) -> pd.DataFrame:
         found = crossed.means(values[[group[0] for group in here]])
         limits = section.metrics[name].limits
         parts += [
-            (" = ".join(group), sparsity, one.value, one.low, one.high, one.n)
+            (SAME.join(group), sparsity, one.value, one.low, one.high, one.n)
             for group, one in zip(here, found.estimates(limits), strict=True)
         ]
     return pd.DataFrame(parts, columns=["method", "sparsity", "mean", "low", "high", "n"])

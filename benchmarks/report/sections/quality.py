@@ -47,7 +47,7 @@ from benchmarks.report.render.blocks import (
     share,
 )
 from benchmarks.report.render.wording import counted, p_value
-from benchmarks.report.stats.standings import NO_WINNER, TOO_FEW, Standing, Standings
+from benchmarks.report.stats.standings import NO_WINNER, SAME, TOO_FEW, Standing, Standings
 
 _EDGES = {"mask": "messages masked", "delete": "edges deleted"}
 # Metric, budget, semantics and, where it is not the metric's own, the selection.
@@ -191,7 +191,7 @@ def comparison(
     header = ["method", *_headings(section, list(found), caption)]
     rows = []
     for methods in _rows(order, list(found.values())):
-        row = [Entry(" = ".join(methods))]
+        row = [Entry(SAME.join(methods))]
         for key, standings in found.items():
             standing = standings.get(methods[0])
             row.append(_standing(standing, bounded=section.metrics[key.name].bounded))

@@ -21,6 +21,7 @@ from benchmarks.report.figures.mean_ranks import Ranked
 from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import Block, picture
 from benchmarks.report.stats.ranks import mean_ranks
+from benchmarks.report.stats.standings import SAME
 
 _RANKED = (
     ("fidelity+_prob", HEADLINE_BUDGET, "mask"),
@@ -40,11 +41,14 @@ def overview(sections: Sequence[Section]) -> Iterator[Block]:
     found = pd.concat([table for table in tables if len(table)] or tables or [_table_of([])])
     if "task" not in found or found["task"].nunique() < 2:
         return
+    # A row for each method: those that are the same on one task are not on another.
+    found = found.assign(method=found["method"].str.split(SAME)).explode("method")
     data = found[["metric", "task", *_COLUMNS[1:]]].reset_index(drop=True)
     yield from picture(
         "overview",
         "All tasks: mean ranks of the methods over the nodes and models; 1 (lightest) is best. "
-        f"Methods are sorted by their mean over tasks and metrics. {_MARKS}",
+        "Methods are sorted by their mean over tasks and metrics; those that are the same on a "
+        f"task share a rank. {_MARKS}",
         rank_heatmaps.draw(data),
         data,
     )

@@ -19,6 +19,7 @@ from benchmarks.report.stats import crossed, sign_flips
 from benchmarks.report.stats.estimates import ALPHA, Estimate, holm
 
 # How a table of methods ends.
+SAME = " = "  # between the names of methods that are the same on a task
 WINNER, TIE, NO_WINNER, TOO_FEW, EQUAL, UNDIRECTED = (
     *("winner", "tie", "no winner", "too few nodes", "equal", ""),
 )
@@ -92,7 +93,7 @@ class Standing:
     @property
     def title(self) -> str:
         """Its methods' names: ``saliency = input_x_gradient``."""
-        return " = ".join(self.names)
+        return SAME.join(self.names)
 
 
 @dataclass(eq=False)  # a dictionary's own comparison

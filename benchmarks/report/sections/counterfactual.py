@@ -54,10 +54,10 @@ def _overall(
     section: Section, rows: pd.DataFrame, valid: pd.DataFrame, sizes: pd.DataFrame
 ) -> Table:
     common = estimates.paired(sizes)
-    left_out = [name for name in sizes if name not in common]
+    left_out = [str(name) for name in sizes if name not in common]
     known = section.metrics
     lines = []
-    for name in sorted(valid, key=natural):
+    for name in sorted(map(str, valid), key=natural):
         found = valid[name].dropna()
         own, shared = sizes[name].dropna(), common.get(name, pd.Series(dtype=float))
         lines.append(
@@ -105,7 +105,7 @@ def _small(
     if not len(possible):
         return
     lines = []
-    for name in sorted(valid, key=natural):
+    for name in sorted(map(str, valid), key=natural):
         found = valid[name].reindex(possible).dropna()
         if found.empty:
             continue

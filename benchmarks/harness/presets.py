@@ -29,7 +29,7 @@ PRESETS = {
         asks="which explanations are good, on graphs, molecules and provable ground truths",
         benchmarks=(
             *("quality", "agreement", "axioms", "randomisation", "explained_output"),
-            "f_fidelity",
+            *("f_fidelity", "counterfactual"),
         ),
         options={
             "profile": "full",

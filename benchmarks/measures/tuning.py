@@ -1,4 +1,4 @@
-"""Settings of the methods that learn, chosen on other nodes and another model of the same task."""
+"""Settings of methods that learn or search, chosen on other nodes and another model of a task."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ GRID: dict[str, dict[str, tuple[float, ...]]] = {
     "gnn_explainer": {"edge_size": (0.0005, 0.005, 0.05, 0.5), "lr": (0.01, 0.1)},
     "pg_explainer": {"edge_size": (0.0005, 0.005, 0.05), "edge_ent": (0.0, 1.0)},
     "graph_mask": {"penalty": (1.0, 10.0), "allowance": (0.03, 0.3)},
+    "cf_explainer": {"edge_size": (0.005, 0.05, 0.5), "lr": (0.1, 1.0)},
 }
 DEFAULTS, TUNED = "library defaults", "tuned"
 GAIN, LOSS = "area_fidelity+_prob", "area_fidelity-_prob"
@@ -102,14 +103,13 @@ def scored(task: Task, explanations: Sequence[Explanation]) -> dict[tuple[int, s
 
 
 def learned(explanation: Explanation) -> dict[str, float]:
-    """``converged``, ``collapsed`` and ``mask_range`` of an explanation."""
+    """``converged``, ``collapsed`` and ``valid``, as far as it has them, and ``mask_range``."""
     mask = explanation.edge_mask.double()
     states: dict[str, Any] = {
-        "converged": explanation.converged,
-        "collapsed": explanation.collapsed,
+        **{name: explanation.get(name) for name in ("converged", "collapsed", "valid")},
         "mask_range": mask.max() - mask.min() if len(mask) else 0.0,
     }
-    return {name: float(value) for name, value in states.items()}
+    return {name: float(value) for name, value in states.items() if value is not None}
 
 
 VALUES = {
@@ -131,6 +131,13 @@ VALUES = {
             "Share of explanations whose edge mask tells the edges apart no more: a range or a "
             "Gini index below 0.01."
         ),
+        compared=False,
+    ),
+    "valid": Value(
+        title="counterfactual found",
+        direction="",
+        bounds=(0, 1),
+        description="Share of explanations that found edges whose deletion changes the class.",
         compared=False,
     ),
     "mask_range": Value(

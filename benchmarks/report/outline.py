@@ -19,6 +19,7 @@ from benchmarks.report.render.wording import machine
 from benchmarks.report.sections import appendix, cost, first, provenance, quality, replication
 from benchmarks.report.sections.agreement import agreement
 from benchmarks.report.sections.axioms import axioms
+from benchmarks.report.sections.counterfactual import counterfactual
 from benchmarks.report.sections.explained_output import explained_output
 from benchmarks.report.sections.f_fidelity import f_fidelity
 from benchmarks.report.sections.ground_truth import ground_truth
@@ -74,6 +75,7 @@ def _section(section: Section, palette: Palette, manifest: dict[str, Any]) -> li
         *quality.quality(section, palette),
         *ranks(section, palette),
         *f_fidelity(section),
+        *counterfactual(section),
         *ground_truth(section),
         *randomisation(section),
         *explained_output(section),

@@ -121,6 +121,34 @@ class Subgraphs:
         return found
 
 
+class ConnectedGame:
+    """The game in which only connected nodes act together; sets are the bits of a number.
+
+    A connected part is worth the output with its subgraph alone less that with nothing.
+
+    Attributes:
+        graph: See :class:`Subgraphs`.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.graph = Subgraphs(problem)
+        # Without messages what is elsewhere does not reach the root.
+        self._only_root = self.graph.root is not None and problem.with_edges
+        self._nothing = float(self.graph.outputs(self.graph.rows([0]))[0])
+
+    def counts(self, part: int) -> bool:
+        """Whether a connected part may be worth anything."""
+        return not self._only_root or bool(part >> (self.graph.root or 0) & 1)
+
+    def worth(self, parts: Sequence[int]) -> dict[int, float]:
+        """What connected parts are worth, of which each counts."""
+        unique = list(dict.fromkeys(parts))
+        if not unique:
+            return {}
+        outputs = self.graph.outputs(self.graph.rows(unique)) - self._nothing
+        return dict(zip(unique, outputs.tolist(), strict=True))
+
+
 def _number(nodes: Sets) -> int:
     """A set [n] as the bits of a number."""
     return int.from_bytes(np.packbits(nodes, bitorder="little").tobytes(), "little")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from explainers.engines.base import Attribution, Problem
 from explainers.methods._perturbation import PerturbationMethod, shared
 from explainers.methods._seeded import generators
-from explainers.methods._subgraphs import Subgraphs
+from explainers.methods._subgraphs import ConnectedGame
 
 AT_ONCE = 20_000  # sets of nodes that are looked up together, roughly
 
@@ -27,8 +26,7 @@ class Myerson(PerturbationMethod):
     each by itself, and a node's value is its Shapley value in that game. A connected part is worth
     the output with its subgraph alone less that with nothing: nodes outside have features of zero
     and exchange no messages. For a node, parts without it are worth nothing. Connected is what is
-    linked by edges of either direction. Zhang et al., arXiv:2201.12380 (GStarX) explain graph
-    neural networks by another value of such games, which is not this one.
+    linked by edges of either direction. GStarX (``gstarx``) explains by another value of this game.
 
     Values are exact on computation graphs of up to ``exact_nodes`` nodes, whose connected
     subgraphs are all computed, up to 2^n; on larger ones they are means over random orders, with a
@@ -68,30 +66,8 @@ class Myerson(PerturbationMethod):
         return shared(problem, nodes, nodes[problem.graphs.edge_index].mean(dim=0))
 
 
-class _Game:
-    """The game in which only connected nodes act together; sets are the bits of a number.
-
-    Attributes:
-        graph: See :class:`Subgraphs`.
-    """
-
-    def __init__(self, problem: Problem) -> None:
-        self.graph = Subgraphs(problem)
-        # Without messages what is elsewhere does not reach the root.
-        self._only_root = self.graph.root is not None and problem.with_edges
-        self._nothing = float(self.graph.outputs(self.graph.rows([0]))[0])
-
-    def counts(self, part: int) -> bool:
-        """Whether a connected part may be worth anything."""
-        return not self._only_root or bool(part >> (self.graph.root or 0) & 1)
-
-    def worth(self, parts: Sequence[int]) -> dict[int, float]:
-        """What connected parts are worth, of which each counts."""
-        unique = list(dict.fromkeys(parts))
-        if not unique:
-            return {}
-        outputs = self.graph.outputs(self.graph.rows(unique)) - self._nothing
-        return dict(zip(unique, outputs.tolist(), strict=True))
+class _Game(ConnectedGame):
+    """The values of the nodes in the game."""
 
     def exact(self) -> NDArray[np.float64]:
         """The values [n], over all coalitions."""

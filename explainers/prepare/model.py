@@ -125,6 +125,8 @@ class PreparedModel:
         self.beyond = dependence.looks_beyond(self)
         if self.task_level == "graph" and self.units > 1:
             probe.check_independence(self)
+        mixing = probe.look_side_by_side(self)
+        self.beyond = self.beyond or mixing
         self.trial = probe.try_gradients(self)
         self._marks = self._mark(self.x)
         size = max(float(self.x.double().abs().max()), 1e-30)

@@ -2,8 +2,9 @@
 
 Besides the user's own run these are: a pass of the private copy, which must give the same outputs
 and shows which edges each layer is given; one in which the features and messages of a few nodes are
-changed, which must leave alone whoever gets no message from them; and a small one with gradients.
-Only where a graph has self loops, or a model rewrites its edges, one more.
+changed, which must leave alone whoever gets no message from them; and three on a few edges: with
+gradients, and whether a copy beside them changes anything. Only where a graph has self loops, or a
+model rewrites its edges, one more.
 """
 
 from __future__ import annotations
@@ -240,6 +241,41 @@ def check_independence(prepared: PreparedModel) -> None:
             f"gone or others ({wrong}): some layer mixes the graphs; hand batch on to every layer "
             "that normalises or pools, or explain a batch of one graph"
         )
+
+
+def look_side_by_side(prepared: PreparedModel) -> str:
+    """Why copies of a graph cannot be run side by side as one, or ``""`` if they can.
+
+    A few edges alone, and beside a copy of them without features: a layer that normalises over all
+    nodes gives something else. Of identical copies it would give the same.
+
+    Raises:
+        ValueError: A model that explains graphs returns another number of rows than two.
+    """
+    x, edge_index, inputs = few_edges(prepared)
+    twice = {name: torch.cat([value, value]) for name, value in inputs.items()}
+    if prepared.batch is not None:
+        twice["batch"] = torch.cat([inputs["batch"], inputs["batch"] + 1])
+    try:
+        with prepared.borrowed() as copy, torch.no_grad():
+            alone = copy.run(x, edge_index, inputs)
+            pair = torch.cat([x, torch.zeros_like(x)])
+            both = copy.run(pair, torch.cat([edge_index, edge_index + len(x)], dim=1), twice)
+    except Exception:
+        return ""  # perhaps it is made for this number of nodes: engines see what fails
+    if prepared.task_level == "graph" and len(both) != 2:
+        raise ValueError(
+            f"model {prepared.name} takes batch and does not use it: for two graphs it returned "
+            f"{list(both.shape)}, not one row for each; let it pool by graph, for example with "
+            "global_mean_pool(x, batch)"
+        )
+    tells = bool(alone.isfinite().all())  # on few edges, a model may divide by zero
+    if not tells or (len(both) == 2 * len(alone) and alike(both[: len(alone)], alone)):
+        return ""
+    return (
+        "its outputs change if another graph lies beside its own: some layer depends on more than "
+        "the messages into each node"
+    )
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ def suited(name, seed=0, level="node"):
 # Options of which a method does little, by their names.
 LITTLE = {
     **{"epochs": 3, "n_samples": 3, "n_steps": 5, "rollouts": 2, "min_nodes": 1, "exact_nodes": 3},
-    "training_nodes": 3,
+    **{"training_nodes": 3, "game_nodes": 3},
 }
 
 

@@ -31,6 +31,7 @@ _KNOWN = (
     *("kernel_shap", "lime", "pg_explainer", "graph_mask", "attention"),
     *("lrp", "deep_lift", "eig_search"),
     *("cf_explainer", "subgraphx", "pgm_explainer", "myerson", "zorro"),
+    "gstarx",
 )
 
 

@@ -28,7 +28,11 @@ from benchmarks.report.stats import crossed, standings
 
 # As in the column `other`.
 DEFAULTS, TUNED = "library defaults", "tuned"
-_STATES = ("converged", "collapsed")
+_STATES = {
+    "converged": "converged",
+    "collapsed": "collapsed",
+    "valid": "counterfactual found",
+}
 _SCORES = (
     *("area_fidelity+_prob", "area_fidelity-_prob", "fidelity+_prob", "fidelity-_prob"),
     *("auroc", "average_precision"),
@@ -62,13 +66,14 @@ def learning(section: Section) -> Iterator[Block]:
 
 def _sides(section: Section, rows: pd.DataFrame, names: list[str]) -> Table:
     shown = [name for name in _SCORES if (rows["metric"] == name).any()]
+    states = [name for name in _STATES if (rows["metric"] == name).any()]
     lines = []
     for method in names:
         for which in (DEFAULTS, TUNED):
             own = rows[(rows["method"] == method) & (rows["other"] == which)]
             line = [Entry(method if which == DEFAULTS else f"{method} ({which})")]
             line.append(Entry(_settings(own)))
-            for name in _STATES:
+            for name in states:
                 found = own.loc[own["metric"] == name, "value"]
                 line.append(measured(share, None if found.empty else float(found.mean())))
             for name in shown:
@@ -94,7 +99,7 @@ def _sides(section: Section, rows: pd.DataFrame, names: list[str]) -> Table:
         "edges. Cost of the tuning: its time on this machine, once for all models, and the "
         "explanations that it made.",
         (
-            *("method", "settings", *_STATES),
+            *("method", "settings", *(_STATES[name] for name in states)),
             *(_heading(section, name) for name in shown),
             *("time of the tuning ↓", "explanations made for it ↓"),
         ),

@@ -14,7 +14,8 @@ def test_every_method_that_learns_has_its_grid():
     learns = {
         name
         for name in explainers.available()
-        if isinstance(explainers.load(name), TrainedMethod) or name == "gnn_explainer"
+        if isinstance(explainers.load(name), TrainedMethod)
+        or name in ("gnn_explainer", "cf_explainer")
     }
     assert set(tuning.GRID) == learns
 
@@ -40,6 +41,8 @@ def test_what_is_measured_of_an_explanation():
     found = tuning.learned(explanation([0.2, 0.9, 0.4], converged=True))
     assert found == {"converged": 1.0, "collapsed": 0.0, "mask_range": pytest.approx(0.7)}
     assert tuning.learned(explanation([]))["mask_range"] == 0.0
+    searched = Explanation(edge_mask=torch.tensor([0.2, 0.7]), valid=torch.tensor(True))
+    assert tuning.learned(searched) == {"valid": 1.0, "mask_range": pytest.approx(0.5)}
 
 
 @pytest.fixture

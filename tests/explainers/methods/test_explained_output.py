@@ -13,6 +13,7 @@ METHODS = {
     "deconvolution": {},
     "eig_search": {},
     "gradient_shap": {"n_samples": 3},
+    "gstarx": {"game_nodes": 3},
     "guided_backprop": {},
     "input_x_gradient": {},
     "integrated_gradients": {"n_steps": 7},

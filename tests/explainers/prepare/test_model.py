@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCN, GCNConv, SGConv, global_mean_pool
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
+import explainers
 from explainers.engines import registry
 from explainers.prepare import prepare
 from explainers.prepare.copies import private_copy
@@ -204,6 +205,42 @@ class _Mixing(nn.Module):
 def test_graphs_that_are_not_independent_are_refused():
     with pytest.raises(ValueError, match="another output if the others are gone"):
         prepare(_Mixing(), random_batch(0))
+
+
+class _Pooling(nn.Module):
+    """Takes ``batch``; what it does with all nodes' results is up to ``pool``."""
+
+    def __init__(self, pool):
+        super().__init__()
+        self.conv, self.pool = GCNConv(5, 3).double(), pool
+
+    def forward(self, x, edge_index, batch=None):
+        return self.pool(self.conv(x, edge_index), batch)
+
+
+@pytest.mark.parametrize("engine", ["stock", None])
+def test_a_model_that_ignores_the_batch_is_refused(engine):
+    (graph,) = random_batch(0)[:1]
+    graph.batch = torch.zeros(graph.num_nodes, dtype=torch.long)
+    model = _Pooling(lambda out, batch: out.mean(dim=0, keepdim=True))
+    with pytest.raises(
+        ValueError, match=r"_Pooling takes batch and .* returned \[1, 3\], .* global_mean_pool"
+    ):
+        explainers.load("occlusion", engine=engine).explain(model, graph, [0])
+
+
+def test_what_normalises_over_all_nodes_is_not_run_on_copies_side_by_side():
+    (graph,) = random_batch(0)[:1]
+    graph.batch = torch.zeros(graph.num_nodes, dtype=torch.long)
+
+    def pool(out, batch):
+        return global_mean_pool(out - out.mean(dim=0), batch)
+
+    # The mean of what lies around the mean is zero, whatever the edges; not so of copies.
+    with pytest.warns(UserWarning, match="if another graph lies beside its own"):
+        (explanation,) = explainers.load("occlusion").explain(_Pooling(pool), graph, [0], [1])
+    assert graph.num_edges
+    assert explanation.edge_mask.abs().max() < 1e-12
 
 
 @pytest.mark.parametrize(

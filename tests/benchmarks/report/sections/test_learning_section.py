@@ -63,6 +63,14 @@ def test_both_settings_stand_side_by_side(folder, settings):
     assert "tuned collapses" not in collapse.text
 
 
+def test_a_search_says_how_often_it_found_a_counterfactual(folder, settings):
+    found = rows(DEFAULTS, "valid", [1, 1, 1, 0]) + rows(TUNED, "valid", [0, 0, 1, 0])
+    folder.add("tuning", settings("cf_explainer"), quality=found)
+    (table,) = (block for block in learning(section(folder)) if isinstance(block, Table))
+    assert table.header[:3] == ("method", "settings", "counterfactual found")
+    assert [row[2].text for row in table.rows] == ["75.0 %", "25.0 %"]
+
+
 @pytest.mark.parametrize(("sign", "winner"), [("+", "tuned"), ("-", "default")])
 def test_the_gain_follows_the_direction_and_pairs_the_nodes(folder, settings, sign, winner):
     nodes = [0.1 * node for node in range(12)]

@@ -207,12 +207,16 @@ class Run:
             FailedBefore: It has failed in an earlier process of this run; before the body.
             OutOfMemory: The body ran out of memory; the cell is written.
             CannotWrite: The results folder cannot be written.
+            ValueError: The method has another name than the test was made for.
         """
         cell = Cell(
             benchmark,
             dict(config),
             self._inputs(task, str(config.get("method")), nodes, part, inputs),
         )
+        named = self.stands.config["method"] if self.stands is not None else ""
+        if named not in ("", cell.config["method"]):
+            raise ValueError(f"the method {named} calls itself {cell.config['method']!r}")
         self._end_if_done(cell)
         self._files.supersede(cell)
         supervisor.started(cell)

@@ -13,7 +13,7 @@ the pipe is still watched by the clock.
 
 Methods of other packages run in children of their own, one for each, before the others: what they
 do to the process reaches no other method's numbers. The last child has the package's own methods
-and draws the report; where it cannot, the supervisor draws it.
+and draws the report; where it cannot, or the run is interrupted before, the supervisor draws it.
 
 An interrupt, of a terminal or by ``kill``, is handed on as another signal (``STOP``): a SIGINT that
 reaches a child by another way may be the doing of a method, and does not end the run. It may have
@@ -193,6 +193,8 @@ def run(
                 status, drawn = _parts(arguments, directory, limit, orders, stop)
             if not drawn and not stop.at_once:
                 _draw(folder)
+            if not drawn and stop.asked:
+                _say(f"interrupted; go on with the same command and --results {folder} --resume")
     finally:
         if new:  # and nothing came of it
             with contextlib.suppress(OSError):
@@ -233,10 +235,7 @@ def _part(
         status, at = _child(arguments, directory, limit, orders, stop)
         orders = replace(orders, again=True)
         if stop.asked:
-            if at.ended is None:
-                _say(f"interrupted; the finished cells are in {folder / 'cells'}, --resume goes on")
-                return 2, False
-            if orders.only and at.ended != 2:  # it had ended before it heard of it
+            if at.ended is None or orders.only:
                 return 2, False
             return at.ended, True
         unbegun = bool(orders.only) and at.ended == 1 and not at.began

@@ -272,3 +272,14 @@ def _check_fits(explanation: Explanation, problem: Problem, r: int) -> None:
             f"{explanation.n_id.numel()} nodes and {explanation.edge_mask.numel()} edges, but "
             f"its computation graph has {n} and {e}: it is of another model or graph"
         )
+    prepared, graphs = problem.prepared, problem.graphs
+    nodes, edges = graphs.n_ptr[r], graphs.e_ptr[r]
+    e_id = graphs.e_id[edges : edges + e]
+    e_id = e_id if prepared.e_id is None else prepared.e_id[e_id]
+    for name, ids in (("n_id", graphs.n_id[nodes : nodes + n]), ("e_id", e_id)):
+        if not torch.equal(explanation[name].to(ids.device), ids):
+            raise ValueError(
+                f"the explanation of {prepared.task_level} {unit(explanation)} has another {name} "
+                "than its computation graph, where ids ascend: it is of another model or graph, or "
+                "was sorted"
+            )

@@ -120,9 +120,8 @@ def test_an_interrupt_within_a_timed_call(third_party, tmp_path, how):
         output, _ = run.communicate(timeout=300)
     assert run.returncode == 2, output
     told = [line for line in output.splitlines() if "--resume" in line]
-    assert told == [
-        f"interrupted; go on with the same command and --results {folder} --resume",
-    ]
+    line = f"interrupted; go on with the same command and --results {folder} --resume"
+    assert [one.removeprefix("benchmarks: ") for one in told] == [line]
     assert "Traceback" not in output
     assert "was not written" not in output
     for name in ("manifest.json", "report.html", "report.md", "quality.csv", "benchmark.json"):
@@ -158,6 +157,7 @@ def test_a_second_interrupt_ends_the_run_at_once(third_party, tmp_path):
         run.send_signal(signal.SIGINT)
         output, _ = run.communicate(timeout=60)
     assert run.returncode == 2, output
-    assert output.count(f"interrupted; the finished cells are in {folder / 'cells'}") == 1
+    line = f"interrupted; go on with the same command and --results {folder} --resume"
+    assert output.count(line) == 1
     cells, _ = load_all(folder / "cells")
     assert {cell.config["method"]: cell.status for cell in cells} == {"random": "ok"}

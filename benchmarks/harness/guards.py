@@ -28,9 +28,9 @@ def check(
 ) -> None:
     """Checks what a method gave: that it is of what was asked for, with finite scores.
 
-    A list, since an iterator can be read once and has done no work when its time is taken; shapes and
-    types; that nothing still hangs on a gradient; that ``n_id``, ``e_id`` and ``edge_index`` are
-    those of the computation graph, in its order, by which scores are compared; that each
+    A list, since an iterator can be read once and has done no work when its time is taken; shapes
+    and types; that nothing still hangs on a gradient; that ``n_id``, ``e_id`` and ``edge_index``
+    are those of the computation graph, in its order, by which scores are compared; that each
     explanation is of its node, in order, and of the class that was asked for; that ``prediction``
     is the model's.
 

@@ -36,8 +36,8 @@ def received() -> bool:
 def received_alone() -> bool:
     """Whether a SIGINT has reached this process past its supervisor.
 
-    It may have come in the middle of an import or of pytest's own work, which are not repeated: what
-    is measured in this process from then on may fail for that reason.
+    It may have come in the middle of an import or of pytest's own work, which are not repeated:
+    what is measured in this process from then on may fail for that reason.
     """
     return _received_alone
 

@@ -86,7 +86,7 @@ def test_peak_memory_lets_errors_through():
 def test_streams_folder_and_rights_are_put_back(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     streams, rights = (sys.stdout, sys.stderr), umask()
-    with pytest.raises(ValueError), measure.own_streams():
+    with pytest.raises(ValueError), measure.own_streams():  # noqa: PT012
         sys.stdout.close()
         os.chdir("/")
         os.umask(0o777)

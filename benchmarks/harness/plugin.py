@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ["median", "iqr", "min", "rounds"]
 FIRST = ("quality", "runtime")  # of the benchmarks
+MOST_PRINTED = 10_000  # characters that are shown of what a failed test has printed
 TIMER = "torch.utils.benchmark.utils.timer.timer"
 PLAN = pytest.StashKey[Plan]()  # its tasks are chosen before the tests are collected
 RUN = pytest.StashKey[Run]()
@@ -384,6 +385,8 @@ def pytest_runtest_makereport(
     """Counts what was skipped, and records what failed before its cell began."""
     report = yield
     run = item.config.stash.get(RUN, None)
+    if run is not None:  # what a method prints may be without end
+        report.sections = [(title, text[-MOST_PRINTED:]) for title, text in report.sections]
     if run is not None and report.failed and call.excinfo is not None:
         run.failed_before_its_cell(call.excinfo.value)
     progress = item.config.stash.get(PROGRESS, None)

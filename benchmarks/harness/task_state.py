@@ -37,6 +37,8 @@ def unchanged(task: Task) -> Iterator[None]:
     state = _STATES.get(task.model)
     if state is None:
         state = _STATES[task.model] = _State(task)
+    else:
+        state.put_back()  # what an earlier method did after its cell, by a finaliser or a thread
     try:
         yield
     except Invalid as error:

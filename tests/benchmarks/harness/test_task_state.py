@@ -213,6 +213,18 @@ def test_a_change_is_invalid_and_put_back(run, clean, change, raises):
     assert run.load_task("karate") is not task
 
 
+@pytest.mark.parametrize("change", [_scaled, _other_class], ids=["data", "model"])
+def test_a_change_after_the_cell_is_not_the_next_one_s(run, clean, change):
+    """By what is called when explanations are freed, say."""
+    task = run.load_task("karate")
+    for number in range(2):
+        config = {"task": "karate", "method": f"honest {number}"}
+        with run.cell("quality", config, task=task, nodes=[0]):
+            assert _rows(task) == clean
+        change(task.data, task.model)
+    assert [one.status for one in load_all(run.cells)[0]] == ["ok", "ok"]
+
+
 def test_what_the_outputs_mean_is_put_back():
     config = ModelConfig("multiclass_classification", "node", "log_probs")
     task = dataclasses.replace(benchmarks.tasks.load("karate"), model_config=config)

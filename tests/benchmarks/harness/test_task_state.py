@@ -213,7 +213,7 @@ def test_a_change_is_invalid_and_put_back(run, clean, change, raises):
     assert run.load_task("karate") is not task
 
 
-@pytest.mark.parametrize("change", [_scaled, _other_class], ids=["data", "model"])
+@pytest.mark.parametrize("change", [_scaled, _hook], ids=["data", "model"])
 def test_a_change_after_the_cell_is_not_the_next_one_s(run, clean, change):
     """By what is called when explanations are freed, say."""
     task = run.load_task("karate")

@@ -1,5 +1,6 @@
 """One run: a results folder that fills with cells while the benchmarks go on."""
 
+# long: the whole way of a cell, from its test to its file
 from __future__ import annotations
 
 import os

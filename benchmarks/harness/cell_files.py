@@ -36,15 +36,19 @@ class CellFiles:
         found, self.messages = load_all(self.folder, set_aside=True)
         self._keys = {cell.identity: cell.key for cell in found}
 
-    def done(self, cell: Cell) -> bool:
-        """Whether this very cell is there, whole and with a result, or a failure of this run."""
+    def done(self, cell: Cell) -> str | None:
+        """The status of this very cell if it is there, whole and with a result, or failed this run.
+
+        None if it has to be measured.
+        """
         if self._keys.get(cell.identity) != cell.key:
-            return False
+            return None
         path = self._path(cell.key)
         try:
-            return read(path).status in DONE or path.stat().st_mtime >= self._since
+            status = read(path).status
+            return status if status in DONE or path.stat().st_mtime >= self._since else None
         except (UnreadableCell, OSError):
-            return False
+            return None
 
     def write(self, cell: Cell) -> Path:
         """Writes a cell; one that says the same with other versions, nodes, code is set aside."""

@@ -7,6 +7,10 @@ class Resumed(Exception):
     """The cell is there from an earlier part of the run: nothing is left to do."""
 
 
+class FailedBefore(Exception):
+    """The cell was written by an earlier process of this run, which failed."""
+
+
 class OutOfMemory(Exception):
     """The cell is written with the status ``oom``, which is a result."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,16 +21,18 @@ class Invalid(ValueError):
 
 
 def check(
-    explanations: Iterable[Explanation],
+    explanations: Sequence[Explanation],
     task: Task,
     nodes: Sequence[int],
     targets: Sequence[int] | Tensor | None = None,
 ) -> None:
     """Checks what a method gave: that it is of what was asked for, with finite scores.
 
-    Shapes and types; that nothing still hangs on a gradient; that ``n_id``, ``e_id`` and
-    ``edge_index`` say the same of the task's graph; that each explanation is of its node, in order,
-    and of the class that was asked for; that ``prediction`` is the model's.
+    A list, since an iterator can be read once and has done no work when its time is taken; shapes
+    and types; that nothing still hangs on a gradient; that ``n_id``, ``e_id`` and ``edge_index``
+    are those of the computation graph, in its order, by which scores are compared; that each
+    explanation is of its node, in order, and of the class that was asked for; that ``prediction``
+    is the model's.
 
     Args:
         explanations: What ``explain`` returned.
@@ -43,12 +44,11 @@ def check(
     Raises:
         Invalid: One of them is not as it must be; the message says how.
     """
-    found = list(itertools.islice(explanations, len(nodes) + 1))  # it may be endless
-    if len(found) > len(nodes):
-        raise Invalid(f"more than {len(nodes)} explanations for {len(nodes)} nodes")
-    if len(found) < len(nodes):
-        raise Invalid(f"{len(found)} explanations for {len(nodes)} nodes")
-    for explanation, node in zip(found, nodes, strict=True):
+    if type(explanations) is not list:
+        raise Invalid(f"explain returned a {type(explanations).__name__} instead of a list")
+    if len(explanations) != len(nodes):
+        raise Invalid(f"{len(explanations)} explanations for {len(nodes)} nodes")
+    for explanation, node in zip(explanations, nodes, strict=True):
         if not isinstance(explanation, Explanation):
             raise Invalid(f"an explanation is a {type(explanation).__name__}")
         _check_places(explanation, task, node)
@@ -59,8 +59,10 @@ def check(
             mask, rows = explanation[name], len(explanation[_ROWS[name]])
             if not isinstance(mask, Tensor) or not mask.is_floating_point():
                 raise Invalid(f"{name} is not a tensor of real numbers")
-            if mask.dim() != _DIMENSIONS[name] or len(mask) != rows:
-                wanted = f"[{rows}]" if name == "edge_mask" else f"[{rows}, F]"
+            if mask.layout != torch.strided:
+                raise Invalid(f"{name} is not a dense tensor")
+            wanted = [rows] if name == "edge_mask" else [rows, task.data.x.size(1)]
+            if list(mask.shape) != wanted:
                 raise Invalid(f"{name} is {list(mask.shape)} instead of {wanted}")
             if mask.requires_grad:
                 raise Invalid(f"{name} is not detached")
@@ -69,12 +71,11 @@ def check(
     targets = task.targets(nodes) if targets is None else targets
     # Which outcome a single column stands for is the library's own convention.
     if targets is not None or task.mode == "multiclass_classification":
-        _check_targets(found, targets)
-    _check_predictions(found, task, nodes)
+        _check_targets(explanations, targets)
+    _check_prepared(explanations, task, nodes)
 
 
 _ROWS = {"edge_mask": "e_id", "node_mask": "n_id"}
-_DIMENSIONS = {"edge_mask": 1, "node_mask": 2}
 
 
 def _check_places(explanation: Explanation, task: Task, node: int) -> None:
@@ -117,12 +118,18 @@ def _check_targets(
             raise Invalid(f"target is {int(target)} where class {wanted} was asked for")
 
 
-def _check_predictions(
-    explanations: Sequence[Explanation], task: Task, nodes: Sequence[int]
-) -> None:
-    """That each prediction is the model's output: by another one, another class is explained."""
+def _check_prepared(explanations: Sequence[Explanation], task: Task, nodes: Sequence[int]) -> None:
+    """That each is of its computation graph, and its prediction the model's output.
+
+    By another prediction, another class would be explained.
+    """
     prepared = prepare(task.model, task.data, task.model_config)
     for explanation, node in zip(explanations, nodes, strict=True):
+        graph = prepared.cut(torch.tensor([node], device=prepared.x.device))
+        e_id = graph.e_id if prepared.e_id is None else prepared.e_id[graph.e_id]
+        for name, wanted in (("n_id", graph.n_id), ("e_id", e_id)):
+            if not torch.equal(explanation[name].to(wanted.device), wanted):
+                raise Invalid(f"{name} is not that of the computation graph, in ascending order")
         prediction, expected = explanation.get("prediction"), prepared.output[node]
         if not isinstance(prediction, Tensor) or prediction.shape != expected.shape:
             raise Invalid("prediction is not the model's output for the node")

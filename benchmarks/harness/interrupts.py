@@ -6,6 +6,7 @@ import signal
 from types import FrameType
 
 _received = 0
+_received_alone = False
 
 
 def watch(number: int = signal.SIGINT) -> None:
@@ -17,13 +18,38 @@ def watch(number: int = signal.SIGINT) -> None:
     Args:
         number: SIGINT, or what a supervisor sends in its place.
     """
-    if number != signal.SIGINT or signal.getsignal(number) is signal.default_int_handler:
+    if number != signal.SIGINT or _is_heard():
         signal.signal(number, _note)
+
+
+def watch_alone() -> None:
+    """Notes each SIGINT of a process whose supervisor has those of the user."""
+    if _is_heard():
+        signal.signal(signal.SIGINT, _note_alone)
 
 
 def received() -> bool:
     """Whether there was one."""
     return _received > 0
+
+
+def received_alone() -> bool:
+    """Whether a SIGINT has reached this process past its supervisor.
+
+    It may have come in the middle of an import or of pytest's own work, which are not repeated:
+    what is measured in this process from then on may fail for that reason.
+    """
+    return _received_alone
+
+
+def _is_heard() -> bool:
+    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def _note_alone(number: int, frame: FrameType | None) -> None:
+    global _received_alone
+    _received_alone = True
+    signal.default_int_handler(number, frame)
 
 
 def _note(number: int, frame: FrameType | None) -> None:

@@ -20,6 +20,7 @@ from torch.utils.benchmark.utils.timer import timer
 
 from benchmarks.harness import interrupts
 from benchmarks.harness.guards import Invalid
+from benchmarks.store.atomic import umask
 from benchmarks.store.text import printable
 from explainers.engines.memory import is_out_of_memory
 
@@ -157,8 +158,11 @@ def memory_limit(device: str | torch.device = "cpu", share: float = 0.9) -> Iter
 
 @contextmanager
 def own_streams() -> Iterator[None]:
-    """Gives its body a stdout and a stderr of its own: closing them closes nobody else's."""
-    kept = sys.stdout, sys.stderr
+    """Gives its body a stdout and a stderr of its own: closing them closes nobody else's.
+
+    And puts back the working folder, and by which rights files are made.
+    """
+    kept, folder, rights = (sys.stdout, sys.stderr), Path.cwd(), umask()
     with ExitStack() as opened:
         with suppress(OSError, ValueError, AttributeError):  # not the system's, or closed
             sys.stdout, sys.stderr = (
@@ -169,6 +173,9 @@ def own_streams() -> Iterator[None]:
             yield
         finally:
             sys.stdout, sys.stderr = kept
+            os.umask(rights)
+            with suppress(OSError):  # it may be gone
+                os.chdir(folder)
 
 
 def available_memory() -> int:

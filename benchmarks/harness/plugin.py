@@ -24,7 +24,7 @@ import pytest
 from tqdm import tqdm
 
 from benchmarks.harness import environment, interrupts, supervisor
-from benchmarks.harness.errors import CannotWrite, OutOfMemory, Resumed
+from benchmarks.harness.errors import CannotWrite, FailedBefore, OutOfMemory, Resumed
 from benchmarks.harness.lock import Locked
 from benchmarks.harness.options import (
     ALWAYS,
@@ -44,13 +44,14 @@ if TYPE_CHECKING:
 
 COLUMNS = ["median", "iqr", "min", "rounds"]
 FIRST = ("quality", "runtime")  # of the benchmarks
+MOST_PRINTED = 10_000  # characters that are shown of what a failed test has printed
 TIMER = "torch.utils.benchmark.utils.timer.timer"
 PLAN = pytest.StashKey[Plan]()  # its tasks are chosen before the tests are collected
 RUN = pytest.StashKey[Run]()
 PROGRESS = pytest.StashKey[Progress]()
 PROBLEMS = pytest.StashKey[list[str]]()  # what could not be written at the end, and why
 REPORT = pytest.StashKey[str]()  # the message of the report that failed; empty if it did not
-STATUS = pytest.StashKey[int]()  # the exit status
+STATUS = pytest.StashKey[int | None]()  # the exit status; None if its end was interrupted
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,6 +66,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Runs the benchmarks in a child process, which may die; see ``harness/supervisor.py``."""
     option = config.getoption
     invoked = config.invocation_params
+    if supervisor.orders() is not None:
+        interrupts.watch_alone()
     bystander = any(map(option, ("help", "collectonly", "version", "markers", "showfixtures")))
     # Plugins that are objects belong to a program that calls pytest: they cannot be handed over.
     at_hand = any(not isinstance(plugin, str) for plugin in invoked.plugins or ())
@@ -329,6 +332,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         # Not if the session ends here: that is for the supervisor to judge.
         if run.owes:
             item.session.shouldstop = "a cell could not be written"
+        elif interrupts.received_alone():
+            item.session.shouldstop = "the process was interrupted; another one goes on"
         else:
             supervisor.after_test()
         return result
@@ -360,12 +365,14 @@ def _as_outcome() -> Iterator[None]:
         yield
     except Resumed as error:
         pytest.skip(str(error))
+    except FailedBefore as error:
+        pytest.fail(str(error), pytrace=False)
     except OutOfMemory as error:
         pytest.xfail(str(error))
     except CannotWrite as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.TESTS_FAILED)
     except (KeyboardInterrupt, pytest.exit.Exception) as error:
-        if interrupts.received():
+        if interrupts.received() or interrupts.received_alone():
             raise
         name = type(error).__name__
         raise RuntimeError(f"a method has raised {name} {error}") from error
@@ -378,6 +385,8 @@ def pytest_runtest_makereport(
     """Counts what was skipped, and records what failed before its cell began."""
     report = yield
     run = item.config.stash.get(RUN, None)
+    if run is not None:  # what a method prints may be without end
+        report.sections = [(title, text[-MOST_PRINTED:]) for title, text in report.sections]
     if run is not None and report.failed and call.excinfo is not None:
         run.failed_before_its_cell(call.excinfo.value)
     progress = item.config.stash.get(PROGRESS, None)
@@ -444,9 +453,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     if PROGRESS in config.stash:
         config.stash[PROGRESS].close()
     run = config.stash.get(RUN, None)
-    config.stash[STATUS] = int(session.exitstatus)
+    status = int(session.exitstatus)
     if run is None or not run.cells.is_dir():
+        config.stash[STATUS] = status
         return (yield)
+    config.stash[STATUS] = None  # until all is there
     problems: list[str] = []
     try:
         yield  # pytest-benchmark writes its file
@@ -457,7 +468,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     except Exception as error:
         problems.append(f"the manifest was not written: {_told(error)}")
     orders = supervisor.orders()
-    if orders is None or not orders.only or interrupts.received():  # else a later child draws it
+    # In the process of another package's method nothing is as it was: it is drawn elsewhere.
+    if orders is None or not orders.only:
         try:
             import benchmarks.report
 
@@ -528,11 +540,16 @@ def _answers(page: Path) -> list[str]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Lets go of the results folder, and of the supervisor."""
+    """Lets go of the results folder, and of the supervisor, if all is done."""
     run = config.stash.get(RUN, None)
     if run is not None:
         run.close()
-    supervisor.ended(int(config.stash.get(STATUS, pytest.ExitCode.USAGE_ERROR)))
+    status = config.stash.get(STATUS, int(pytest.ExitCode.USAGE_ERROR))
+    if interrupts.received_alone():
+        supervisor.interrupted()
+        status = config.stash.get(STATUS, None)
+    if status is not None:
+        supervisor.ended(status)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ class Position:
     """Where the child is: in which test, at which cell, since when (monotonic seconds).
 
     ``began`` is whether a test has begun, ``late`` whether the place took too long, ``ended`` the
-    exit status once the run is over, ``lingers`` whether the process stayed after that.
+    exit status once the run is over, ``interrupted`` whether a SIGINT that was not the user's ended
+    it, ``lingers`` whether the process stayed after that.
     """
 
     test: str | None = None
@@ -24,6 +25,7 @@ class Position:
     began: bool = False
     late: bool = False
     ended: int | None = None
+    interrupted: bool = False
     lingers: bool = False
 
 
@@ -49,7 +51,11 @@ def _is_told(entry: tuple[str, Any]) -> bool:
             and isinstance(value["config"], dict)
             and isinstance(value["inputs"], dict)
         )
-    kinds: dict[str, tuple[type, ...]] = {"test": (str, type(None)), "ended": (int,)}
+    kinds: dict[str, tuple[type, ...]] = {
+        "test": (str, type(None)),
+        "ended": (int,),
+        "interrupted": (bool,),
+    }
     return isinstance(value, kinds.get(name, ()))
 
 
@@ -57,6 +63,8 @@ def death(status: int, at: Position, limit: float) -> tuple[str, str]:
     """The cell's status and message for a child's exit status."""
     if at.late:
         return "timeout", f"took longer than the {limit:g} s of --cell-timeout"
+    if at.interrupted:
+        return "error", "the process was interrupted (SIGINT)"
     if at.ended is not None:
         if not at.began:
             return "error", "its tests could not begin (its import may have failed)"

@@ -1,5 +1,6 @@
 """One run: a results folder that fills with cells while the benchmarks go on."""
 
+# long: the whole way of a cell, from its test to its file
 from __future__ import annotations
 
 import os
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import environment, supervisor
-from benchmarks.harness.cell_files import CellFiles
-from benchmarks.harness.errors import CannotWrite, OutOfMemory, Resumed
+from benchmarks.harness.cell_files import DONE, CellFiles
+from benchmarks.harness.errors import CannotWrite, FailedBefore, OutOfMemory, Resumed
 from benchmarks.harness.lock import locked
 from benchmarks.harness.manifest import Manifest
 from benchmarks.harness.options import ALWAYS, PREFERRED, STAND_IN, Plan
@@ -204,16 +205,20 @@ class Run:
 
         Raises:
             Resumed: The run is resumed and the cell is there; before the body.
+            FailedBefore: It has failed in an earlier process of this run; before the body.
             OutOfMemory: The body ran out of memory; the cell is written.
             CannotWrite: The results folder cannot be written.
+            ValueError: The method has another name than the test was made for.
         """
         cell = Cell(
             benchmark,
             dict(config),
             self._inputs(task, str(config.get("method")), nodes, part, inputs),
         )
-        if self.plan.resume and self._files.done(cell):
-            raise Resumed(f"resumed: cell {cell.key} is there")
+        named = self.stands.config["method"] if self.stands is not None else ""
+        if named not in ("", cell.config["method"]):
+            raise ValueError(f"the method {named} calls itself {cell.config['method']!r}")
+        self._end_if_done(cell)
         self._files.supersede(cell)
         supervisor.started(cell)
         self.stands, self.owes = None, True
@@ -257,9 +262,13 @@ class Run:
         return cell
 
     def skip_failed(self) -> None:
-        """Raises :class:`Resumed` if the present test has failed in this run, before its cell."""
-        if self.plan.resume and self.stands is not None and self._files.done(self.stands):
-            raise Resumed(f"resumed: cell {self.stands.key} is there")
+        """Ends the present test if it has failed in this run, before its cell.
+
+        Raises:
+            FailedBefore: It has.
+        """
+        if self.stands is not None:
+            self._end_if_done(self.stands)
 
     def failed_before_its_cell(self, error: BaseException) -> None:
         """Records the present test by what stands for it, if its cell has not begun.
@@ -294,6 +303,14 @@ class Run:
         return self._manifest.write()
 
     # ---------------------------------------------------------------------------------- inside
+
+    def _end_if_done(self, cell: Cell) -> None:
+        status = self._files.done(cell) if self.plan.resume else None
+        if status in DONE:
+            raise Resumed(f"resumed: cell {cell.key} is there")
+        if status is not None:
+            self.stands = None  # it has a row
+            raise FailedBefore(f"recorded as {status} by an earlier process of this run")
 
     def _inputs(
         self,

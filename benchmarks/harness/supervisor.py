@@ -13,10 +13,11 @@ the pipe is still watched by the clock.
 
 Methods of other packages run in children of their own, one for each, before the others: what they
 do to the process reaches no other method's numbers. The last child has the package's own methods
-and draws the report; where it cannot, the supervisor draws it.
+and draws the report; where it cannot, or the run is interrupted before, the supervisor draws it.
 
 An interrupt, of a terminal or by ``kill``, is handed on as another signal (``STOP``): a SIGINT that
-reaches a child by another way is the doing of a method, and does not end the run.
+reaches a child by another way may be the doing of a method, and does not end the run. It may have
+left imports and fixtures half done: the child ends, and another one goes on.
 
 Where the system is not POSIX there is no supervisor: a fault like these ends the run, which
 ``--resume`` continues.
@@ -127,6 +128,11 @@ def after_test() -> None:
     _tell(test=None, cell=None)
 
 
+def interrupted() -> None:
+    """The process ends because it alone was interrupted."""
+    _tell(interrupted=True)
+
+
 def ended(status: int) -> None:
     """All is done; the process may go, with this exit status."""
     _tell(ended=status)
@@ -187,6 +193,8 @@ def run(
                 status, drawn = _parts(arguments, directory, limit, orders, stop)
             if not drawn and not stop.at_once:
                 _draw(folder)
+            if not drawn and stop.asked:
+                _say(f"interrupted; go on with the same command and --results {folder} --resume")
     finally:
         if new:  # and nothing came of it
             with contextlib.suppress(OSError):
@@ -216,20 +224,18 @@ def _part(
     """Children until the tests of one part have ended: the exit status, whether they really have.
 
     A child that ends outside of a test is given a second try; what fails then is recorded as the
-    method's that it was for.
+    method's that it was for. A test that was interrupted before its cell was written has one, too.
     """
     folder, skip = Path(orders.folder), orders.skip
     failure = _of_a_method(orders.only)
     (folder / "cells" / f"{failure.key}.json").unlink(missing_ok=True)  # it is tried again
     before, tries = len(skip), 2
+    repeated: set[str | None] = set()
     while True:
         status, at = _child(arguments, directory, limit, orders, stop)
         orders = replace(orders, again=True)
         if stop.asked:
-            if at.ended is None:
-                _say(f"interrupted; the finished cells are in {folder / 'cells'}, --resume goes on")
-                return 2, False
-            if orders.only and at.ended != 2:  # it had ended before it heard of it
+            if at.ended is None or orders.only:
                 return 2, False
             return at.ended, True
         unbegun = bool(orders.only) and at.ended == 1 and not at.began
@@ -240,7 +246,7 @@ def _part(
         status_of_cell, message = death(status, at, limit)
         if at.test is None or at.test in skip:
             tries -= 1
-            if tries and not at.late and (at.ended is None or at.began):
+            if tries and not at.late and (at.ended is None or at.began or at.interrupted):
                 _say(f"{message}, not in a test; it is tried once more")
                 continue
             if not orders.only:
@@ -251,6 +257,10 @@ def _part(
                 write(folder / "cells", found)
             _say(f"{message}, not in a test; {orders.only} is recorded as {status_of_cell}")
             return 1, True
+        if at.interrupted and at.cell is not None and at.test not in repeated:
+            repeated.add(at.test)
+            _say(f"{message}, in {at.test}; it is run once more")
+            continue
         if at.ended is not None and not _has_space(folder):
             return at.ended, True  # the child has said so
         if at.cell is not None:

@@ -37,6 +37,8 @@ def unchanged(task: Task) -> Iterator[None]:
     state = _STATES.get(task.model)
     if state is None:
         state = _STATES[task.model] = _State(task)
+    else:
+        state.put_back()  # what an earlier method did after its cell, by a finaliser or a thread
     try:
         yield
     except Invalid as error:
@@ -71,6 +73,8 @@ class _State:
         }
         # With the shapes and strides: a tensor can be resized in place.
         self._contents = {name: value.clone() for name, value in self._tensors.items()}
+        self._config = task.model_config
+        self._config_entries = {} if self._config is None else dict(vars(self._config))
         self._prepared = prepare(task.model, task.data, NUMBERS)
         self._outputs = self._run()
 
@@ -96,8 +100,12 @@ class _State:
         """Puts the same objects back, with the content that they had."""
         model = self._there()
         # A module is its attributes: parameters, hooks, and what was patched onto it.
+        model.__class__ = self._kept.__class__
         model.__dict__.clear()
         model.__dict__.update(copy.deepcopy(self._kept).__dict__)
+        if self._config is not None:
+            vars(self._config).clear()
+            vars(self._config).update(self._config_entries)
         for key in list(self._data.keys()):
             if key not in self._entries:
                 del self._data[key]
@@ -132,6 +140,8 @@ class _State:
         for key, value in self._entries.items():
             if now[key] is not value:
                 return f"data.{key}: another object"
+        if self._config is not None and vars(self._config) != self._config_entries:
+            return "the task's model_config"
         for name, tensor in self._tensors.items():
             if tensor.requires_grad or not _same(tensor, self._contents[name]):
                 return name
@@ -174,8 +184,18 @@ def _difference(kept: nn.Module, model: nn.Module) -> str | None:
                 return f"the model's {kind} {name}"
             if tensor.requires_grad != after[name].requires_grad:
                 return f"whether the model's {kind} {name} requires a gradient"
-    for (name, before), (_, after) in zip(kept.named_modules(), model.named_modules(), strict=True):
+    layers, others = dict(kept.named_modules()), dict(model.named_modules())
+    for name in sorted(layers.keys() ^ others.keys()):
+        return f"the model: {'a new' if name in others else 'no longer a'} layer {name}"
+    for name, before in layers.items():
+        after = others[name]
         where = f" of {name}" if name else ""
+        if type(before) is not type(after):
+            return f"the model: the class{where}"
+        # The outputs may be the same, and the gradients others.
+        for patched in sorted(vars(after).keys() - vars(before).keys()):
+            if callable(getattr(type(after), patched, None)):
+                return f"the model: the function {patched}{where}"
         if before.training != after.training:
             return f"the model's mode{where}"
         if _hooks(before) != _hooks(after):

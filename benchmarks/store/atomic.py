@@ -23,7 +23,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())  # mkstemp's 0600 would hide results from others
+        Path(temporary).chmod(0o666 & ~umask())  # mkstemp's 0600 would hide results from others
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -52,7 +52,8 @@ def move_aside(path: Path) -> Path:
     return path.replace(target)
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Which rights this process takes from the files that it makes."""
     # There is no call that only reads it.
     mask = os.umask(0)
     os.umask(mask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -249,8 +250,11 @@ class Task:
     alternatives: Tensor | None = None
 
     def arguments(self, nodes: int | Sequence[int] | Tensor) -> tuple[Any, ...]:
-        """Those of ``explain`` and ``stream``: model, data, nodes, targets and what is returned."""
-        return self.model, self.data, nodes, self.targets(nodes), self.model_config
+        """Those of ``explain`` and ``stream``: model, data, nodes, targets and what is returned.
+
+        The nodes are a copy: who asks goes by its own list, whatever the method does to this one.
+        """
+        return self.model, self.data, copy.copy(nodes), self.targets(nodes), self.model_config
 
     def targets(self, nodes: int | Sequence[int] | Tensor) -> list[int] | None:
         """What of each of ``nodes`` is explained, for ``explain``; None for its own choice."""

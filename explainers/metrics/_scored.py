@@ -190,6 +190,7 @@ def with_draws(
 def _without_predictions(
     asked: Asked, problem: Problem, explanations: Sequence[Explanation], reading: Reading
 ) -> list[list[Scored]]:
+    _check_fits(explanations, problem)
     # Only a method that says how far it is from adding up claims that it does.
     claims = ["convergence_delta" in explanation for explanation in explanations]
     change = numpy(problem.change()) if any(claims) else []
@@ -197,7 +198,6 @@ def _without_predictions(
     full = reading.read(whole[None], problem.targets.cpu())[0]
     found = []
     for r, (explanation, node) in enumerate(zip(explanations, problem.nodes.tolist(), strict=True)):
-        _check_fits(explanation, problem, r)
         truth = asked.truth
         if truth is not None and truth.dim() == 2:  # a row for each node or graph
             truth = truth[node]
@@ -264,11 +264,23 @@ def _among(marks: Tensor | None, explanation: Explanation) -> Bools | None:
     return found
 
 
-def _check_fits(explanation: Explanation, problem: Problem, r: int) -> None:
-    n, e = problem.graphs.node_counts[r], problem.graphs.edge_counts[r]
-    if explanation.n_id.numel() != n or explanation.edge_mask.numel() != e:
-        raise ValueError(
-            f"the explanation of {problem.prepared.task_level} {unit(explanation)} has "
-            f"{explanation.n_id.numel()} nodes and {explanation.edge_mask.numel()} edges, but "
-            f"its computation graph has {n} and {e}: it is of another model or graph"
-        )
+def _check_fits(explanations: Sequence[Explanation], problem: Problem) -> None:
+    """That they have the nodes and edges of the problem's computation graphs, in their order."""
+    prepared, graphs = problem.prepared, problem.graphs
+    level = prepared.task_level
+    for explanation, n, e in zip(explanations, graphs.node_counts, graphs.edge_counts, strict=True):
+        if explanation.n_id.numel() != n or explanation.edge_mask.numel() != e:
+            raise ValueError(
+                f"the explanation of {level} {unit(explanation)} has "
+                f"{explanation.n_id.numel()} nodes and {explanation.edge_mask.numel()} edges, but "
+                f"its computation graph has {n} and {e}: it is of another model or graph"
+            )
+    e_id = graphs.e_id if prepared.e_id is None else prepared.e_id[graphs.e_id]
+    for name, ids in (("n_id", graphs.n_id), ("e_id", e_id)):
+        # All at once: on a GPU the host waits for each comparison.
+        if not torch.equal(torch.cat([one[name] for one in explanations]).to(ids.device), ids):
+            raise ValueError(
+                f"an explanation among those of {level}s {[unit(one) for one in explanations]} has "
+                f"another {name} than its computation graph, where ids ascend: it is of another "
+                "model or graph, or was sorted"
+            )

@@ -10,6 +10,7 @@ import atexit
 import builtins
 import contextlib
 import ctypes
+import functools
 import gc
 import itertools
 import json
@@ -183,6 +184,78 @@ class GivesNothing(Fine):
 class GivesWithoutEnd(Fine):
     def explain(self, *arguments: Any) -> Any:
         return itertools.cycle(super().explain(*arguments))
+
+
+class GivesAnIterator(Fine):
+    """No time is taken until it is read, and then it is empty."""
+
+    def explain(self, *arguments: Any) -> Any:
+        yield from super().explain(*arguments)
+
+
+class EmptiesTheNodes(Fine):
+    """Of no node there is nothing to explain."""
+
+    def explain(self, model: torch.nn.Module, data: Any, nodes: Any, *arguments: Any) -> Any:
+        nodes.clear()
+        return []
+
+
+class SortsEdges(Fine):
+    """Ids, edges and scores alike."""
+
+    def explain(self, *arguments: Any) -> list[Explanation]:
+        found = super().explain(*arguments)
+        for one in found:
+            one.e_id, one.edge_mask = one.e_id.flip(0), one.edge_mask.flip(0)
+            one.edge_index = one.edge_index.flip(1)
+        return found
+
+
+class KnowsOtherFeatures(Fine):
+    def explain(self, *arguments: Any) -> list[Explanation]:
+        found = super().explain(*arguments)
+        for one in found:
+            one.node_mask = torch.ones(len(one.n_id), 3)
+        return found
+
+
+class LeavesOtherGradients(Fine):
+    """Behind the same outputs."""
+
+    def explain(self, model: Any, *arguments: Any) -> list[Explanation]:
+        found, forward = super().explain(model, *arguments), model.forward
+
+        @functools.wraps(forward)
+        def other(*given: Any, **named: Any) -> torch.Tensor:
+            output = forward(*given, **named)
+            return output.detach() + 0 * output
+
+        model.forward = other
+        return found
+
+
+class TakesAnotherName(Fine):
+    """And with it the other's cell."""
+
+    def supports(self, *arguments: Any) -> bool:
+        self.name = "saliency"
+        return super().supports(*arguments)
+
+
+class MovesAway(Fine):
+    """To another folder, where nobody may read what it writes."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        os.chdir("/")
+        os.umask(0o777)
+        return super().attribute(problem)
+
+
+class StopsItself(Fine):
+    def attribute(self, problem: Problem) -> Attribution:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return super().attribute(problem)
 
 
 class WholeNumbers(Fine):

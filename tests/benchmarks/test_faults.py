@@ -18,6 +18,7 @@ import torch
 
 import benchmarks.tasks
 from benchmarks.harness.lock import locked
+from benchmarks.store.atomic import umask
 from benchmarks.store.cell import STATUSES
 from benchmarks.store.codec import spread
 from benchmarks.store.folder import load_all
@@ -45,8 +46,21 @@ FAULTS = {
     "interrupts_itself": ("error", "KeyboardInterrupt:"),
     "skips": ("error", "Skipped: not today"),
     "recurses": ("error", "RecursionError: maximum recursion depth exceeded.*"),
-    "gives_nothing": ("error", "TypeError: 'NoneType' object is not iterable"),
-    "gives_without_end": ("invalid", "Invalid: more than 2 explanations for 2 nodes"),
+    "gives_nothing": ("invalid", "Invalid: explain returned a NoneType instead of a list"),
+    "gives_without_end": ("invalid", "Invalid: explain returned a cycle instead of a list"),
+    "gives_an_iterator": ("invalid", "Invalid: explain returned a generator instead of a list"),
+    "empties_the_nodes": ("invalid", "Invalid: 0 explanations for 2 nodes"),
+    "sorts_edges": ("invalid", "Invalid: e_id is not that of the computation graph, .*"),
+    "knows_other_features": ("invalid", r"Invalid: node_mask is \[\d+, 3\] instead of \[.*, 34\]"),
+    "leaves_other_gradients": (
+        "invalid",
+        "Invalid: the method has changed the model: the function forward",
+    ),
+    "takes_another_name": (
+        "error",
+        "ValueError: the method takes_another_name calls itself 'saliency'",
+    ),
+    "moves_away": ("ok", ""),
     "not_finite": ("invalid", r"Invalid: edge_mask has \d+ of \d+ scores that are not finite"),
     "wrong_shape": ("invalid", r"Invalid: edge_mask is \[\d+\] instead of \[\d+\]"),
     "not_detached": ("invalid", "Invalid: edge_mask is not detached"),
@@ -74,6 +88,7 @@ FAULTS = {
     "exits": ("crash", "the process ended itself with exit status 0"),
     "forks_and_crashes": ("crash", "the process was killed by SIGSEGV"),
     "closes_the_pipe": ("timeout", f"took longer than the {LIMIT} s of --cell-timeout"),
+    "stops_itself": ("timeout", f"took longer than the {LIMIT} s of --cell-timeout"),
     "hangs_before_its_cell": ("timeout", f"took longer than the {LIMIT} s of --cell-timeout"),
 }
 # Those that leave their process in a bad state, or leave it: the same, in processes of their own.
@@ -181,11 +196,13 @@ def test_the_run_counts_them_and_fails(faulty_run):
     counts["ok"] += len(FAULTS)
     told = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
     assert f"cells: {told}" in done.stdout.splitlines()
-    deaths = counts["crash"] + counts["timeout"]
+    deaths = counts["crash"] + counts["timeout"] + 1  # and one that interrupts itself
     assert done.stderr.count("going on with the others") == deaths
     assert "test_quality[karate-gcn-0-exits]; recorded as crash" in done.stderr
     for name in ("manifest.json", "quality.csv", "report.html"):
         assert (folder / name).stat().st_size
+    readable = 0o444 & ~umask()
+    assert all(path.stat().st_mode & readable == readable for path in folder.rglob("*"))
     # What was called, not what the supervisor added.
     assert "--deselect" not in json.loads((folder / "manifest.json").read_text())["command"]
 

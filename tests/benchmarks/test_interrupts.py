@@ -23,6 +23,73 @@ def hears_interrupts():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+# A plugin: the child alone is interrupted in the middle of pytest's work, where a file says.
+INTERRUPTS = """
+import os, signal, time
+from pathlib import Path
+
+def pytest_fixture_setup(fixturedef):
+    interrupt(fixturedef.argname)
+
+def pytest_sessionfinish():
+    interrupt("end")
+
+def interrupt(place):
+    path = Path(os.environ["GNN_BENCH_TEST_PLACES"])
+    first, *left = path.read_text().split() or [""]
+    if first == place:
+        path.write_text(" ".join(left))
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+"""
+
+
+def test_interrupts_of_the_child_alone(tmp_path):
+    """Another process goes on: the test is run again and, at a second one, recorded."""
+    folder, places = tmp_path / "results", tmp_path / "places"
+    (tmp_path / "interrupting.py").write_text(INTERRUPTS)
+    places.write_text("load_task load_task load_task end end")
+    done = subprocess.run(
+        [
+            *(sys.executable, "tests/benchmarks/forked.py", "30", "-p", "interrupting"),
+            *("benchmarks/test_quality.py", "--benchmark-only", "--task=karate", "--nodes=2"),
+            *("--method=random", "--method=degree", "--method=saliency", f"--results={folder}"),
+        ],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}",
+            "GNN_BENCH_TEST_PLACES": str(places),
+            "OMP_NUM_THREADS": "1",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=900,
+        preexec_fn=hears_interrupts,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout
+    assert not places.read_text(), done.stdout
+    told = [line for line in done.stdout.splitlines() if line.startswith("benchmarks: ")]
+    test = "benchmarks/test_quality.py::test_quality[karate-gcn-0-"
+    message = "the process was interrupted (SIGINT)"
+    assert told[:3] == [
+        f"benchmarks: {message}, in {test}random]; it is run once more",
+        f"benchmarks: {message}, in {test}random]; recorded as error, going on with the others",
+        f"benchmarks: {message}, in {test}degree]; it is run once more",
+    ]
+    assert told[3:] == [f"benchmarks: {message}, not in a test; it is tried once more"]
+    cells, problems = load_all(folder / "cells")
+    assert problems == []
+    assert {cell.config["method"]: (cell.status, cell.message) for cell in cells} == {
+        "random": ("error", message),
+        "degree": ("ok", ""),
+        "saliency": ("ok", ""),
+    }
+    assert (folder / "report.html").stat().st_size
+
+
 @pytest.mark.parametrize("how", ["supervised", "repeated_as_tox_does", "without_a_supervisor"])
 def test_an_interrupt_within_a_timed_call(third_party, tmp_path, how):
     folder, here = tmp_path / "results", tmp_path / "here"
@@ -53,9 +120,8 @@ def test_an_interrupt_within_a_timed_call(third_party, tmp_path, how):
         output, _ = run.communicate(timeout=300)
     assert run.returncode == 2, output
     told = [line for line in output.splitlines() if "--resume" in line]
-    assert told == [
-        f"interrupted; go on with the same command and --results {folder} --resume",
-    ]
+    line = f"interrupted; go on with the same command and --results {folder} --resume"
+    assert [one.removeprefix("benchmarks: ") for one in told] == [line]
     assert "Traceback" not in output
     assert "was not written" not in output
     for name in ("manifest.json", "report.html", "report.md", "quality.csv", "benchmark.json"):
@@ -91,6 +157,7 @@ def test_a_second_interrupt_ends_the_run_at_once(third_party, tmp_path):
         run.send_signal(signal.SIGINT)
         output, _ = run.communicate(timeout=60)
     assert run.returncode == 2, output
-    assert output.count(f"interrupted; the finished cells are in {folder / 'cells'}") == 1
+    line = f"interrupted; go on with the same command and --results {folder} --resume"
+    assert output.count(line) == 1
     cells, _ = load_all(folder / "cells")
     assert {cell.config["method"]: cell.status for cell in cells} == {"random": "ok"}

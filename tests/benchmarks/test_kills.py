@@ -86,7 +86,7 @@ for number in range(kills):
             psutil.wait_procs(children, timeout=10)
             assert load_all(folder / "cells")[1] == []
             assert sound(folder).items() >= before.items()
-            if target is not None and status:
+            if target is not None and (status or child):  # another child may make it good
                 break
             shutil.rmtree(folder, ignore_errors=True)  # it was faster: once more
         # Nobody hears what comes before the run has begun: it ends as by SIGKILL.
@@ -137,7 +137,7 @@ def test_kills_and_interrupts_of_both_processes(tmp_path):
     for name in range(KILLS):
         folder = tmp_path / f"killed-{name}"
         assert content(folder) == expected
-        # An interrupt of the child while it sets up makes errors, which the next run sets aside.
+        # What was interrupted is an error, which the next run sets aside.
         assert not any('"ok"' in one.read_text() for one in folder.glob("cells/aside/*"))
         assert not list((folder / "cells").glob(".*.tmp"))
 

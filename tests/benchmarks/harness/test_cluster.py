@@ -172,7 +172,7 @@ def test_what_is_timed_is_alone_on_its_node(third_party, tmp_path):
         env={**third_party, "GNN_BENCH_TEST_WATCH": str(watch)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -88,6 +88,28 @@ def _whole_numbers(found):
     found[0].edge_mask = found[0].edge_mask.long()
 
 
+def _sorted_otherwise(found):
+    """Ids, edges and scores alike: only by their places are they others'."""
+    order = found[0].edge_mask.argsort()
+    for name in ("e_id", "edge_mask"):
+        found[0][name] = found[0][name][order]
+    found[0].edge_index = found[0].edge_index[:, order]
+
+
+def _of_some_edges(found):
+    for name in ("e_id", "edge_mask"):
+        found[0][name] = found[0][name][:3]
+    found[0].edge_index = found[0].edge_index[:, :3]
+
+
+def _sparse(found):
+    found[0].node_mask = found[0].node_mask.to_sparse()
+
+
+def _of_other_features(found):
+    found[0].node_mask = found[0].node_mask[:, :3]
+
+
 def _no_scores(found):
     del found[0].edge_mask, found[0].node_mask
 
@@ -106,11 +128,15 @@ def _no_scores(found):
         (_other_prediction, "prediction differs from the model's output for the node by "),
         (_prediction_without_a_class, "prediction is not the model's output"),
         (_in_reverse, "an explanation is of 8 where 3 was asked for"),
-        (_one_too_many, "more than 3 explanations for 3 nodes"),
+        (_one_too_many, "4 explanations for 3 nodes"),
         (_one_too_few, "2 explanations for 3 nodes"),
         (_no_explanation, "an explanation is a Tensor"),
         (_infinite, r"node_mask has 1 of \d+ scores that are not finite"),
         (_whole_numbers, "edge_mask is not a tensor of real numbers"),
+        (_sorted_otherwise, "e_id is not that of the computation graph"),
+        (_of_some_edges, "e_id is not that of the computation graph"),
+        (_sparse, "node_mask is not a dense tensor"),
+        (_of_other_features, r"node_mask is \[\d+, 3\] instead of \[\d+, 34\]"),
         (_no_scores, "neither edge_mask nor node_mask"),
     ],
     ids=lambda value: getattr(value, "__name__", "").strip("_"),
@@ -120,6 +146,18 @@ def test_what_is_none_is_refused(task, found, change, message):
     change(found)
     with pytest.raises(Invalid, match=message):
         check(found, task, NODES)
+
+
+def test_what_is_no_list_is_refused(task, found):
+    """It can be read once, or without end, and costs nothing before it is read."""
+    with pytest.raises(Invalid, match="explain returned a list_iterator instead of a list"):
+        check(iter(found), task, NODES)
+
+
+def test_who_asks_keeps_its_own_nodes(task):
+    nodes = [*NODES]
+    task.arguments(nodes)[2].clear()
+    assert nodes == NODES
 
 
 def test_another_class_than_the_one_asked_for(task, found):

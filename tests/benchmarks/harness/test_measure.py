@@ -1,6 +1,8 @@
 """Clock, memory and failures."""
 
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 
 from benchmarks.harness import measure
 from benchmarks.harness.measure import attempt, memory_limit, peak_memory, timer
+from benchmarks.store.atomic import umask
 from explainers.engines.memory import is_out_of_memory
 
 MIB = 2**20
@@ -78,6 +81,17 @@ def test_peak_memory_on_a_gpu():
 def test_peak_memory_lets_errors_through():
     with pytest.raises(ZeroDivisionError):
         peak_memory(lambda: 1 / 0)
+
+
+def test_streams_folder_and_rights_are_put_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    streams, rights = (sys.stdout, sys.stderr), umask()
+    with pytest.raises(ValueError), measure.own_streams():  # noqa: PT012
+        sys.stdout.close()
+        os.chdir("/")
+        os.umask(0o777)
+        raise ValueError
+    assert ((sys.stdout, sys.stderr), Path.cwd(), umask()) == (streams, tmp_path, rights)
 
 
 def test_attempt_that_succeeds():

@@ -51,6 +51,7 @@ def test_quality(run, plan, device, task, model_seed, variant, repeat, benchmark
     nodes = plan.pick(task)
     with run.cell("quality", config, task=task, nodes=nodes, part={"repeat": repeat}) as cell:
         if variant["method"] == "broken":
+            print("begin", 10**6 * "x", "end")
             benchmark.pedantic(lambda: 1 / 0)
         cell.quality.append({"node": nodes[0], "metric": "gini", "value": 0.5})
         benchmark.pedantic(lambda: None, rounds=2, warmup_rounds=1)
@@ -205,6 +206,9 @@ def test_a_failing_benchmark_is_a_cell(bench, pytester, monkeypatch):
     assert result.ret == 1
     failed = [cell for cell in stored(pytester.path / "out") if cell["status"] == "error"]
     assert [cell["message"] for cell in failed] == ["ZeroDivisionError: division by zero"] * 2
+    told = result.stdout.str()  # of what was printed the end
+    assert told.count("xxx end") == 2
+    assert len(told) < 100_000
 
 
 def test_resume(bench, pytester):

@@ -15,7 +15,7 @@ from torch_geometric.nn import GCNConv
 import benchmarks.tasks
 import explainers
 from benchmarks.harness import environment
-from benchmarks.harness.errors import CannotWrite, OutOfMemory, Resumed
+from benchmarks.harness.errors import CannotWrite, FailedBefore, OutOfMemory, Resumed
 from benchmarks.harness.options import ALWAYS, make_plan
 from benchmarks.harness.run import Run, default_folder
 from benchmarks.store.folder import load_all
@@ -223,6 +223,20 @@ def test_resume_skips_what_is_done_and_repeats_what_failed(run):
             fill(resumed, method)
     assert fill(resumed, "saliency").status == "ok"
     assert len(stored(run)) == 3
+
+
+def test_what_failed_in_this_run_fails_in_its_next_process_without_being_run(run):
+    """... so that its exit status is that of the whole run; its row stays as it is."""
+    with pytest.raises(ValueError):
+        fill(run, "saliency", error=ValueError("x"))
+    before = stored(run)
+    next_one = Run(replace(PLAN, resume=True), run.folder, since=0.0)
+    next_one.open(locked_before=True)
+    next_one.stands = next_one.stand_in("test_quality.py::test_quality[a]", {})
+    with pytest.raises(FailedBefore, match="recorded as error"):
+        fill(next_one, "saliency", error=AssertionError())
+    next_one.failed_before_its_cell(FailedBefore())
+    assert stored(run) == before
 
 
 def test_without_resume_nothing_is_skipped(run):

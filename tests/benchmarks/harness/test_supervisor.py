@@ -61,6 +61,19 @@ def test_a_child_that_dies_between_two_tests_is_started_once_more(children, tmp_
     assert not (tmp_path / "report.html").exists()  # that is the child's
 
 
+def test_a_child_that_is_interrupted_while_it_collects_is_started_once_more(children):
+    status, told = children([(0, Position(ended=2, interrupted=True)), done(0)])
+    assert status == 0
+    assert told == [("", False, []), ("", True, [])]
+
+
+def test_a_test_whose_cell_was_written_when_it_was_interrupted_is_not_run_again(children):
+    where = Position(test="a", began=True, ended=2, interrupted=True)
+    status, told = children([(2, where), done(0)])
+    assert status == 1
+    assert told == [("", False, []), ("", True, ["a"])]
+
+
 def test_what_no_child_could_draw_the_supervisor_draws(children, tmp_path, capfd):
     status, _ = children([dead(-signal.SIGKILL)] * 2)
     assert status == 128 + signal.SIGKILL

@@ -1,15 +1,21 @@
 """What a method does to its task reaches no other method's numbers."""
 
+import dataclasses
+import functools
+
 import numpy as np
 import pytest
 import torch
+from torch_geometric.explain import ModelConfig
 from torch_geometric.explain.algorithm.utils import set_masks
 
 import benchmarks.tasks
 import explainers
 import explainers.metrics
+from benchmarks.harness.guards import Invalid
 from benchmarks.harness.options import make_plan
 from benchmarks.harness.run import Run
+from benchmarks.harness.task_state import unchanged
 from benchmarks.store.folder import load_all
 
 
@@ -87,6 +93,36 @@ def _patched(data, model):
     model.forward = lambda x, edge_index, **_: torch.zeros(len(x), 2)
 
 
+def _other_gradient(forward):
+    """The outputs are the same."""
+
+    @functools.wraps(forward)
+    def other(*arguments, **keywords):
+        output = forward(*arguments, **keywords)
+        return output.detach() + 2 * (output - output.detach())
+
+    return other
+
+
+def _patched_behind_its_outputs(data, model):
+    model.forward = _other_gradient(model.forward)
+
+
+def _other_class(data, model):
+    forward = _other_gradient(type(model).forward)
+    model.__class__ = type("Other", (type(model),), {"forward": forward})
+
+
+def _other_class_of_a_layer(data, model):
+    layer = next(model.children())
+    forward = _other_gradient(type(layer).forward)
+    layer.__class__ = type("Other", (type(layer),), {"forward": forward})
+
+
+def _new_layer(data, model):
+    model.extra = torch.nn.Identity()
+
+
 def _new_parameter(data, model):
     model.extra = torch.nn.Parameter(torch.ones(1))
 
@@ -119,6 +155,10 @@ CHANGES = [
     _training,
     _hook,
     _patched,
+    _patched_behind_its_outputs,
+    _other_class,
+    _other_class_of_a_layer,
+    _new_layer,
     _new_parameter,
     _layer_replaced,
     _mask_left,
@@ -171,6 +211,27 @@ def test_a_change_is_invalid_and_put_back(run, clean, change, raises):
     for seen in (task, run.load_task("karate")):
         assert _rows(seen) == clean
     assert run.load_task("karate") is not task
+
+
+@pytest.mark.parametrize("change", [_scaled, _hook], ids=["data", "model"])
+def test_a_change_after_the_cell_is_not_the_next_one_s(run, clean, change):
+    """By what is called when explanations are freed, say."""
+    task = run.load_task("karate")
+    for number in range(2):
+        config = {"task": "karate", "method": f"honest {number}"}
+        with run.cell("quality", config, task=task, nodes=[0]):
+            assert _rows(task) == clean
+        change(task.data, task.model)
+    assert [one.status for one in load_all(run.cells)[0]] == ["ok", "ok"]
+
+
+def test_what_the_outputs_mean_is_put_back():
+    config = ModelConfig("multiclass_classification", "node", "log_probs")
+    task = dataclasses.replace(benchmarks.tasks.load("karate"), model_config=config)
+    before = dict(vars(config))
+    with pytest.raises(Invalid, match="changed the task's model_config"), unchanged(task):
+        config.return_type = "raw"
+    assert vars(config) == before
 
 
 def test_an_honest_cell_keeps_its_task(run, clean):

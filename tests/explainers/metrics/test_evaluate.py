@@ -249,6 +249,18 @@ def test_bad_options(options, message, graph, model):
         metrics.evaluate(model, graph, explanations, **options)
 
 
+def test_explanation_whose_edges_were_sorted(graph, model):
+    """By their ids all is there, but scores are read by their places."""
+    (explanation,) = explainers.load("saliency").explain(model, graph, 0)
+    order = explanation.edge_mask.argsort()
+    assert len(order) > 1
+    for name in ("e_id", "edge_mask"):
+        explanation[name] = explanation[name][order]
+    explanation.edge_index = explanation.edge_index[:, order]
+    with pytest.raises(ValueError, match="another e_id than its computation graph"):
+        metrics.evaluate(model, graph, [explanation])
+
+
 def test_explanation_of_another_graph(graph, model):
     explanations = explainers.load("saliency").explain(model, graph, 0)
     other = random_graph(1)

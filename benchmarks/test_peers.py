@@ -6,6 +6,7 @@ The peers are methods that are :class:`benchmarks.peers.Peer`; ``tox -e peers`` 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -97,10 +98,7 @@ def explained(
     start = timer()
     found: dict[str, list[Explanation]] = {THEIRS: [], OURS: []}
     for node in nodes:
-        turns = {
-            THEIRS: lambda node=node: call(peer, node),
-            OURS: lambda node=node: call(ours, node),
-        }
+        turns = {THEIRS: partial(call, peer, node), OURS: partial(call, ours, node)}
         explanations, times = in_turn(turns)
         for which, seconds in times.items():
             found[which].append(explanations[which])

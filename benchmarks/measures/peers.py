@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ def _scores(explanation: Explanation, which: str) -> Any:
 
 
 def in_turn(
-    explain: dict[str, Callable[[], tuple[Explanation, float]]],
+    explain: Mapping[str, Callable[[], tuple[Explanation, float]]],
 ) -> tuple[dict[str, Explanation], dict[str, list[float]]]:
     """Explains by each in turn, several times over; of those that are quick the first round is off.
 

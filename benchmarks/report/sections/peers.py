@@ -51,8 +51,8 @@ def overall(sections: Sequence[Section], manifest: Mapping[str, Any]) -> Iterato
         "model, or the package was not installed."
     )
     yield _by_task(
-        "How many times faster ours is: geometric mean of the ratios over the nodes, with 95 % "
-        "interval. Training that is done once for a model is not counted.",
+        "How many times faster ours is (below 1: slower): geometric mean of the ratios over the "
+        "nodes, with 95 % interval. Training that is done once for a model is not counted.",
         with_peers,
         methods,
         about,

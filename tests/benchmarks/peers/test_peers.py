@@ -318,7 +318,7 @@ def test_a_run_has_both_and_says_what_is_missing(tmp_path):
     (site / "METADATA").write_text("Metadata-Version: 2.1\nName: peers\nVersion: 0\n")
     (site / "entry_points.txt").write_text(
         "[gnn_explainer_bench.methods]\n"
-        "pyg_saliency = benchmarks.peers.pyg:Saliency\n"
+        "by_pyg = benchmarks.peers.pyg:Saliency\n"
         f"needy = {__name__.rpartition('.')[2]}_needy:Needy\n"
     )
     (tmp_path / "site" / f"{__name__.rpartition('.')[2]}_needy.py").write_text(
@@ -328,7 +328,7 @@ def test_a_run_has_both_and_says_what_is_missing(tmp_path):
     command = [
         *(sys.executable, "-m", "pytest", "benchmarks/", "--benchmark-only", "-q", "-rs"),
         *("--preset", "peers", "--task", "karate", "--nodes", "2", "--seeds", "1"),
-        *("--method", "pyg_saliency", "--method", "needy", "--device", "cpu"),
+        *("--method", "by_pyg", "--method", "needy", "--device", "cpu"),
         *("--results", str(tmp_path / "run"), "-p", "no:cacheprovider"),
     ]
     path = os.pathsep.join([str(tmp_path / "site"), *os.environ.get("PYTHONPATH", "").split(":")])
@@ -341,7 +341,7 @@ def test_a_run_has_both_and_says_what_is_missing(tmp_path):
     results = load(tmp_path / "run")
     (section,) = split(results)
     rows, times = section.of("peers")
-    assert {*rows["method"]} == {"pyg_saliency"}
+    assert {*rows["method"]} == {"by_pyg"}
     means = rows[rows["metric"] == "fidelity+_prob"].groupby("other")["value"].mean()
     assert means[THEIRS] == pytest.approx(means[OURS])
     assert rows.loc[rows["metric"] == "peer_spearman", "value"].min() > 0.999
@@ -349,7 +349,7 @@ def test_a_run_has_both_and_says_what_is_missing(tmp_path):
     assert times.groupby("node")["seconds"].count().tolist() == [2 * ROUNDS] * 2
     report = (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
     assert "How many times faster ours is" in report
-    assert "| pyg_saliency | saliency |" in report
+    assert "| by_pyg | saliency |" in report
 
 
 def test_a_preset_says_whether_methods_share_a_process(monkeypatch, pytester):

@@ -24,7 +24,7 @@ from benchmarks.report.sections.f_fidelity import f_fidelity
 from benchmarks.report.sections.ground_truth import ground_truth
 from benchmarks.report.sections.learning import learning
 from benchmarks.report.sections.methods import methods
-from benchmarks.report.sections.peers import overall, peers
+from benchmarks.report.sections.peers import alone, overall, peers
 from benchmarks.report.sections.randomisation import randomisation
 from benchmarks.report.sections.ranks import ranks
 from benchmarks.report.sections.verdict import verdict
@@ -47,7 +47,7 @@ def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
         *provenance.cautions(results),
         *first.first(sections, palette, results.manifest),
         *(block for block in tasks if isinstance(block, Caution)),
-        *verdict(sections),
+        *(() if alone(sections) else verdict(sections)),
     ]
     parts: list[Block] = [block for block in tasks if not isinstance(block, Caution)]
     parts += [*provenance.explained(sections), *methods(results)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,43 @@ def overall(sections: Sequence[Section], manifest: Mapping[str, Any]) -> Iterato
     notes = [[Entry(name), Entry(about[name][1])] for name in methods if about[name][1]]
     if notes:
         yield Table("What sets methods apart from ours.", ("method", "difference"), notes)
+
+
+def alone(sections: Sequence[Section]) -> bool:
+    """Whether a run compared with other packages, and did nothing else."""
+    found = {
+        str(name)
+        for section in sections
+        for frame in (section.quality, section.runtime)
+        for name in frame["benchmark"].unique()
+    }
+    return found == {BENCHMARK}
+
+
+def answers(sections: Sequence[Section]) -> list[str]:
+    """What it comes to, in two sentences."""
+    pairs = [(section, name) for section in sections for name in _methods(section)]
+    ratios = [one for one in (ratio(*pair) for pair in pairs) if one is not None]
+    known = [one for one in ratios if np.isfinite(one.low)]
+    sure = sum(one.low > 1 for one in known), sum(one.high < 1 for one in known)
+    metric = "fidelity+_prob"
+    gains = [gain(metric, *pair) for pair in pairs]
+    shown = [one for one in gains if one is not None and np.isfinite(one.low)]
+    better = sum(one.low > 0 for one in shown), sum(one.high < 0 for one in shown)
+    found = []
+    if known:
+        median = factors(Estimate(float(np.median([one.value for one in ratios])), nan, nan, 1))
+        found.append(
+            f"Time: of {len(known)} pairs of another package's method and a task, ours is faster "
+            f"in {sure[0]} and slower in {sure[1]} (95 % intervals); the median is {median}."
+        )
+    if shown:
+        title = sections[0].metrics[metric].title
+        found.append(
+            f"{title}: of {len(shown)} pairs ours is higher in {better[0]} and lower in "
+            f"{better[1]}; in the others no difference is shown."
+        )
+    return found
 
 
 def peers(section: Section, manifest: Mapping[str, Any]) -> Iterator[Block]:
@@ -220,12 +258,15 @@ def _mean(section: Section, method: str, metric: str, which: str | None = None) 
     return measured(partial(estimate, bounded=known.bounded), crossed.mean(values, known.limits))
 
 
-def _gain(metric: str, section: Section, method: str) -> Entry:
+def gain(metric: str, section: Section, method: str) -> Estimate | None:
+    """By how much the metric of ours is higher at the same nodes; None without."""
     theirs, ours = (_values(section, method, metric, which) for which in _BOTH)
     gains = (ours - theirs).dropna()
-    if gains.empty:
-        return Entry(NOTHING)
-    return measured(partial(estimate, bounded=True), crossed.mean(gains))
+    return None if gains.empty else crossed.mean(gains)
+
+
+def _gain(metric: str, section: Section, method: str) -> Entry:
+    return measured(partial(estimate, bounded=True), gain(metric, section, method))
 
 
 def _nodes(section: Section, method: str) -> int:

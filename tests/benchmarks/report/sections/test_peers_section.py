@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.report.render.blocks import Table
-from benchmarks.report.sections.peers import overall, peers, ratio
+from benchmarks.report.sections.peers import alone, answers, overall, peers, ratio
 
 MANIFEST = {"methods": [{"name": "pyg_saliency", "beside": "saliency", "note": "has a note"}]}
 
@@ -57,6 +57,22 @@ def test_one_table_for_each_question_with_a_column_for_each_task(measured):
     assert better[0][2].startswith("0.200 [")  # by signed score: 0.1 and 0.3 higher
     assert agree[0][2].startswith("0.500")
     assert notes == [["pyg_saliency", "has a note"]]
+
+
+def test_what_it_comes_to(folder, settings, section, measured):
+    for name, (theirs, ours) in {"zorrito": (0.1, 0.2), "pyg_graph_mask": (0.4, 0.5)}.items():
+        times = [((theirs,), (0.2,)), ((2 * theirs,), (0.4,))]
+        add(folder, settings, times, [(ours, 0.1), (ours, 0.1)], method=name)
+    found = section()
+    assert alone([found])
+    time, fidelity = answers([found])
+    # Ratios 4, 1/2 and 2; fidelity+ 0.1 and 0.3 higher is not sure, twice 0.1 and 0.4 lower is.
+    assert "of 3 pairs" in time
+    assert "faster in 2 and slower in 1" in time
+    assert time.endswith("the median is 2×.")
+    assert "higher in 0 and lower in 2" in fidelity
+    folder.quality("saliency", [0.1, 0.2])
+    assert not alone([section()])
 
 
 def test_the_values_of_a_task(measured):

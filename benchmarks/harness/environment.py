@@ -81,12 +81,16 @@ def commit(root: Path = ROOT) -> tuple[str | None, bool | None]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that can change a number, those that add methods included."""
+    """Versions of the packages that can change a number.
+
+    Those that add methods, and what these ask for themselves, included.
+    """
     names = {*PACKAGES}
     for group in ENTRY_POINT_GROUPS:
         for point in importlib.metadata.entry_points(group=group):
             if point.dist is not None:
                 names.add(point.dist.name)
+                names |= {re.split(r"[^\w.-]", one)[0] for one in point.dist.requires or ()}
     return _versions(names)
 
 

@@ -82,8 +82,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         limit = PROFILES[profile].timeout if profile in PROFILES else 0
     folder = (option("results") or default_folder(config.rootpath)).resolve()
     # On a cluster they have units of their own.
-    together = option("together") or option("executor") == "ray"
-    apart = [] if together else supervisor.foreign_methods(option("method"))
+    together = given.get("together") or given.get("executor") == "ray"
+    apart = [] if together else supervisor.foreign_methods(given.get("methods") or ())
     try:
         return supervisor.run(invoked.args, invoked.dir, folder, limit, apart)
     except (Locked, OSError) as error:

@@ -73,6 +73,21 @@ PRESETS = {
             "seeds": 3,
         },
     ),
+    "peers": Preset(
+        asks="the explainers of other packages beside this library's, on the same predictions",
+        benchmarks=("peers",),
+        options={
+            "profile": "full",
+            "tasks": (
+                *("twitch-en", "cora", "mutag", "ba-shapes", "tree-cycles"),
+                "white-box-count:gated",
+            ),
+            "nodes": 10,
+            "seeds": 2,
+            "cell_timeout": 300.0,
+            "together": True,  # a peer and ours take turns in one process anyway
+        },
+    ),
     "replication": Preset(
         asks="published numbers, measured again step by step as their authors did",
         benchmarks=("replication",),

@@ -25,6 +25,7 @@ from benchmarks.report.sections.f_fidelity import f_fidelity
 from benchmarks.report.sections.ground_truth import ground_truth
 from benchmarks.report.sections.learning import learning
 from benchmarks.report.sections.methods import methods
+from benchmarks.report.sections.peers import alone, overall, peers
 from benchmarks.report.sections.randomisation import randomisation
 from benchmarks.report.sections.ranks import ranks
 from benchmarks.report.sections.verdict import verdict
@@ -47,10 +48,11 @@ def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
         *provenance.cautions(results),
         *first.first(sections, palette, results.manifest),
         *(block for block in tasks if isinstance(block, Caution)),
-        *verdict(sections),
+        *(() if alone(sections) else verdict(sections)),
     ]
     parts: list[Block] = [block for block in tasks if not isinstance(block, Caution)]
     parts += [*provenance.explained(sections), *methods(results)]
+    parts += overall(sections, results.manifest)
     for section in sections:
         parts += _section(section, palette, results.manifest)
     parts += [
@@ -86,5 +88,6 @@ def _section(section: Section, palette: Palette, manifest: dict[str, Any]) -> li
         *cost.sweep(section),
         *cost.engines(section),
         *cost.scaling(section, palette),
+        *peers(section, manifest),
     ]
     return [Heading(section.title, f"task-{section.slug}"), *blocks] if blocks else []

@@ -8,8 +8,9 @@ from typing import Any
 from explainers._discovery import fetch
 from explainers._names import did_you_mean
 from explainers.methods._base import Method
+from explainers.methods._trained import TrainedMethod
 
-__all__ = ["Method", "load"]
+__all__ = ["Method", "TrainedMethod", "load"]
 
 
 def load(name: str, **options: Any) -> Method:

@@ -317,6 +317,17 @@ class Method(ABC):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ValueError(f"{option} must be a whole number and at least {least}, got {value!r}")
 
+    def refuse(self, prepared: PreparedModel) -> None:  # noqa: B027  # most take what an engine does
+        """Raises for a model that the method cannot explain, on whatever engine; before any work.
+
+        Args:
+            prepared: Model and graph: ``model``, ``task_level``, ``config`` (PyG's, of the
+                outputs), ``output`` [N, C] or [G, C], ``layers``.
+
+        Raises:
+            ValueError: The method cannot; says why and what to do.
+        """
+
     def share(self, engine: Engine) -> tuple[int, int | None]:
         """Variants that a pass takes, and how many nodes may share it (None: any)."""
         return 1, None
@@ -440,6 +451,7 @@ class Method(ABC):
                     "edges get scores; mask_type='edge' says so",
                     stacklevel=4,
                 )
+        self.refuse(prepared)
         candidates = self.candidates
         if self.explained_output is not None and form(prepared.config, self.explained_output):
             candidates = tuple(one for one in candidates if registry.get(one).explains_forms)

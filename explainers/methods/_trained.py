@@ -130,7 +130,8 @@ class TrainedMethod(Method):
         rests = converged(torch.tensor(learned.losses))
         return {"converged": torch.full_like(flat, rests), "collapsed": flat}
 
-    def _choose(self, prepared: PreparedModel, *, warn: bool) -> str:
+    def refuse(self, prepared: PreparedModel) -> None:
+        """Refuses several independent outputs."""
         columns = prepared.output.size(1)
         if columns > 1 and not is_multiclass(prepared.config):
             raise ValueError(
@@ -138,7 +139,6 @@ class TrainedMethod(Method):
                 f"all of them, not of the one to explain; {self.name or type(self).__name__} needs "
                 "classes or a single column: wrap the model so that it returns one of them"
             )
-        return super()._choose(prepared, warn=warn)
 
     def _learn(self, prepared: PreparedModel) -> Any:
         units = torch.tensor(self._training(prepared), device=prepared.x.device, dtype=torch.long)

@@ -89,9 +89,9 @@ class CFExplainer(Method):
         search.look(logits.sigmoid())
         return search.attribution()
 
-    def _choose(self, prepared: PreparedModel, *, warn: bool) -> str:
+    def refuse(self, prepared: PreparedModel) -> None:
+        """Refuses regressions."""
         refuse_regression("cf_explainer", prepared)
-        return super()._choose(prepared, warn=warn)
 
 
 class _Search:

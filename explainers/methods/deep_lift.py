@@ -52,11 +52,9 @@ class DeepLift(Method):
                     by_mask = by_mask - problem.gradients(nothing, mask)[1]
         return Attribution(x[0] * by_x[0], by_mask[0])
 
-    def _choose(self, prepared: PreparedModel, *, warn: bool) -> str:
+    def refuse(self, prepared: PreparedModel) -> None:
         """Refuses models of which a layer has no rule."""
-        engine = super()._choose(prepared, warn=warn)
         refuse_without_rule(prepared, "deep_lift")
-        return engine
 
 
 METHOD = DeepLift

@@ -80,13 +80,11 @@ class LRP(Method):
         # What goes back is relevance over value, so that of a message is the gradient by its mask.
         return Attribution(problem.x * by_x[0], by_mask[0])
 
-    def _choose(self, prepared: PreparedModel, *, warn: bool) -> str:
+    def refuse(self, prepared: PreparedModel) -> None:
         """Refuses models of which a layer has no rule."""
-        engine = super()._choose(prepared, warn=warn)
         refuse_without_rule(prepared, "lrp", constants=True)
         if self.rule == "z+":
             _refuse_unsplit(prepared)
-        return engine
 
     @contextmanager
     def _in_force(self, model: nn.Module) -> Iterator[None]:

@@ -140,9 +140,9 @@ class PGMExplainer(Method):
         """One node at a time, its samples in passes."""
         return self.n_samples, 1
 
-    def _choose(self, prepared: PreparedModel, *, warn: bool) -> str:
+    def refuse(self, prepared: PreparedModel) -> None:
+        """Refuses regressions."""
         refuse_regression("pgm_explainer", prepared)
-        return super()._choose(prepared, warn=warn)
 
 
 def independence(variables: Tensor, outcome: Tensor) -> Tensor:

@@ -98,9 +98,9 @@ class Zorro(Method):
         """One node at a time, the draws of its sets in passes."""
         return self.n_samples, 1
 
-    def _choose(self, prepared: PreparedModel, *, warn: bool) -> str:
+    def refuse(self, prepared: PreparedModel) -> None:
+        """Refuses regressions."""
         refuse_regression("zorro", prepared)
-        return super()._choose(prepared, warn=warn)
 
 
 Flags = NDArray[np.bool_]

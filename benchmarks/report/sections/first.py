@@ -29,6 +29,7 @@ from benchmarks.report.render.blocks import (
     seconds,
 )
 from benchmarks.report.render.wording import counted, join, machine
+from benchmarks.report.sections import peers
 from benchmarks.report.sections.verdict import HEADLINES, outcome, warnings
 from benchmarks.report.stats.standings import (
     NO_WINNER,
@@ -46,6 +47,7 @@ _ASKED = {
     "quality": {"quality"},
     "cost": {"runtime", "engines", "ig_sweep", "scaling"},
     "replication": {REPLICATION},
+    "other packages": {peers.BENCHMARK},
 }
 _DATA = [
     *("metric", "method", "mean", "low", "high", "mark", "not_better_than_random"),
@@ -81,7 +83,10 @@ def first(
     if not sections:
         return
     yield Text(f"{_question(sections)} {_facts(sections, manifest)}")
-    yield Items([safe_default(sections), _best(sections), price(sections)])
+    if peers.alone(sections):
+        yield Items(peers.answers(sections))
+    else:
+        yield Items([safe_default(sections), _best(sections), price(sections)])
     plots = [block for section in sections for block in _forest(section, palette)]
     yield from plots
     if plots:
@@ -107,6 +112,8 @@ def _question(sections: Sequence[Section]) -> str:
             "Which method explains these models' predictions best, how sure is that, and what does "
             "it cost?"
         )
+    if peers.alone(sections):
+        return "How do the explainers of other packages compare with this library's?"
     return "What do explanations of these models' predictions cost?"
 
 

@@ -402,6 +402,16 @@ def installed(tmp_path, monkeypatch):
     environment.method_sha256.cache_clear()
 
 
+def test_the_versions_are_also_of_what_a_foreign_method_needs(installed):
+    information = installed.with_name("another_method-1.0.dist-info")
+    with (information / "METADATA").open("a") as file:
+        file.write("Requires-Dist: pytest>=8; python_version > '3'\nRequires-Dist: no-such-one\n")
+    versions = environment.versions()
+    assert versions["another-method"] == "1"
+    assert versions["pytest"] == pytest.__version__
+    assert "no-such-one" not in versions
+
+
 @pytest.mark.parametrize("changed", ["another_method.py", "beside_it.py", "weights.bin"])
 def test_a_changed_method_of_another_package_is_measured_again(run, installed, changed):
     installed.write_text("METHOD = 1")

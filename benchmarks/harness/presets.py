@@ -53,6 +53,19 @@ PRESETS = {
             "seeds": 3,
         },
     ),
+    "engines": Preset(
+        asks="how much faster the engines are than stock and than k-hop by hand, by task, network "
+        "and depth",
+        benchmarks=("engines",),
+        options={
+            "profile": "full",
+            "tasks": ("twitch-en", "mutag", "ba-2motif"),
+            "methods": ("integrated_gradients", "saliency", "gnn_explainer"),
+            "models": ("gcn", "sage", "gin", "gcn3", "sage3", "gin3"),
+            "nodes": 30,
+            "seeds": 1,
+        },
+    ),
     "cost": Preset(
         asks="what an explanation costs: engines, steps and batch sizes, and how it grows",
         benchmarks=("runtime", "ig_sweep", "engines", "scaling"),

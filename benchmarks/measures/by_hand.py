@@ -71,6 +71,8 @@ class ByHand:
             self.e_id = (edge_index[0] != edge_index[1]).nonzero().view(-1)
             for layer in layers:
                 layer.normalize = False
+        # PyG's GNNExplainer leaves parameters where masks are set, through which no gradient goes.
+        self.optimised = copy.deepcopy(self.model)
         everywhere = torch.arange(self.data.num_nodes, device=edge_index.device)
         self.batch: Tensor | None = self.data.get("batch")
         whole = Cut(self, everywhere, self.e_id, edge_index[:, self.e_id], 0)
@@ -175,7 +177,7 @@ class ByHand:
             batch = torch.arange(len(cuts), device=sizes.device).repeat_interleave(sizes)
             rows = {"target": self.targets[places], "batch": batch}
         explainer = Explainer(
-            _OnCut(self.model, weights),
+            _OnCut(self.optimised, weights),
             algorithm,
             explanation_type="phenomenon",
             node_mask_type="attributes",

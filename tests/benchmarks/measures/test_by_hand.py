@@ -120,7 +120,7 @@ class GivenTogether(SideBySide):
 def test_gnn_explainer_is_pygs(kind):
     """From the same initial masks: on the cut, and side by side with others."""
     if kind == "graphs":
-        model, data, units, rows = classifier("gcn"), graphs(), [2, 0, 1], {}
+        model, data, units, rows = classifier("gcn", normalize=False), graphs(), [2, 0, 1], {}
         rows = {"batch": data.batch}
     else:
         model, data, units, rows = network(kind, 2), graph(7), [9, 3, 17], {}
@@ -134,6 +134,7 @@ def test_gnn_explainer_is_pygs(kind):
         torch.cat([nodes[cut.n_id] for cut in cuts]),
         torch.cat([edges[cut.e_id] for cut in cuts]),
     )
+    before = by_hand.explain("saliency", units[0])
     several = by_hand.explain_together("gnn_explainer", units, algorithm=together)
     for unit, cut, one_of_several in zip(units, cuts, several, strict=True):
         explainer = Explainer(
@@ -156,6 +157,7 @@ def test_gnn_explainer_is_pygs(kind):
             for mask, ids in (("node_mask", found.n_id), ("edge_mask", found.e_id)):
                 expected = whole[mask][ids]
                 torch.testing.assert_close(found[mask], expected, atol=1e-6, rtol=0)
+    assert difference(by_hand.explain("saliency", units[0]), before) == 0  # nothing is left behind
 
 
 def test_what_is_not_done_by_hand():

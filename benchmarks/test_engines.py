@@ -25,17 +25,18 @@ from benchmarks.measures.engines import difference, least_seconds, output_of
 from benchmarks.tasks import Task
 from explainers.methods import Method
 
-# Nodes that are explained one by one, each by every engine.
+# Nodes that are explained one by one, each by every engine; no more than were asked for.
 REPEATS = {"quick": 2, "full": 30}
 # A quick run compares the engines of these, if they are among its methods.
 QUICK = ("integrated_gradients", "gnn_explainer", "saliency")
 # Many at once, and methods that are costly on stock, take their turn in so many of the repeats.
 FEW_REPEATS = 3
-# Where computation graphs are wide, of three layers or more in one graph, stock takes seconds a
-# node: it explains the first so many, which are a random subset, as all are in a random order; and
-# other methods than these take their turn in a few.
+# Where computation graphs are wide, of three layers or more in one graph, and where masks are
+# optimised, stock takes seconds a node: it explains the first so many, which are a random subset,
+# as all are in a random order. Where they are wide, other methods take their turn in a few.
 STOCK_REPEATS = 10
 WIDE = ("integrated_gradients", "saliency")
+OPTIMISED = ("gnn_explainer",)
 BULK = {
     ("integrated_gradients", "analytic"): "all",
     ("occlusion", "analytic"): 1000,
@@ -92,7 +93,8 @@ def variants(plan: Plan) -> list[dict[str, Any]]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One node a repeat; within it the engines take turns."""
     plan = plan_of(metafunc.config)
-    parametrize(metafunc, plan, repeats=REPEATS[plan.profile], variants=variants(plan))
+    repeats = min(REPEATS[plan.profile], plan.nodes)
+    parametrize(metafunc, plan, repeats=repeats, variants=variants(plan))
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +139,10 @@ def test_engines(
         if task.checkpoint_sha256 == same and shallower in plan.models:
             pytest.skip(f"{architecture} is {shallower} on {task_name}, which has as many layers")
     wide = _is_wide(task)
-    if wide and bulk and engine not in ("hoisted", "analytic"):
-        pytest.skip("computation graphs are most of the graph: many at once are one after another")
-    if repeat >= (turns := _turns(name, engine, bulk, wide)):
+    if wide and (bulk or variant.get("given")) and engine not in ("hoisted", "analytic"):
+        pytest.skip("computation graphs are most of the graph: there is no room for several")
+    slow = wide or (name in OPTIMISED and task.data.get("batch") is None)
+    if repeat >= (turns := _turns(variant, wide, slow)):
         pytest.skip(f"{name} on {engine} takes its turn in {turns} repeats")
     node = int(task.nodes[repeat % len(task.nodes)])
     count = len(task.nodes) if bulk == "all" else min(bulk or 1, len(task.nodes))
@@ -163,8 +166,9 @@ def test_engines(
         explain = _by_hand(method, task, nodes, hands, (task_name, architecture))
     else:
         explain = _listed(method, task, nodes) if kept else _last(method, task, nodes)
-    # A baseline of seconds a node needs no warm-up.
-    rounds = 1 if engine == "stock" or bulk or (wide and engine != "hoisted") else 3
+    # What takes a second or so needs no warm-up.
+    brief = engine == "hoisted" and name not in OPTIMISED or not slow
+    rounds = 3 if brief and engine != "stock" and not bulk else 1
     part = {"repeat": repeat}
     with run.cell("engines", config, task=task, nodes=[node], part=part, count=count) as cell:
         if name != CURVE and not method.fitted(task.model, task.data, task.model_config):
@@ -194,7 +198,7 @@ def test_engines(
         if engine == "stock":
             stock[key] = explanation
             return
-        if repeat >= _turns(name, "stock", None, wide):
+        if repeat >= _turns({"method": name, "engine": "stock", "options": {}}, wide, slow):
             return
         if key not in stock:  # stock's cell is from before the run was resumed
             (stock[key],) = explainers.load(name, engine="stock").explain(*task.arguments(node))
@@ -210,12 +214,13 @@ def _is_wide(task: Task) -> bool:
     return layers > 2 and task.data.get("batch") is None
 
 
-def _turns(name: str, engine: str, bulk: int | str | None, wide: bool) -> int:
+def _turns(variant: dict[str, Any], wide: bool, slow: bool) -> int:
     """In how many of the repeats, the first ones, a variant takes its turn."""
-    most = max(REPEATS.values())
-    if bulk or (wide and name not in WIDE) or (name != CURVE and explainers.load(name).costly):
+    name = variant["method"]
+    costly = name != CURVE and explainers.load(name).costly
+    if variant["options"].get("bulk") or costly or (wide and name not in WIDE):
         return FEW_REPEATS
-    return STOCK_REPEATS if wide and engine == "stock" else most
+    return STOCK_REPEATS if slow and variant["engine"] == "stock" else max(REPEATS.values())
 
 
 def _last(method: Method, task: Task, nodes: Sequence[int]) -> Callable[[], Any]:

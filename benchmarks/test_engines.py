@@ -167,8 +167,8 @@ def test_engines(
     else:
         explain = _listed(method, task, nodes) if kept else _last(method, task, nodes)
     # What takes a second or so needs no warm-up.
-    brief = engine == "hoisted" and name not in OPTIMISED or not slow
-    rounds = 3 if brief and engine != "stock" and not bulk else 1
+    long = name in OPTIMISED or (wide and engine != "hoisted")
+    rounds = 1 if engine == "stock" or bulk or long else 3
     part = {"repeat": repeat}
     with run.cell("engines", config, task=task, nodes=[node], part=part, count=count) as cell:
         if name != CURVE and not method.fitted(task.model, task.data, task.model_config):

@@ -53,6 +53,16 @@ PRESETS = {
             "seeds": 3,
         },
     ),
+    "cost": Preset(
+        asks="what an explanation costs: engines, steps and batch sizes, and how it grows",
+        benchmarks=("runtime", "ig_sweep", "engines", "scaling"),
+        options={
+            "profile": "full",
+            "tasks": ("twitch-en", "ba-shapes"),
+            "nodes": 30,
+            "seeds": 3,
+        },
+    ),
     "engines": Preset(
         asks="how much faster the engines are than stock and than k-hop by hand, by task, network "
         "and depth",
@@ -64,16 +74,6 @@ PRESETS = {
             "models": ("gcn", "sage", "gin", "gcn3", "sage3", "gin3"),
             "nodes": 30,
             "seeds": 1,
-        },
-    ),
-    "cost": Preset(
-        asks="what an explanation costs: engines, steps and batch sizes, and how it grows",
-        benchmarks=("runtime", "ig_sweep", "engines", "scaling"),
-        options={
-            "profile": "full",
-            "tasks": ("twitch-en", "ba-shapes"),
-            "nodes": 30,
-            "seeds": 3,
         },
     ),
     "learning": Preset(

@@ -250,10 +250,10 @@ def _with_units(rows: pd.DataFrame) -> pd.DataFrame:
 def engine_ratios(section: Section) -> list[EngineRatio]:
     """Each engine against stock and against ``k-hop by hand``.
 
-    One node a call: geometric means of the ratios, paired within a repeat on the same node, so over
-    the nodes that both explained. Many in one call: against the same many in one call where the
-    baseline has that, in the same way over the calls; else the mean time of the nodes that it
-    explained one by one, over the median time of the call for one of its nodes.
+    Both baselines explain one node a call. So does the engine: geometric means of the ratios,
+    paired within a repeat on the same node, so over the nodes that both explained. Many in one
+    call, by an engine or by hand: the mean time of the baseline's nodes, over the median time of
+    the call for one of its nodes.
     """
     quality, rows = section.of("engines")
     rows = _with_units(rows[rows["varied"] != FIT]).assign(at_once=rows["nodes"].fillna(1))
@@ -273,7 +273,8 @@ def engine_ratios(section: Section) -> list[EngineRatio]:
         ]
         values = {str(name): one["value"] for name, one in own.groupby("metric")}
         peaks = group["peak_bytes"].dropna().astype("float64")
-        by_hand = None if engine == BY_HAND else _over(_baseline(rows, group, BY_HAND), group)
+        reference = engine == BY_HAND and at_once == 1
+        by_hand = None if reference else _over(_baseline(rows, group, BY_HAND), group)
         found.append(
             EngineRatio(
                 label=str(label),
@@ -296,19 +297,17 @@ def _of(values: dict[str, pd.Series], name: str, statistic: str) -> float | None
 
 
 def _over(baseline: pd.DataFrame, group: pd.DataFrame) -> Estimate | None:
-    """Time of a baseline over that of a group, which explains so many nodes a call."""
-    at_once = group["at_once"].iloc[0]
-    same = baseline[baseline["at_once"] == at_once]
-    if len(same):
-        keys = ["model", "turn", "unit"]
-        reference, times = (np.log(one.groupby(keys)["per_node"].median()) for one in (same, group))
-        logs = (reference - times).dropna().groupby(level="unit").mean()
-        return estimates.geometric_mean(logs) if len(logs) else None
+    """Time of a baseline, one node a call, over that of a group."""
     alone = baseline[baseline["at_once"] == baseline["at_once"].min()]
     if alone.empty:
         return None
-    by_node = alone.groupby("unit")["per_node"].median()
-    return estimates.mean(by_node / group.groupby("turn")["per_node"].median().median())
+    if group["at_once"].iloc[0] > 1:
+        by_node = alone.groupby("unit")["per_node"].median()
+        return estimates.mean(by_node / group.groupby("turn")["per_node"].median().median())
+    keys = ["model", "turn", "unit"]
+    reference, times = (np.log(one.groupby(keys)["per_node"].median()) for one in (alone, group))
+    logs = (reference - times).dropna().groupby(level="unit").mean()
+    return estimates.geometric_mean(logs) if len(logs) else None
 
 
 def scaling(section: Section) -> pd.DataFrame:

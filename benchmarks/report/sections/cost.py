@@ -189,7 +189,7 @@ def engines(sections: Sequence[Section], manifest: dict[str, Any]) -> Iterator[B
             Entry(one.engine),
             Entry(f"{one.at_once:,}", value=one.at_once),
             measured(factors, one.ratio),
-            _REFERENCE if one.engine == BY_HAND else measured(factors, hand),
+            _REFERENCE if one.engine == BY_HAND and not hand else measured(factors, hand),
             Entry(f"{one.ratio.n} / {hand.n if hand else NOTHING}", value=one.ratio.n),
             measured(seconds, one.seconds),
             measured(size, one.peak_bytes),
@@ -207,12 +207,12 @@ def engines(sections: Sequence[Section], manifest: dict[str, Any]) -> Iterator[B
         "norms (a graph by itself where graphs are classified), and for Integrated Gradients "
         "Captum's fastest internal batch; a dash where a method was not written by hand. One node "
         "at once: geometric means of ratios, paired within a repeat on the same random node. Many "
-        "at once, streamed unless returned=list: against as many at once by hand where there is "
-        "that, else the baseline's mean time of a node over the call's time a node. Nodes: those "
-        "that the baselines explained, over stock / by hand (calls where both explain many). Where "
-        "computation graphs are wide, stock explained the first of the same random nodes only. "
+        "at once, streamed unless returned=list: the mean time of a baseline's nodes, one at a "
+        "time, over the call's time for one node. Nodes (graphs, where "
+        "those are classified): those of the ratio over stock / by hand, a random subset of the "
+        "task's; stock explained the first of the others' only, where it takes seconds each. "
         "Time: median for one node on this machine. Peak memory: of the first call, what is "
-        "prepared included; of the budget: over memory_budget and what the model itself takes, "
+        "prepared included, and by hand the search for the batch; of the budget: over memory_budget and what the model itself takes, "
         "together. Difference to stock: relative, of the attributions, the largest. Over limit: "
         "time over the least that this machine needs to compute and write the answer, measured in "
         "the same run.",

@@ -212,8 +212,8 @@ def engines(sections: Sequence[Section], manifest: dict[str, Any]) -> Iterator[B
         "those are classified): those of the ratio over stock / by hand, a random subset of the "
         "task's; stock explained the first of the others' only, where it takes seconds each. "
         "Time: median for one node on this machine. Peak memory: of the first call, what is "
-        "prepared included, and by hand the search for the batch; of the budget: over memory_budget and what the model itself takes, "
-        "together. Difference to stock: relative, of the attributions, the largest. Over limit: "
+        "prepared included, and by hand the search for the batch; of the budget: over "
+        "memory_budget and what the model itself takes, together. Difference to stock: relative, of the attributions, the largest. Over limit: "
         "time over the least that this machine needs to compute and write the answer, measured in "
         "the same run.",
         (

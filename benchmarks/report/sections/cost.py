@@ -213,9 +213,9 @@ def engines(sections: Sequence[Section], manifest: dict[str, Any]) -> Iterator[B
         "task's; stock explained the first of the others' only, where it takes seconds each. "
         "Time: median for one node on this machine. Peak memory: of the first call, what is "
         "prepared included, and by hand the search for the batch; of the budget: over "
-        "memory_budget and what the model itself takes, together. Difference to stock: relative, of the attributions, the largest. Over limit: "
-        "time over the least that this machine needs to compute and write the answer, measured in "
-        "the same run.",
+        "memory_budget and what the model itself takes, together. Difference to stock: relative, "
+        "of the attributions, the largest. Over limit: time over the least that this machine needs "
+        "to compute and write the answer, measured in the same run.",
         (
             *("task", "network", "layers", "method", "engine", "nodes at once"),
             *(f"speed-up over {STOCK} ↑", f"speed-up over {BY_HAND} ↑", "nodes"),

@@ -87,7 +87,7 @@ def add_parser(commands: Any) -> None:
         "--model",
         default="gcn",
         metavar="KIND",
-        help="of the layers: gcn, sage, gin or gat (default: gcn)",
+        help="of the layers: gcn, sage, gin or gat; gcn3, sage3 or gin3 for three (default: gcn)",
     )
     parser.add_argument(
         "--data-root",

@@ -197,6 +197,8 @@ def determinism() -> dict[str, Any]:
 
 def describe(task: Task, model_seed: int) -> dict[str, Any]:
     """One entry of the manifest's ``tasks``."""
+    from torch_geometric.nn import MessagePassing
+
     y, classes, columns = task.data.y, None, None
     if task.mode == "multiclass_classification":
         classes = int(y.max()) + 1
@@ -205,6 +207,7 @@ def describe(task: Task, model_seed: int) -> dict[str, Any]:
     return {
         "name": task.name,
         "model": task.architecture,
+        "layers": sum(isinstance(part, MessagePassing) for part in task.model.modules()),
         "model_seed": model_seed,
         "accuracy": None if math.isnan(task.accuracy) else task.accuracy,
         "accuracy_kind": task.accuracy_kind,

@@ -141,7 +141,8 @@ class Plan:
         tuple[str, ...],
         Option(
             "--model",
-            "explain models of this kind: gcn, sage, gin or gat; repeatable (default: gcn)",
+            "explain models of this kind: gcn, sage, gin or gat, with the task's number of layers; "
+            "gcn3, sage3 or gin3 for three layers; repeatable (default: gcn)",
             "NAME",
             repeatable=True,
             default=("gcn",),

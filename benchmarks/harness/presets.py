@@ -63,6 +63,19 @@ PRESETS = {
             "seeds": 3,
         },
     ),
+    "engines": Preset(
+        asks="how much faster the engines are than stock and than k-hop by hand, by task, network "
+        "and depth",
+        benchmarks=("engines",),
+        options={
+            "profile": "full",
+            "tasks": ("twitch-en", "mutag", "ba-2motif"),
+            "methods": ("integrated_gradients", "saliency", "gnn_explainer"),
+            "models": ("gcn", "sage", "gin", "gcn3", "sage3", "gin3"),
+            "nodes": 30,
+            "seeds": 1,
+        },
+    ),
     "learning": Preset(
         asks="methods that learn, at the library's defaults and tuned on other nodes and models",
         benchmarks=("tuning",),

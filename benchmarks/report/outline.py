@@ -56,6 +56,7 @@ def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
     for section in sections:
         parts += _section(section, palette, results.manifest)
     parts += [
+        *cost.engines(sections, results.manifest),
         *replication.replication(sections),
         *appendix.failures(results, sections),
         *appendix.meaning(results, equivalence),
@@ -86,7 +87,6 @@ def _section(section: Section, palette: Palette, manifest: dict[str, Any]) -> li
         *agreement(section),
         *cost.runtime(section, palette, machine(section, manifest)),
         *cost.sweep(section),
-        *cost.engines(section),
         *cost.scaling(section, palette),
         *peers(section, manifest),
     ]

@@ -211,7 +211,7 @@ class Task:
         stand_in: Whether the data are generated to stand in for real ones.
         title: A few words for headings.
         description: One or two sentences for listings.
-        architecture: The kind of the model's layers: ``gcn``, ``sage``, ``gin`` or ``gat``;
+        architecture: The kind of the model's layers: one of :data:`benchmarks.tasks.MODELS`;
             ``own`` if a user brings the model, another word where its weights are set by hand.
         feature_names: Of the F features; none if they have only numbers.
         class_names: Of the classes, or of the columns if the model returns several labels or

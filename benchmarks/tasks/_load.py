@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from benchmarks.tasks._definition import Dataset, Definition, Task, with_edges
+from benchmarks.tasks._definition import Dataset, Definition, Recipe, Task, with_edges
 from benchmarks.tasks._discovery import definition
 from benchmarks.tasks._models import LAYERS
 from benchmarks.tasks._source import Unavailable, data_root, tensors_sha256
@@ -19,7 +20,12 @@ from benchmarks.tasks._training import accuracy, trained
 from benchmarks.tasks._user_task import UserModel, is_own, register, registered
 from explainers._names import did_you_mean
 
-MODELS = tuple(LAYERS)
+# Of what kind the layers are, and how many; None for as many as the task's recipe has.
+_NETWORKS: dict[str, tuple[str, int | None]] = {
+    **{kind: (kind, None) for kind in LAYERS},
+    **{f"{kind}3": (kind, 3) for kind in ("gcn", "sage", "gin")},
+}
+MODELS = tuple(_NETWORKS)
 
 
 def resolve(name: str) -> str:
@@ -67,7 +73,8 @@ def load(
         device: Where the data and the model go.
         seed: Of the model's training. The data and the order of the nodes do not depend on it.
         model: The kind of its layers, one of :data:`benchmarks.tasks.MODELS`; nothing else depends
-            on it. A task that brings its model, see :func:`brings_model`, takes the default only.
+            on it. ``gcn3``, ``sage3`` and ``gin3`` have three layers, whatever the task's recipe
+            has. A task that brings its model, see :func:`brings_model`, takes the default only.
 
     Raises:
         Unavailable: The dataset is not here and cannot be downloaded.
@@ -86,7 +93,7 @@ def load(
     # Looked up for the generated tasks too, so that a mistyped folder is reported at once.
     dataset = _built(name, task, None if root is None else data_root(root))
     data, ground_truth, alternatives = dataset.data, dataset.ground_truth, dataset.alternatives
-    if "edge_weight" in data and model != "gcn":
+    if "edge_weight" in data and _NETWORKS[model][0] != "gcn":
         raise ValueError(f"model {model!r}: the edges of {name} have weights; only gcn takes them")
     if not dataset.loops:
         ground_truth, alternatives = _drop_self_loops(data, ground_truth, alternatives)
@@ -96,7 +103,9 @@ def load(
     if task.recipe is None:
         network = _set_by_hand(dataset.model, name)
     else:
-        network = trained(data, task.recipe, seed, name, model)
+        kind, layers = _NETWORKS[model]
+        recipe = task.recipe if layers is None else _with_layers(task.recipe, layers, data)
+        network = trained(data, recipe, seed, name, kind)
     return Task(
         name=name,
         nodes=_nodes(data, dataset.explainable),
@@ -128,6 +137,14 @@ def _built(name: str, task: Definition, root: Path | None) -> Dataset:
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"the data of the task {name} cannot be made ({reason})") from error
+
+
+def _with_layers(recipe: Recipe, layers: int, data: Data) -> Recipe:
+    """The recipe for so many message-passing layers; those that are new are as wide as the last."""
+    if not recipe.hidden:
+        raise ValueError(f"the recipe has no hidden layer, so no width for a model of {layers}")
+    count = layers if "batch" in data or recipe.concatenate else layers - 1
+    return dataclasses.replace(recipe, hidden=(*recipe.hidden, *recipe.hidden[-1:] * count)[:count])
 
 
 def _set_by_hand(model: nn.Module | None, name: str) -> nn.Module:

@@ -54,7 +54,10 @@ _LISTS: dict[str, tuple[str, ...]] = {
 _NUMBERS = {
     "cpu": ("cores", "threads"),
     "gpu": ("memory_bytes",),
-    "tasks": ("model_seed", "accuracy", "nodes", "edges", "features", "classes", "columns"),
+    "tasks": (
+        *("model_seed", "accuracy", "nodes", "edges", "features", "classes", "columns"),
+        "layers",
+    ),
 }
 _INNER_LISTS = {"determinism": ("not_deterministic",), "metrics": ("bounds",)}
 _TEXT_LISTS = {"methods": ("engines", "granularity", "gives")}

@@ -67,9 +67,11 @@ class EngineRatio:
         label: The method.
         engine: The engine.
         at_once: Nodes explained by one call.
-        ratio: Stock's time over this engine's, both for one node; geometric mean.
+        ratio: Stock's time over this engine's, both for one node; see :func:`engine_ratios`.
         over_hand: The time by hand over this engine's, likewise; None where it was not measured.
-        median: The median of the same ratios.
+        seconds: Median time of one node.
+        peak_bytes: Peak memory of the first call; None where it was not measured.
+        over_budget: The same over the budget and what the model itself takes, or None.
         error: Largest difference from stock over the nodes, or None where it was not measured.
         over_limit: Median of the time over the least time that the machine needs, or None.
     """
@@ -79,7 +81,9 @@ class EngineRatio:
     at_once: int
     ratio: Estimate
     over_hand: Estimate | None
-    median: float
+    seconds: float
+    peak_bytes: float | None
+    over_budget: float | None
     error: float | None
     over_limit: float | None
 
@@ -242,61 +246,68 @@ def _with_units(rows: pd.DataFrame) -> pd.DataFrame:
 # ---------------------------------------------------------------------------------------- engines
 
 
+@lru_cache(maxsize=64)
 def engine_ratios(section: Section) -> list[EngineRatio]:
-    """Each engine against stock and against ``k-hop by hand``, paired within a repeat."""
+    """Each engine against stock and against ``k-hop by hand``.
+
+    Both baselines explain one node a call. So does the engine: geometric means of the ratios,
+    paired within a repeat on the same node, so over the nodes that both explained. Many in one
+    call, by an engine or by hand: the mean time of the baseline's nodes, over the median time of
+    the call for one of its nodes.
+    """
     quality, rows = section.of("engines")
     rows = _with_units(rows[rows["varied"] != FIT]).assign(at_once=rows["nodes"].fillna(1))
-    errors = quality[quality["metric"] == "equality_error"]
-    limits = quality[quality["metric"] == "over_limit"]
     found = []
     keys = ["method", "label", "engine", "at_once"]
     for (method, label, engine, at_once), group in rows.groupby(keys, sort=True):
         stock = _baseline(rows, group, STOCK)
-        stock = stock[stock["at_once"] == stock["at_once"].min()]
-        if group.index.isin(stock.index).all():
+        if group.index.isin(stock[stock["at_once"] == stock["at_once"].min()].index).all():
             continue
-        logs = _paired_logs(stock, group)
-        if logs.empty:
+        ratio = _over(stock, group)
+        if ratio is None:
             continue
-        by_hand = _paired_logs(_baseline(rows, group, BY_HAND), group)
-        same = (errors["method"] == method) & (errors["engine"] == engine)
-        differences = errors[same & errors["options"].isin(group["options"])]["value"]
-        same = (limits["method"] == method) & (limits["engine"] == engine)
-        over = limits[same & limits["options"].isin(group["options"])]["value"]
+        own = quality[
+            (quality["method"] == method)
+            & (quality["engine"] == engine)
+            & quality["options"].isin(group["options"])
+        ]
+        values = {str(name): one["value"] for name, one in own.groupby("metric")}
+        peaks = group["peak_bytes"].dropna().astype("float64")
+        reference = engine == BY_HAND and at_once == 1
+        by_hand = None if reference else _over(_baseline(rows, group, BY_HAND), group)
         found.append(
             EngineRatio(
                 label=str(label),
                 engine=str(engine),
                 at_once=int(str(at_once)),
-                ratio=estimates.geometric_mean(logs),
-                over_hand=(
-                    estimates.geometric_mean(by_hand)
-                    if len(by_hand) and engine != BY_HAND
-                    else None
-                ),
-                median=float(np.exp(logs.median())),
-                error=float(differences.max()) if len(differences) else None,
-                over_limit=float(over.median()) if len(over) else None,
+                ratio=ratio,
+                over_hand=by_hand,
+                seconds=float(group.groupby("unit")["per_node"].median().median()),
+                peak_bytes=float(peaks.median()) if len(peaks) else None,
+                over_budget=_of(values, "over_budget", "max"),
+                error=_of(values, "equality_error", "max"),
+                over_limit=_of(values, "over_limit", "median"),
             )
         )
     return found
 
 
-def _paired_logs(baseline: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
-    """Logarithms of the ratios baseline / other, one for each unit.
+def _of(values: dict[str, pd.Series], name: str, statistic: str) -> float | None:
+    return float(values[name].agg(statistic)) if name in values else None
 
-    A call for several nodes need not be about the baseline's node; it is paired with the baseline's
-    times in the same repeat then.
-    """
+
+def _over(baseline: pd.DataFrame, group: pd.DataFrame) -> Estimate | None:
+    """Time of a baseline, one node a call, over that of a group."""
+    alone = baseline[baseline["at_once"] == baseline["at_once"].min()]
+    if alone.empty:
+        return None
+    if group["at_once"].iloc[0] > 1:
+        by_node = alone.groupby("unit")["per_node"].median()
+        return estimates.mean(by_node / group.groupby("turn")["per_node"].median().median())
     keys = ["model", "turn", "unit"]
-    reference = np.log(baseline.groupby(keys)["per_node"].median())
-    times = np.log(other.groupby(keys)["per_node"].median())
-    logs = (reference - times).dropna()
-    if logs.empty:
-        turns = ["model", "turn"]
-        logs = reference.groupby(level=turns).mean() - times.groupby(level=turns).mean()
-        return logs.dropna().groupby(level="turn").mean()
-    return logs.groupby(level="unit").mean()
+    reference, times = (np.log(one.groupby(keys)["per_node"].median()) for one in (alone, group))
+    logs = (reference - times).dropna().groupby(level="unit").mean()
+    return estimates.geometric_mean(logs) if len(logs) else None
 
 
 def scaling(section: Section) -> pd.DataFrame:

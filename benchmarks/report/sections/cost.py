@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from benchmarks.report.data import runtimes, steps
+from benchmarks.report.data.frames import natural
 from benchmarks.report.data.section import BY_HAND, STOCK, Section
 from benchmarks.report.data.steps import Setting
 from benchmarks.report.figures import node_times, scaling_curves, sweep_heatmaps
 from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import (
+    NOTHING,
     Block,
     Choice,
     Entry,
@@ -28,6 +31,7 @@ from benchmarks.report.render.blocks import (
 )
 from benchmarks.report.render.wording import variant
 
+_REFERENCE = Entry("1× (reference)", value=1.0)
 _BOUNDS = (0.1, 0.05, 0.01, 0.001, 0.0001)
 
 
@@ -82,7 +86,7 @@ def runtime(section: Section, palette: Palette, machine: str) -> Iterator[Block]
 
 def _over_stock(timing: runtimes.Timing) -> Entry:
     if timing.engine == STOCK:
-        return Entry("1× (reference)", value=1.0)
+        return _REFERENCE
     return measured(factors, timing.over_stock)
 
 
@@ -164,42 +168,61 @@ def _recommendation(setting: Setting) -> str:
     )
 
 
-def engines(section: Section) -> Iterator[Block]:
-    """Each engine against stock, and against what a user writes by hand."""
-    ratios = runtimes.engine_ratios(section)
-    if not ratios:
+def engines(sections: Sequence[Section], manifest: dict[str, Any]) -> Iterator[Block]:
+    """Each engine against stock, and against what a user writes by hand, on all tasks."""
+    found = [(section, one) for section in sections for one in runtimes.engine_ratios(section)]
+    if not found:
         return
-    yield Heading("Engines", f"engines-{section.slug}", 3)
+    depths = {
+        (entry.get("name"), entry.get("model", "gcn")): entry.get("layers")
+        for entry in manifest.get("tasks") or ()
+    }
+    rows = []
+    for section, one in found:
+        layers = depths.get((section.task, section.model))
+        hand = one.over_hand
+        row = [
+            Entry(section.task if len({s.device for s, _ in found}) == 1 else section.title),
+            Entry(section.model.rstrip("0123456789")),
+            measured(str, layers) if layers else Entry(NOTHING),
+            Entry(one.label),
+            Entry(one.engine),
+            Entry(f"{one.at_once:,}", value=one.at_once),
+            measured(factors, one.ratio),
+            _REFERENCE if one.engine == BY_HAND and not hand else measured(factors, hand),
+            Entry(f"{one.ratio.n} / {hand.n if hand else NOTHING}", value=one.ratio.n),
+            measured(seconds, one.seconds),
+            measured(size, one.peak_bytes),
+            measured(number, one.over_budget),
+            measured(number, one.error),
+            measured(factor, one.over_limit),
+        ]
+        key = (natural(section.task), section.model.rstrip("0123456789"), layers or 0, one.label)
+        rows.append(((*key, one.at_once, one.ratio.value), row))
+    yield Heading("Engines", "engines")
     yield Table(
-        f"{section.title}: speed-up of each engine over two baselines of the same method, per "
-        "node: ratios baseline / engine, paired within a repeat, geometric means with 95 % "
-        f"intervals. stock: Captum and PyG as published, on the whole graph. {BY_HAND}: an exact "
-        "cut with the whole graph's norms, and for Integrated Gradients Captum's fastest internal "
-        "batch; where there is none, that method was not written by hand. Largest difference to "
-        "stock: relative difference of the attributions, maximum over the nodes. Time over limit: "
-        "the time divided by the least that this machine needs to compute and write the answer, "
-        "measured in the same run.",
+        "Speed-up of each engine over two baselines of the same method, by task, network and "
+        f"number of message-passing layers, with 95 % intervals over the nodes. {STOCK}: Captum "
+        f"and PyG as published, on the whole graph. {BY_HAND}: an exact cut with the whole graph's "
+        "norms (a graph by itself where graphs are classified), and for Integrated Gradients "
+        "Captum's fastest internal batch; a dash where a method was not written by hand. One node "
+        "at once: geometric means of ratios, paired within a repeat on the same random node. Many "
+        "at once, streamed unless returned=list: the mean time of a baseline's nodes, one at a "
+        "time, over the call's time for one node. Nodes (graphs, where "
+        "those are classified): those of the ratio over stock / by hand, a random subset of the "
+        "task's; stock explained the first of the others' only, where it takes seconds each. "
+        "Time: median for one node on this machine. Peak memory: of the first call, what is "
+        "prepared included, and by hand the search for the batch; of the budget: over "
+        "memory_budget and what the model itself takes, together. Difference to stock: relative, "
+        "of the attributions, the largest. Over limit: time over the least that this machine needs "
+        "to compute and write the answer, measured in the same run.",
         (
-            *("method", "engine", "nodes at once", "speed-up over its own stock ↑"),
-            *(f"speed-up over {BY_HAND} ↑", "median over stock", "pairs"),
-            *("largest difference to stock ↓", "time over limit ↓"),
+            *("task", "network", "layers", "method", "engine", "nodes at once"),
+            *(f"speed-up over {STOCK} ↑", f"speed-up over {BY_HAND} ↑", "nodes"),
+            *("time a node", "peak memory", "of the budget ↓"),
+            *("difference to stock ↓", "over limit ↓"),
         ),
-        [
-            [
-                Entry(ratio.label),
-                Entry(ratio.engine),
-                Entry(f"{ratio.at_once:,}", value=ratio.at_once),
-                measured(factors, ratio.ratio),
-                Entry("1× (reference)", value=1.0)
-                if ratio.engine == BY_HAND
-                else measured(factors, ratio.over_hand),
-                measured(factor, ratio.median),
-                measured(str, ratio.ratio.n),
-                measured(number, ratio.error),
-                measured(factor, ratio.over_limit),
-            ]
-            for ratio in ratios
-        ],
+        [row for _, row in sorted(rows, key=lambda pair: pair[0])],
     )
 
 

@@ -8,9 +8,9 @@ from torch_geometric.data import Data
 from torch_geometric.explain import Explainer, GNNExplainer
 
 import explainers
-from benchmarks.measures.by_hand import METHODS, NAME, ByHand
+from benchmarks.measures.by_hand import METHODS, NAME, ByHand, SideBySide
 from benchmarks.measures.engines import difference
-from benchmarks.tasks._models import GNN
+from benchmarks.tasks._models import GNN, GraphGNN
 
 PLAIN = [name for name in METHODS if name != "gnn_explainer"]
 
@@ -23,6 +23,30 @@ def graph(seed: int, *, loops: bool = False, dtype: torch.dtype = torch.float64)
         edge_index = torch.cat([torch.tensor([[3, 5], [3, 5]]), edge_index], dim=1)
     x = torch.randn(60, 6, generator=generator, dtype=torch.float64)
     return Data(x=x.to(dtype), edge_index=edge_index)
+
+
+def graphs(*, loops: bool = False) -> Data:
+    """Three graphs of different sizes, their edges in any order."""
+    generator = torch.Generator().manual_seed(5)
+    sizes = (7, 12, 5)
+    parts, start = [], 0
+    for size in sizes:
+        edges = torch.randint(size, (2, 3 * size), generator=generator)
+        parts.append(edges[:, edges[0] != edges[1]].unique(dim=1) + start)
+        start += size
+    if loops:
+        parts.append(torch.tensor([[1, 8], [1, 8]]))
+    edge_index = torch.cat(parts, dim=1)
+    return Data(
+        x=torch.randn(sum(sizes), 6, generator=generator, dtype=torch.float64),
+        edge_index=edge_index[:, torch.randperm(edge_index.size(1), generator=generator)],
+        batch=torch.arange(3).repeat_interleave(torch.tensor(sizes)),
+    )
+
+
+def classifier(kind: str, *, normalize: bool = True) -> GraphGNN:
+    torch.manual_seed(2)
+    return GraphGNN([6, 5, 5, 3], kind=kind, normalize=normalize).double().eval()
 
 
 def network(kind: str, layers: int, dtype: torch.dtype = torch.float64) -> GNN:
@@ -44,6 +68,20 @@ def test_it_gives_the_scores_of_stock(name, layers, kind):
         full, other = (explainers.to_full(one, data) for one in (found, expected))
         assert difference_of(full, other) < 1e-9
         assert difference(found, expected) == pytest.approx(difference_of(full, other), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize(("kind", "normalize"), [("gcn", True), ("gcn", False), ("gin", True)])
+def test_a_graph_by_itself_has_the_scores_of_stock(name, kind, normalize):
+    """In blocks of a batch; loops are edges like any other where the layers add none."""
+    model, data = classifier(kind, normalize=normalize), graphs(loops=True)
+    by_hand = ByHand(model, data)
+    stock = explainers.load(name, engine="stock")
+    for graph in (1, 2):
+        (expected,) = stock.explain(model, data, graph)
+        found = by_hand.explain(name, graph)
+        assert len(found.n_id) == (12, 5)[graph - 1]
+        assert difference(found, expected) < 1e-9
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -71,34 +109,59 @@ class Given(GNNExplainer):
         self.node_mask, self.edge_mask = (torch.nn.Parameter(one.clone()) for one in self.given)
 
 
-@pytest.mark.parametrize("kind", ["gcn", "sage"])
+class GivenTogether(SideBySide):
+    """The same for several at once."""
+
+    given: tuple[torch.Tensor, torch.Tensor]
+    _initialize_masks = Given._initialize_masks
+
+
+@pytest.mark.parametrize("kind", ["gcn", "sage", "graphs"])
 def test_gnn_explainer_is_pygs(kind):
-    """From the same initial masks the cut gives what PyG gives on the whole graph."""
-    model, data = network(kind, 2), graph(7)
-    nodes, edges = torch.randn(60, 6).double(), torch.randn(data.num_edges).double()
-    explainer = Explainer(
-        model,
-        Given(nodes, edges, epochs=30),
-        explanation_type="model",
-        node_mask_type="attributes",
-        edge_mask_type="object",
-        model_config={
-            "mode": "multiclass_classification",
-            "task_level": "node",
-            "return_type": "log_probs",
-        },
-    )
-    whole = explainer(data.x, data.edge_index, index=9)
+    """From the same initial masks: on the cut, and side by side with others."""
+    if kind == "graphs":
+        model, data, units, rows = classifier("gcn", normalize=False), graphs(), [2, 0, 1], {}
+        rows = {"batch": data.batch}
+    else:
+        model, data, units, rows = network(kind, 2), graph(7), [9, 3, 17], {}
+    nodes, edges = torch.randn_like(data.x), torch.randn(data.num_edges).double()
     by_hand = ByHand(model, data)
-    cut = by_hand.cut(9)
-    algorithm = Given(nodes[cut.n_id], edges[cut.e_id], epochs=30)
-    found = by_hand.explain("gnn_explainer", 9, algorithm=algorithm)
-    torch.testing.assert_close(found.node_mask, whole.node_mask[found.n_id], atol=1e-6, rtol=0)
-    torch.testing.assert_close(found.edge_mask, whole.edge_mask[found.e_id], atol=1e-6, rtol=0)
+    cuts = [by_hand.cut(unit) for unit in units]
+    together = GivenTogether(
+        [len(cut.n_id) for cut in cuts], [len(cut.e_id) for cut in cuts], epochs=30
+    )
+    together.given = (
+        torch.cat([nodes[cut.n_id] for cut in cuts]),
+        torch.cat([edges[cut.e_id] for cut in cuts]),
+    )
+    before = by_hand.explain("saliency", units[0])
+    several = by_hand.explain_together("gnn_explainer", units, algorithm=together)
+    for unit, cut, one_of_several in zip(units, cuts, several, strict=True):
+        explainer = Explainer(
+            model,
+            Given(nodes, edges, epochs=30),
+            explanation_type="phenomenon",
+            node_mask_type="attributes",
+            edge_mask_type="object",
+            model_config={
+                "mode": "multiclass_classification",
+                "task_level": "graph" if rows else "node",
+                "return_type": "log_probs",
+            },
+        )
+        target = model(data.x, data.edge_index, **rows).argmax(dim=1)
+        whole = explainer(data.x, data.edge_index, target=target, index=unit, **rows)
+        algorithm = Given(nodes[cut.n_id], edges[cut.e_id], epochs=30)
+        alone = by_hand.explain("gnn_explainer", unit, algorithm=algorithm)
+        for found in (alone, one_of_several):
+            for mask, ids in (("node_mask", found.n_id), ("edge_mask", found.e_id)):
+                expected = whole[mask][ids]
+                torch.testing.assert_close(found[mask], expected, atol=1e-6, rtol=0)
+    assert difference(by_hand.explain("saliency", units[0]), before) == 0  # nothing is left behind
 
 
 def test_what_is_not_done_by_hand():
-    """Graphs of a batch need no cut; edge weights a norm of their own."""
+    """Edge weights have a norm of their own."""
     data = graph(1)
     data.edge_weight = torch.ones(data.num_edges).double()
     with pytest.raises(ValueError, match=f"{NAME}.*edges have weights"):

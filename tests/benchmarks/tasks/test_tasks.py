@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch_geometric.data import Data
+from torch_geometric.nn import SAGEConv
 
 from benchmarks import tasks
 from benchmarks.tasks import (
@@ -233,8 +234,29 @@ def test_models_of_every_kind(model: str, graphs: bool, monkeypatch: pytest.Monk
     if graphs:
         assert task.nodes.tolist() == [1]  # the others have no edge but a self loop
     assert task.checkpoint_sha256 == tasks.load("small", model=model).checkpoint_sha256
-    other = "gat" if model == "gcn" else "gcn"
+    other = "gat" if model.startswith("gcn") else "gcn"
     assert task.checkpoint_sha256 != tasks.load("small", model=other).checkpoint_sha256
+
+
+@pytest.mark.parametrize(
+    ("hidden", "more", "widths"),
+    [((4,), {}, [4, 4, 3]), ((6, 5, 4), {}, [6, 5, 3]), ((4,), {"concatenate": True}, [4, 4, 4])],
+)
+def test_a_model_of_three_layers(hidden, more, widths, monkeypatch) -> None:
+    """Whatever the recipe has; the layers that it lacks are as wide as its last hidden one."""
+    recipe = dataclasses.replace(RECIPE, hidden=hidden, **more)
+    add(monkeypatch, "small", recipe=recipe, build=lambda root: Dataset(graph(), "made here"))
+    task = tasks.load("small", model="sage3")
+    assert [conv.out_channels for conv in task.model.convs] == widths
+    assert {type(conv) for conv in task.model.convs} == {SAGEConv}
+    add(
+        monkeypatch,
+        "flat",
+        recipe=dataclasses.replace(RECIPE, hidden=()),
+        build=lambda root: Dataset(graph(), "made here"),
+    )
+    with pytest.raises(ValueError, match="no hidden layer, so no width for a model of 3"):
+        tasks.load("flat", model="gcn3")
 
 
 def test_a_model_of_no_kind() -> None:

@@ -1,4 +1,4 @@
-"""Private names of PyG and Captum that this library touches, all in one place.
+"""Private names of torch, PyG and Captum that this library touches, all in one place.
 
 Each is used because there is no public way; ``tests/explainers/test_compat.py`` holds what is
 assumed of them on the lowest and on the newest supported versions.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.explain import Explanation
 from torch_geometric.explain.algorithm.captum import CaptumModel
@@ -17,6 +18,7 @@ from torch_geometric.nn import MessagePassing, Sequential
 
 __all__ = [
     "CaptumModel",
+    "adam_step",
     "clear_masks",
     "explanation",
     "has_mask",
@@ -25,6 +27,7 @@ __all__ = [
     "original_module",
     "quadrature",
     "set_norm",
+    "sigmoid_backward",
     "strip",
     "stripped_state",
     "tensors",
@@ -151,3 +154,30 @@ def forget_caches(layer: MessagePassing) -> None:
 def set_norm(layer: MessagePassing, norm: tuple[Tensor, Tensor] | None) -> None:
     """Gives a GCNConv its edges and their normalised weights; None lets it compute them."""
     layer._cached_edge_index = norm
+
+
+def adam_step(
+    values: Tensor, gradient: Tensor, moments: tuple[Tensor, Tensor], step: Tensor, lr: float
+) -> None:
+    """One step of ``torch.optim.Adam(fused=True)`` with its defaults, in place.
+
+    The optimiser's own Python takes several times as long as the step of a small tensor.
+
+    Args:
+        values: What is optimised.
+        gradient: Contiguous: on a CPU it is read as if it were.
+        moments: Of the gradients and of their squares, zeros at first.
+        step: A number, the steps before this one.
+        lr: The learning rate.
+    """
+    step += 1
+    torch._fused_adam_(  # type: ignore[attr-defined]
+        *([values], [gradient], [moments[0]], [moments[1]], [], [step]),
+        **{"lr": lr, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+        **{"weight_decay": 0.0, "amsgrad": False, "maximize": False},
+    )
+
+
+def sigmoid_backward(gradient: Tensor, output: Tensor) -> None:
+    """Multiplies the derivative of the sigmoid whose values are ``output`` onto a gradient."""
+    torch.ops.aten.sigmoid_backward.grad_input(gradient, output, grad_input=gradient)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from explainers.engines.base import Engine, NotTheModel, Problem, groups
 from explainers.engines.memory import is_out_of_memory
+from explainers.engines.objective import Losses, Objective
 from explainers.engines.stock import StockProblem
 from explainers.prepare.computation_graph import ComputationGraphs, cut
 from explainers.prepare.layers import edge_type, normalise
@@ -63,6 +64,10 @@ class BatchedProblem(Problem):
                 "layer depends on more than the messages into each node"
             )
         self.verified = True
+
+    def objective(self, losses: Losses, calls: int) -> Objective:
+        """As the base class says; what is done each time is recorded once."""
+        return Objective(self, losses, calls)
 
     def deleted_outputs(self, kept: Tensor, *, alone: bool) -> Tensor:
         if not self.prepared.weights_known:

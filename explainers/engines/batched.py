@@ -19,6 +19,7 @@ from torch import Tensor
 from explainers.engines.base import Engine, NotTheModel, Problem, groups
 from explainers.engines.memory import is_out_of_memory
 from explainers.engines.objective import Losses, Objective
+from explainers.engines.recorded import LEAST_CALLS, RecordedObjective
 from explainers.engines.stock import StockProblem
 from explainers.prepare.computation_graph import ComputationGraphs, cut
 from explainers.prepare.layers import edge_type, normalise
@@ -67,7 +68,7 @@ class BatchedProblem(Problem):
 
     def objective(self, losses: Losses, calls: int) -> Objective:
         """As the base class says; what is done each time is recorded once."""
-        return Objective(self, losses, calls)
+        return (RecordedObjective if calls >= LEAST_CALLS else Objective)(self, losses)
 
     def deleted_outputs(self, kept: Tensor, *, alone: bool) -> Tensor:
         if not self.prepared.weights_known:
@@ -104,7 +105,10 @@ class BatchedProblem(Problem):
 
     def _explained(self, output: Tensor, count: int) -> Tensor:
         """The rows [B, R, C] that are explained, of the model's output on ``count`` variants."""
-        return output.view(count, len(output) // count, -1)[:, self.graphs.rows]
+        output = output.view(count, len(output) // count, -1)
+        if self.prepared.task_level == "graph":  # it returns no others
+            return output
+        return output.index_select(1, self.graphs.rows)
 
     @cached_property
     def copies(self) -> int:

@@ -87,13 +87,13 @@ class GNNExplainer(Method):
             torch.mul(inputs, mask, out=point)
             losses, *slopes = objective(*points)
             torch.cat([by_point.reshape(-1) for by_point in slopes], out=slope)
-            slope.mul_(inputs)  # by the mask: the chain rule; edges' inputs are 1
             if epoch == 0:
+                slope.mul_(inputs)  # by the mask: the chain rule; edges' inputs are 1
                 # Features and messages that do not reach the prediction at all are not in use.
                 used = slope != 0
-                penalty = self._penalty(problem, learned, _parts(used, shapes))
+                penalty = self._penalty(problem, learned, _parts(used, shapes), logits)
             else:
-                penalty.add_slope(slope, logits)
+                penalty.slope(slope, inputs, logits)
             if epoch in watched:
                 watched[epoch] = losses + penalty.values(mask, logits)
             _compat.sigmoid_backward(slope, mask)
@@ -123,13 +123,15 @@ class GNNExplainer(Method):
         state = self._state(problem, explanation.edge_mask, losses)
         return Attribution(explanation.node_mask, explanation.edge_mask, state)
 
-    def _penalty(self, problem: Problem, learned: Sequence[int], used: list[Tensor]) -> _Penalty:
+    def _penalty(
+        self, problem: Problem, learned: Sequence[int], used: list[Tensor], logits: Tensor
+    ) -> _Penalty:
         """Those of the features' mask (0) and the edges' (1), as far as they are learned."""
         batches = (problem.node_batch, problem.edge_batch)
         coefficients = {**PyGGNNExplainer.default_coeffs, "edge_size": self.edge_size}
         kinds = [("node_feat", "edge")[i] for i in learned]
         fields = [batches[i] for i in learned]
-        return _Penalty(used, fields, kinds, len(problem.graphs), coefficients)
+        return _Penalty(used, fields, kinds, len(problem.graphs), coefficients, logits)
 
     def _state(
         self, problem: Problem, edge_mask: Tensor, losses: Sequence[Tensor]
@@ -185,6 +187,7 @@ class _Penalty:
         kinds: The names of the masks in the coefficients.
         count: How many nodes, R.
         coefficients: PyG's.
+        logits: Of whose type the terms are.
     """
 
     def __init__(
@@ -194,6 +197,7 @@ class _Penalty:
         kinds: Sequence[str],
         count: int,
         coefficients: dict[str, Any],
+        logits: Tensor,
     ) -> None:
         sizes, entropies = [], []
         for used, field, kind in zip(hard, fields, kinds, strict=True):
@@ -204,19 +208,22 @@ class _Penalty:
             size = mean if coefficients[f"{kind}_reduction"] == "mean" else used
             sizes.append(coefficients[f"{kind}_size"] * size)
             entropies.append(coefficients[f"{kind}_ent"] * mean)
-        self._size, self._entropy = _joined(sizes), _joined(entropies)
+        self._size, self._entropy = _joined(sizes).to(logits), _joined(entropies).to(logits)
         self._fields, self._count, self._shapes = fields, count, [used.shape for used in hard]
 
-    def add_slope(self, slope: Tensor, logits: Tensor) -> None:
-        """Adds the terms' derivative by the masks to ``slope``; both are of all masks joined."""
-        self._size, self._entropy = self._size.to(slope), self._entropy.to(slope)
-        slope.add_(self._size).addcmul_(self._entropy, logits, value=-1)
+    def slope(self, slope: Tensor, inputs: Tensor, logits: Tensor) -> None:
+        """Has ``slope`` by the masked inputs be that by the masks, with that of the terms added.
+
+        All are of all masks joined.
+        """
+        torch.addcmul(self._size, slope, inputs, out=slope)
+        slope.addcmul_(self._entropy, logits, value=-1)
 
     def values(self, mask: Tensor, logits: Tensor) -> Tensor:
         """The terms themselves, added up for each node, [R]."""
         # H(sigmoid(l)) = softplus(l) - m l: no logarithm of 0.
         entropy = F.softplus(logits) - mask * logits
-        terms = self._size.to(mask) * mask + self._entropy.to(mask) * entropy
+        terms = self._size * mask + self._entropy * entropy
         total = mask.new_zeros(self._count)
         for part, field in zip(_parts(terms, self._shapes), self._fields, strict=True):
             total.index_add_(0, field, part if part.dim() == 1 else part.sum(dim=1))

@@ -25,7 +25,6 @@ __all__ = [
     "leftovers",
     "named_inputs",
     "original_module",
-    "quadrature",
     "set_norm",
     "sigmoid_backward",
     "strip",
@@ -74,15 +73,6 @@ def tensors(model: nn.Module) -> list[Tensor]:
 def named_inputs(model: nn.Module) -> list[str] | None:
     """What a PyG ``Sequential`` takes, by the names it was given; None for other models."""
     return list(model.signature.param_dict) if isinstance(model, Sequential) else None
-
-
-def quadrature(name: str, n_steps: int) -> tuple[list[float], list[float]]:
-    """Captum's points in [0, 1], ascending, and weights; ``name`` as its argument ``method``."""
-    # Captum brings matplotlib: whoever does not need it does not wait for it.
-    from captum.attr._utils.approximation_methods import approximation_parameters
-
-    sizes, points = approximation_parameters(name)
-    return points(n_steps), sizes(n_steps)
 
 
 def original_module(model: nn.Module) -> nn.Module | None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from explainers.engines.base import Engine, NotTheModel, Problem, groups
 from explainers.engines.memory import is_out_of_memory
 from explainers.engines.objective import Losses, Objective
-from explainers.engines.recorded import LEAST_CALLS, RecordedObjective
+from explainers.engines.recorded import RecordedObjective
 from explainers.engines.stock import StockProblem
 from explainers.prepare.computation_graph import ComputationGraphs, cut
 from explainers.prepare.layers import edge_type, normalise
@@ -68,7 +68,7 @@ class BatchedProblem(Problem):
 
     def objective(self, losses: Losses, calls: int) -> Objective:
         """As the base class says; what is done each time is recorded once."""
-        return (RecordedObjective if calls >= LEAST_CALLS else Objective)(self, losses)
+        return (RecordedObjective if calls > 2 else Objective)(self, losses)
 
     def deleted_outputs(self, kept: Tensor, *, alone: bool) -> Tensor:
         if not self.prepared.weights_known:

@@ -8,7 +8,6 @@ from torch import Tensor
 from explainers.engines.objective import Objective
 from explainers.engines.tape import NotRecorded, Tape
 
-LEAST_CALLS = 10  # a tape takes as long to be made as some calls
 DEVICES = ("cpu", "cuda")  # others need not have what a tape asks of tensors
 
 

@@ -46,6 +46,7 @@ class GNNExplainer(Method):
     mask tells the edges apart no more, by a range or a Gini index below 0.01.
     """
 
+    engines: ClassVar[tuple[str, ...]] = ("hoisted", "batched", "stock")
     signed: ClassVar[bool] = False
     deterministic: ClassVar[bool] = False
     citation: ClassVar[str] = "Ying et al. 2019, arXiv:1903.03894"

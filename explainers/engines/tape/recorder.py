@@ -32,14 +32,8 @@ FACTORIES = frozenset(
     {"new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided"}
     | {"zeros_like", "ones_like", "full_like", "empty_like"}
 )
-# To the host, to a shape, or from a generator: what follows need not be the same next time.
-REFUSED = frozenset(
-    {
-        torch.Tag.data_dependent_output,
-        torch.Tag.dynamic_output_shape,
-        torch.Tag.nondeterministic_seeded,
-    }
-)
+# To the host or to a shape: what follows need not be the same next time.
+REFUSED = frozenset({torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape})
 
 
 class NotRecorded(BaseException):
@@ -58,6 +52,7 @@ class Tape:
 
     Attributes:
         results: What the function returned.
+        steps: What is done when it is played.
 
     Raises:
         NotRecorded: The operations need not be the same at other inputs, or write where others
@@ -70,8 +65,8 @@ class Tape:
             self.results = tuple(function(*inputs))
         outputs = [recorder.read(result) for result in self.results]
         steps = needed(once(recorder.steps, outputs), outputs)
-        steps = needed(once(summed(steps, recorder.shapes), outputs), outputs)
-        self._play = compiled(steps, outputs, len(inputs))
+        self.steps = needed(once(summed(steps, recorder.shapes), outputs), outputs)
+        self._play = compiled(self.steps, outputs, len(inputs))
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """The results at other inputs, without a graph of gradients."""
@@ -103,9 +98,11 @@ class _Recorder(TorchDispatchMode):
         """Runs an operation, and notes it if it has to be run again."""
         kwargs = kwargs or {}
         self._kept.append((args, kwargs))
+        name = func._schema.name.partition("::")[2]
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise NotRecorded(f"{name} draws random numbers")
         if not any(self._depends(one) for one in flat((args, kwargs))):
             return self._keep(func(*args, **kwargs))
-        name = func._schema.name.partition("::")[2]
         if name in FACTORIES:
             return self._keep(func(*args, **kwargs))
         if REFUSED & {*func.tags} and not _by_numbers(name, args):
@@ -167,7 +164,7 @@ class _Recorder(TorchDispatchMode):
         return Value(found)
 
     def _constant(self, tensor: Tensor) -> Tensor:
-        """The same tensor for equal ones, such as the norms of layers: they share their products."""
+        """One tensor for all equal ones: layers with the same norms share what is made of them."""
         if tensor.device.type != "cpu" or tensor.layout != torch.strided:
             return tensor
         key = (tensor.shape, tensor.stride(), tensor.dtype)

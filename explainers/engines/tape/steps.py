@@ -150,6 +150,6 @@ def compiled(steps: list[Step], outputs: list[Any], inputs: int) -> Callable[...
         if place in done:  # memory goes back as soon as it can, while it is in the cache
             lines.append(f"    del {', '.join(done[place])}")
     lines.append(f"    return {given(tuple(outputs))}")
-    exec("\n".join(lines), names)  # noqa: S102  # of our own making
+    exec("\n".join(lines), names)  # of our own making
     play: Callable[..., Any] = names["play"]
     return play

@@ -65,7 +65,7 @@ class Edges:
 
 
 def matrix(weights: Tensor, edges: Edges) -> Tensor:
-    """The dense matrix [t, n] with the weights [e] of the edges; those that share a place add up."""
+    """The matrix [t, n] with the weights [e] of the edges; those that share a place add up."""
     flat = edges.empty.to(weights.dtype).index_add_(0, edges.place, weights)
     return flat.view(edges.targets, edges.sources)
 
@@ -106,7 +106,7 @@ def added(rows: Tensor, edges: Edges) -> Tensor:
 
 
 def summed(steps: list[Step], shapes: dict[int, tuple[int, ...]]) -> list[Step]:
-    """The steps with message passing as products of matrices; ``shapes`` are those of the values."""
+    """The steps with message passing as products of matrices; ``shapes`` [...] of the values."""
     return _Rules(steps, shapes).applied()
 
 
@@ -146,13 +146,15 @@ class _Rules:
         fresh = zeros is not None and zeros.name == "clone" and _is_zero(zeros.args[0])
         if target is None or zeros is None or not fresh or not isinstance(rows, Value):
             return None
-        sent = self._message(rows)
+        count, sent = self._shape(into)[0], self._message(rows)
         if sent is not None:
             x, source, weights = sent
-            edges = self._edges_of(source, target, self._shape(x)[0], self._shape(Value(step.made[0]))[0])
+            edges = self._edges_of(
+                source, target, self._shape(x)[0], self._shape(Value(step.made[0]))[0]
+            )
             return self._sums(weights, edges, x)
         number = torch.arange(len(target), device=target.device)
-        edges = self._edges_of(number, target, len(target), self._shape(Value(step.made[0]))[0])
+        edges = self._edges_of(number, target, len(target), count)
         if edges.dense:
             return torch.ops.aten.mm.default, (edges.ones.to(zeros.args[0]), rows)
         return added, (rows, edges)
@@ -256,7 +258,7 @@ class _Rules:
         return self._do(torch.ops.aten.view.default, part, [-1])
 
     def _at_source(self, part: Any) -> tuple[Any, Tensor] | None:
-        """x and the rows of it that were taken."""
+        """X and the rows of it that were taken."""
         made = self._maker(part)
         if made is None or made.name != "index_select" or len(self._shape(part)) != 2:
             return None

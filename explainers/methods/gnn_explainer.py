@@ -77,8 +77,10 @@ class GNNExplainer(Method):
         inputs = _joined((problem.x, problem.edge_mask)[i].to(logits) for i in learned)
         mask, point, slope = (torch.empty_like(logits) for _ in range(3))
         points = [problem.x, problem.edge_mask]
-        for i, part in zip(learned, _parts(point, shapes), strict=True):
-            points[i] = part
+        for i, at in zip(learned, _parts(point, shapes), strict=True):
+            points[i] = at
+        given, parts = _parts(inputs, shapes), _parts(slope, shapes)
+        sizes = [logits.new_zeros(())] * len(learned)
         moved = torch.zeros_like(logits), torch.zeros_like(logits)
         steps = torch.zeros((), dtype=torch.float32, device=logits.device)
         objective = problem.objective(lambda out: likelihood_losses(out, problem), self.epochs)
@@ -87,14 +89,16 @@ class GNNExplainer(Method):
             torch.sigmoid(logits, out=mask)
             torch.mul(inputs, mask, out=point)
             losses, *slopes = objective(*points)
-            torch.cat([by_point.reshape(-1) for by_point in slopes], out=slope)
+            # By the mask: the chain rule. PyG has no penalties in the first epoch.
+            for size, by_point, at, part in zip(sizes, slopes, given, parts, strict=True):
+                torch.addcmul(size, by_point, at, out=part)
             if epoch == 0:
-                slope.mul_(inputs)  # by the mask: the chain rule; edges' inputs are 1
                 # Features and messages that do not reach the prediction at all are not in use.
                 used = slope != 0
                 penalty = self._penalty(problem, learned, _parts(used, shapes), logits)
+                sizes = _parts(penalty.size, shapes)
             else:
-                penalty.slope(slope, inputs, logits)
+                slope.addcmul_(penalty.entropy, logits, value=-1)
             if epoch in watched:
                 watched[epoch] = losses + penalty.values(mask, logits)
             _compat.sigmoid_backward(slope, mask)
@@ -189,6 +193,10 @@ class _Penalty:
         count: How many nodes, R.
         coefficients: PyG's.
         logits: Of whose type the terms are.
+
+    Attributes:
+        size: Of all masks joined, the derivative of the size terms by m.
+        entropy: As ``size``, that of the entropies, times -1 over the logit.
     """
 
     def __init__(
@@ -209,22 +217,14 @@ class _Penalty:
             size = mean if coefficients[f"{kind}_reduction"] == "mean" else used
             sizes.append(coefficients[f"{kind}_size"] * size)
             entropies.append(coefficients[f"{kind}_ent"] * mean)
-        self._size, self._entropy = _joined(sizes).to(logits), _joined(entropies).to(logits)
+        self.size, self.entropy = _joined(sizes).to(logits), _joined(entropies).to(logits)
         self._fields, self._count, self._shapes = fields, count, [used.shape for used in hard]
-
-    def slope(self, slope: Tensor, inputs: Tensor, logits: Tensor) -> None:
-        """Has ``slope`` by the masked inputs be that by the masks, with that of the terms added.
-
-        All are of all masks joined.
-        """
-        torch.addcmul(self._size, slope, inputs, out=slope)
-        slope.addcmul_(self._entropy, logits, value=-1)
 
     def values(self, mask: Tensor, logits: Tensor) -> Tensor:
         """The terms themselves, added up for each node, [R]."""
         # H(sigmoid(l)) = softplus(l) - m l: no logarithm of 0.
         entropy = F.softplus(logits) - mask * logits
-        terms = self._size * mask + self._entropy * entropy
+        terms = self.size * mask + self.entropy * entropy
         total = mask.new_zeros(self._count)
         for part, field in zip(_parts(terms, self._shapes), self._fields, strict=True):
             total.index_add_(0, field, part if part.dim() == 1 else part.sum(dim=1))

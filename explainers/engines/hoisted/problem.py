@@ -31,8 +31,9 @@ from explainers.engines.batched import BatchedProblem
 from explainers.engines.closing import feature_scores
 from explainers.engines.hoisted.first import FirstHop
 from explainers.engines.hoisted.point import replaced
-from explainers.engines.hoisted.upper import Inner, Order, Sums, tiled
+from explainers.engines.hoisted.upper import Inner, tiled
 from explainers.engines.hoisted.ways import WAYS, ways
+from explainers.engines.hoisted.widest import Widest
 from explainers.prepare.computation_graph import ComputationGraphs, Reach
 from explainers.prepare.model import PreparedModel
 
@@ -189,81 +190,16 @@ class HoistedProblem(BatchedProblem):
         return value, mask, alpha[:, None, None] * x if self.first.reads_x else x
 
     @cached_property
-    def _widest(self) -> Order:
-        """The edges of the computation graphs, into inner nodes."""
-        source, target = self.graphs.edge_index
-        place = torch.empty_like(self.graphs.n_id)
-        place[self.found.inner] = torch.arange(len(self.found.inner), device=place.device)
-        return Order.of(source, place[target], len(place), len(self.found.inner))
-
-    @cached_property
-    def _widest_with_loops(self) -> Order:
-        """As ``_widest``, with an edge behind these from each inner node to itself."""
-        source, target = self.graphs.edge_index
-        inner, number = self.found.inner, torch.arange(len(self.found.inner), device=source.device)
-        place = torch.empty_like(self.graphs.n_id)
-        place[inner] = number
-        ends = torch.cat([source, inner]), torch.cat([place[target], number])
-        return Order.of(*ends, len(place), len(inner))
-
-    @cached_property
-    def _norm_of_edges(self) -> Tensor:
-        """The first layer's weights of the edges in the order of the computation graphs, [e]."""
-        return self.norm.index_select(0, self.found.order)
+    def widest(self) -> Widest:
+        """The first message passing at other inputs than those of a path."""
+        return Widest(self.first, self.found, self.norm)
 
     def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
-        first, inner, count = self.first, self.found.inner, len(x)
+        inner = self.found.inner
         read = x if len(inner) == x.size(1) else x.index_select(1, inner)
-        value = self._summed(x, edge_mask) if self._sums_first else self._sent(x, read, edge_mask)
-        value = value + self._constant_part
-        if first.root is not None:
-            value = value + read @ first.root.t()
-        read = read if first.reads_x else self.inner_x.expand(count, -1, -1)
+        value = self.widest.value(x, edge_mask, read)
+        read = read if self.first.reads_x else self.inner_x.expand(len(x), -1, -1)
         return self.rest(value, edge_mask[:, self.inner_edges], read)
-
-    @cached_property
-    def _sums_first(self) -> bool:
-        """Whether it costs less to transform the sums of features than the features."""
-        first, (n, e) = self.first, (len(self.graphs.n_id), len(self.graphs.e_id))
-        if first.weight is None or first.constant is not None:
-            return False
-        pairs, (width, features) = len(self.found.inner), first.weight.shape
-        return e * features + pairs * features * width < n * features * width + e * width
-
-    def _summed(self, x: Tensor, edge_mask: Tensor) -> Tensor:
-        """The part of the value that W makes of sums of features, self loops being edges."""
-        first, count = self.first, len(x)
-        weights, order = self._norm_of_edges * edge_mask, self._widest
-        if first.loops is not None:
-            loops = first.loops.index_select(0, self.found.inner_id)
-            weights = torch.cat([weights, loops.expand(count, -1)], dim=1)
-            order = self._widest_with_loops
-        size = weights.size(1)
-        order = order.tiled(count, lambda one: tiled(one, size, count))
-        sums: Tensor = Sums.apply(x.flatten(0, 1), weights.flatten(), order)
-        assert first.weight is not None
-        return (sums @ first.weight.t()).view(count, len(self.found.inner), -1)
-
-    def _sent(self, x: Tensor, read: Tensor, edge_mask: Tensor) -> Tensor:
-        """The same, W being applied to what is sent; ``read`` is x at the inner nodes."""
-        first, count = self.first, len(x)
-        linear = x if first.weight is None else x @ first.weight.t()
-        sent = linear if first.constant is None else linear + first.constant
-        weights = (self._norm_of_edges * edge_mask).flatten()
-        order = self._widest.tiled(count, lambda one: tiled(one, len(self.graphs.e_id), count))
-        sums: Tensor = Sums.apply(sent.flatten(0, 1), weights, order)
-        value = sums.view(count, len(self.found.inner), -1)
-        if first.loops is None:
-            return value
-        loops = first.loops.index_select(0, self.found.inner_id)
-        own = linear.index_select(1, self.found.inner) if first.weight is not None else read
-        return value + loops[:, None] * own
-
-    @cached_property
-    def _constant_part(self) -> Tensor:
-        """The part b of the value at the inner nodes, [P, H] or [1, H]."""
-        b = self.first.b
-        return b.index_select(0, self.found.inner_id) if len(b) > 1 else b
 
     def masked_outputs(self, kept: Tensor, nodes: Tensor | None = None) -> Tensor:
         """As the base class says; features are transformed once for the graph, and not again."""
@@ -272,7 +208,7 @@ class HoistedProblem(BatchedProblem):
         sent = first.y.index_select(0, self.graphs.n_id)
         own = first.s.index_select(0, self.found.inner_id)
         read = self.inner_x.expand(count, -1, -1)
-        order, one = self._widest, self._widest.source
+        order, one = self.widest.order, self.widest.order.source
         if nodes is None:
             source = one.repeat(count)
         else:
@@ -283,10 +219,10 @@ class HoistedProblem(BatchedProblem):
                 read = nodes[:, inner, None] * read
         if first.constant is not None:
             sent = sent + first.constant
-        weights = (self._norm_of_edges * kept).index_select(1, order.order).flatten()
+        weights = (self.widest.norm * kept).index_select(1, order.order).flatten()
         ptr = torch.cat([tiled(order.ptr[:-1], len(one), count), one.new_tensor([len(source)])])
         value = weighted_sums(ptr, source, weights, sent).view(count, len(inner), -1)
-        value = value + own + self._constant_part
+        value = value + own + self.widest.constant
         return self.rest(value, kept[:, self.inner_edges], read)
 
     def deleted_outputs(self, kept: Tensor, *, alone: bool) -> Tensor:

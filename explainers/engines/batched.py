@@ -25,6 +25,8 @@ from explainers.prepare.computation_graph import ComputationGraphs, cut
 from explainers.prepare.layers import edge_type, normalise
 from explainers.prepare.model import PreparedModel
 
+RECORDED = 4  # budgets that a pass may take if it is recorded: how much it takes is not known well
+
 
 class BatchedProblem(Problem):
     """R computation graphs, of which B variants go through the model at once."""
@@ -67,8 +69,12 @@ class BatchedProblem(Problem):
         self.verified = True
 
     def objective(self, losses: Losses, calls: int) -> Objective:
-        """As the base class says; what is done each time is recorded once."""
-        return (RecordedObjective if calls > 2 else Objective)(self, losses)
+        """As the base class says; what is done each time is recorded once.
+
+        Not of a node that takes more than the budget: what is recorded is kept meanwhile.
+        """
+        record = calls > 2 and self.bytes_per_variant <= RECORDED * self.memory_budget
+        return (RecordedObjective if record else Objective)(self, losses)
 
     def deleted_outputs(self, kept: Tensor, *, alone: bool) -> Tensor:
         if not self.prepared.weights_known:
@@ -111,9 +117,13 @@ class BatchedProblem(Problem):
         return output.index_select(1, self.graphs.rows)
 
     @cached_property
+    def bytes_per_variant(self) -> float:
+        """Roughly what one variant of all inputs takes in a pass."""
+        return float(self.prepared.bytes_per_unit[self.nodes.cpu()].sum())
+
+    @property
     def copies(self) -> int:
-        needed = float(self.prepared.bytes_per_unit[self.nodes.cpu()].sum())
-        return max(1, int(self.memory_budget / needed))
+        return max(1, int(self.memory_budget / self.bytes_per_variant))
 
     @property
     def node_batch(self) -> Tensor:

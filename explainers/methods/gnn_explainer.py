@@ -25,6 +25,8 @@ from explainers.methods._learning import (
 )
 from explainers.methods._seeded import generators
 
+KEPT = 8  # what is kept in an epoch, in passes
+
 
 @dataclass(kw_only=True)
 class GNNExplainer(Method):
@@ -64,6 +66,11 @@ class GNNExplainer(Method):
             raise ValueError(f"lr must be above 0, got {self.lr!r}")
         if not self.edge_size >= 0:
             raise ValueError(f"edge_size must be 0 or more, got {self.edge_size!r}")
+
+    @property
+    def planned_budget(self) -> int:
+        """A part: beside a pass there are masks, moments and what the first pass has recorded."""
+        return max(1, self.memory_budget // KEPT)
 
     @torch.no_grad()
     def attribute(self, problem: Problem) -> Attribution:

@@ -112,13 +112,13 @@ class HoistedProblem(BatchedProblem):
             return x.index_select(0, self.inner.n_id)
         return x.new_zeros(()).expand(len(self.inner.n_id), x.size(1))
 
-    @property
-    def copies(self) -> int:
-        """Variants of all inputs in a pass; of points of a path more go into one."""
+    @cached_property
+    def bytes_per_variant(self) -> float:
+        """As the base class says; of points of a path more go into a pass."""
         prepared, first, graphs = self.prepared, self.first, self.graphs
         columns = first.y.size(1) + prepared.x.size(1) * (first.weight is not None)
         whole = 4 * len(graphs.n_id) * columns * prepared.x.element_size() + 64 * len(graphs.e_id)
-        return max(1, int(self.memory_budget // (whole + self._bytes_of_rest)))
+        return whole + self._bytes_of_rest
 
     @property
     def points_at_once(self) -> int:

@@ -26,6 +26,7 @@ MOST = {
     ("integrated_gradients", "hoisted"): 28,
     ("integrated_gradients", "batched"): 16,
     ("gnn_explainer", "batched"): 16,
+    ("gnn_explainer", "hoisted"): 28,
 }
 STEPS = {"integrated_gradients": "n_steps", "gnn_explainer": "epochs"}
 

@@ -161,10 +161,20 @@ def adam_step(
         lr: The learning rate.
     """
     step += 1
-    torch._fused_adam_(  # type: ignore[attr-defined]
-        *([values], [gradient], [moments[0]], [moments[1]], [], [step]),
-        **{"lr": lr, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
-        **{"weight_decay": 0.0, "amsgrad": False, "maximize": False},
+    torch._fused_adam_(
+        [values],
+        [gradient],
+        [moments[0]],
+        [moments[1]],
+        [],
+        [step],
+        lr=lr,
+        beta1=0.9,
+        beta2=0.999,
+        eps=1e-8,
+        weight_decay=0.0,
+        amsgrad=False,
+        maximize=False,
     )
 
 

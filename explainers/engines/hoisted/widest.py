@@ -87,9 +87,7 @@ class Widest:
         if self.loops is not None:
             weights = torch.cat([weights, self.loops.expand(count, -1)], dim=1)
             order = self._with_loops
-        size = weights.size(1)
-        order = order.tiled(count, lambda one: tiled(one, size, count))
-        sums: Tensor = Sums.apply(x.flatten(0, 1), weights.flatten(), order)
+        sums: Tensor = Sums.apply(x.flatten(0, 1), weights.flatten(), _tiled(order, count))
         return (sums @ weight.t()).view(count, len(self.found.inner), -1)
 
     def _sent(self, x: Tensor, edge_mask: Tensor, read: Tensor) -> Tensor:
@@ -97,11 +95,17 @@ class Widest:
         weight, constant, count = self.first.weight, self.first.constant, len(x)
         linear = x if weight is None else x @ weight.t()
         sent = linear if constant is None else linear + constant
-        size = edge_mask.size(1)
-        order = self.order.tiled(count, lambda one: tiled(one, size, count))
-        sums: Tensor = Sums.apply(sent.flatten(0, 1), (self.norm * edge_mask).flatten(), order)
+        order, weights = _tiled(self.order, count), self.norm * edge_mask
+        sums: Tensor = Sums.apply(sent.flatten(0, 1), weights.flatten(), order)
         value = sums.view(count, len(self.found.inner), -1)
         if self.loops is None:
             return value
         own = read if weight is None else linear.index_select(1, self.found.inner)
         return value + self.loops[:, None] * own
+
+
+def _tiled(order: Order, count: int) -> Order:
+    """The order of so many variants side by side, whose weights are one after the other."""
+    if count == 1:
+        return order
+    return order.tiled(count, lambda one: tiled(one, len(order.order), count))

@@ -55,7 +55,8 @@ def _twice(x, y):
     one, other = torch.zeros(6), torch.zeros(6)  # equal constants, which are written to
     one.add_(y)
     other.sub_(y)
-    return one, other, (x * 3) + (x * 3)
+    more, less = x * 2, x * 2  # so are these
+    return one, other, (x * 3) + (x * 3), more.add_(1), less.sub_(1)
 
 
 @pytest.mark.parametrize("function", [_gradient, _in_place, _views, _twice])

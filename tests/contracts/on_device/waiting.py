@@ -17,7 +17,8 @@ set_up()
 
 # How often the host waits in a call that explains a batch of nodes of a prepared model: to compare
 # what has been prepared, for the sizes of the computation graphs at each hop, to verify outputs,
-# and to bring nodes and steps to the device. Found are 17, 24, 14 by gradients; 28 and 17 by GNNExplainer.
+# and to bring nodes and steps to the device. Found are 17, 24, 14 by gradients; 28 and 17 by
+# GNNExplainer.
 MOST = {
     ("saliency", "analytic"): 17,
     ("saliency", "hoisted"): 28,

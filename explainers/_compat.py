@@ -1,4 +1,4 @@
-"""Private names of PyG and Captum that this library touches, all in one place.
+"""Private names of torch, PyG and Captum that this library touches, all in one place.
 
 Each is used because there is no public way; ``tests/explainers/test_compat.py`` holds what is
 assumed of them on the lowest and on the newest supported versions.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.explain import Explanation
 from torch_geometric.explain.algorithm.captum import CaptumModel
@@ -17,14 +18,15 @@ from torch_geometric.nn import MessagePassing, Sequential
 
 __all__ = [
     "CaptumModel",
+    "adam_step",
     "clear_masks",
     "explanation",
     "has_mask",
     "leftovers",
     "named_inputs",
     "original_module",
-    "quadrature",
     "set_norm",
+    "sigmoid_backward",
     "strip",
     "stripped_state",
     "tensors",
@@ -71,15 +73,6 @@ def tensors(model: nn.Module) -> list[Tensor]:
 def named_inputs(model: nn.Module) -> list[str] | None:
     """What a PyG ``Sequential`` takes, by the names it was given; None for other models."""
     return list(model.signature.param_dict) if isinstance(model, Sequential) else None
-
-
-def quadrature(name: str, n_steps: int) -> tuple[list[float], list[float]]:
-    """Captum's points in [0, 1], ascending, and weights; ``name`` as its argument ``method``."""
-    # Captum brings matplotlib: whoever does not need it does not wait for it.
-    from captum.attr._utils.approximation_methods import approximation_parameters
-
-    sizes, points = approximation_parameters(name)
-    return points(n_steps), sizes(n_steps)
 
 
 def original_module(model: nn.Module) -> nn.Module | None:
@@ -151,3 +144,40 @@ def forget_caches(layer: MessagePassing) -> None:
 def set_norm(layer: MessagePassing, norm: tuple[Tensor, Tensor] | None) -> None:
     """Gives a GCNConv its edges and their normalised weights; None lets it compute them."""
     layer._cached_edge_index = norm
+
+
+def adam_step(
+    values: Tensor, gradient: Tensor, moments: tuple[Tensor, Tensor], step: Tensor, lr: float
+) -> None:
+    """One step of ``torch.optim.Adam(fused=True)`` with its defaults, in place.
+
+    The optimiser's own Python takes several times as long as the step of a small tensor.
+
+    Args:
+        values: What is optimised.
+        gradient: Contiguous: on a CPU it is read as if it were.
+        moments: Of the gradients and of their squares, zeros at first.
+        step: A number, the steps before this one.
+        lr: The learning rate.
+    """
+    step += 1
+    torch._fused_adam_(
+        [values],
+        [gradient],
+        [moments[0]],
+        [moments[1]],
+        [],
+        [step],
+        lr=lr,
+        beta1=0.9,
+        beta2=0.999,
+        eps=1e-8,
+        weight_decay=0.0,
+        amsgrad=False,
+        maximize=False,
+    )
+
+
+def sigmoid_backward(gradient: Tensor, output: Tensor) -> None:
+    """Multiplies the derivative of the sigmoid whose values are ``output`` onto a gradient."""
+    torch.ops.aten.sigmoid_backward.grad_input(gradient, output, grad_input=gradient)

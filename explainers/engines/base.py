@@ -21,6 +21,7 @@ from torch import Tensor
 from torch_geometric.explain import ExplainerAlgorithm, Explanation
 
 from explainers import _compat
+from explainers.engines.objective import Losses, Objective
 from explainers.prepare.computation_graph import ComputationGraphs
 from explainers.prepare.model import PreparedModel
 
@@ -262,6 +263,13 @@ class Problem(ABC):
         by_x = next(found) if self.with_features else edge_mask.new_zeros(()).expand(x.shape)
         by_mask = next(found) if self.with_edges else torch.zeros_like(edge_mask)
         return by_x, by_mask
+
+    def objective(self, losses: Losses, calls: int) -> Objective:
+        """Losses [R] of the outputs [R, C], and their gradients, at ``calls`` inputs in turn.
+
+        This default differentiates the model each time.
+        """
+        return Objective(self, losses)
 
     def completed(self, attribution: Attribution) -> Attribution:
         """The attribution with ``convergence_delta``: its sum minus F(x) - F(0), for each node."""

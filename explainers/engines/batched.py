@@ -18,10 +18,14 @@ from torch import Tensor
 
 from explainers.engines.base import Engine, NotTheModel, Problem, groups
 from explainers.engines.memory import is_out_of_memory
+from explainers.engines.objective import Losses, Objective
+from explainers.engines.recorded import RecordedObjective
 from explainers.engines.stock import StockProblem
 from explainers.prepare.computation_graph import ComputationGraphs, cut
 from explainers.prepare.layers import edge_type, normalise
 from explainers.prepare.model import PreparedModel
+
+RECORDED = 4  # budgets that a pass may take if it is recorded: how much it takes is not known well
 
 
 class BatchedProblem(Problem):
@@ -64,6 +68,14 @@ class BatchedProblem(Problem):
             )
         self.verified = True
 
+    def objective(self, losses: Losses, calls: int) -> Objective:
+        """As the base class says; what is done each time is recorded once.
+
+        Not of a node that takes more than the budget: what is recorded is kept meanwhile.
+        """
+        record = calls > 2 and self.bytes_per_variant <= RECORDED * self.memory_budget
+        return (RecordedObjective if record else Objective)(self, losses)
+
     def deleted_outputs(self, kept: Tensor, *, alone: bool) -> Tensor:
         if not self.prepared.weights_known:
             return self._deleted_from_the_whole(kept, alone=alone)
@@ -99,12 +111,19 @@ class BatchedProblem(Problem):
 
     def _explained(self, output: Tensor, count: int) -> Tensor:
         """The rows [B, R, C] that are explained, of the model's output on ``count`` variants."""
-        return output.view(count, len(output) // count, -1)[:, self.graphs.rows]
+        output = output.view(count, len(output) // count, -1)
+        if self.prepared.task_level == "graph":  # it returns no others
+            return output
+        return output.index_select(1, self.graphs.rows)
 
     @cached_property
+    def bytes_per_variant(self) -> float:
+        """Roughly what one variant of all inputs takes in a pass."""
+        return float(self.prepared.bytes_per_unit[self.nodes.cpu()].sum())
+
+    @property
     def copies(self) -> int:
-        needed = float(self.prepared.bytes_per_unit[self.nodes.cpu()].sum())
-        return max(1, int(self.memory_budget / needed))
+        return max(1, int(self.memory_budget / self.bytes_per_variant))
 
     @property
     def node_batch(self) -> Tensor:

@@ -332,6 +332,11 @@ class Method(ABC):
         """Variants that a pass takes, and how many nodes may share it (None: any)."""
         return 1, None
 
+    @property
+    def planned_budget(self) -> int:
+        """Bytes of the memory budget with which a pass is planned, which keeps more than most."""
+        return self.memory_budget
+
     def may_split(self) -> bool:
         """Whether a pass that does not fit into the memory may be taken in smaller parts."""
         return True
@@ -372,7 +377,7 @@ class Method(ABC):
         targets: Tensor,
         memory_budget: int | None = None,
     ) -> Iterator[Explanation]:
-        budget = memory_budget or self.memory_budget
+        budget = memory_budget or self.planned_budget
         variants, most = self.share(registry.get(engine))
         problems = registry.get(engine).problems(prepared, nodes, targets, budget, variants, most)
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.explain import GNNExplainer as PyGGNNExplainer
 from torch_geometric.explain.config import ExplainerConfig
 
+from explainers import _compat
 from explainers.engines.base import Attribution, Problem, ReferenceProblem
 from explainers.methods._base import Method
 from explainers.methods._learning import (
@@ -23,6 +24,8 @@ from explainers.methods._learning import (
     settled,
 )
 from explainers.methods._seeded import generators
+
+KEPT = 8  # what is kept in an epoch, in passes
 
 
 @dataclass(kw_only=True)
@@ -45,6 +48,7 @@ class GNNExplainer(Method):
     mask tells the edges apart no more, by a range or a Gini index below 0.01.
     """
 
+    engines: ClassVar[tuple[str, ...]] = ("hoisted", "batched", "stock")
     signed: ClassVar[bool] = False
     deterministic: ClassVar[bool] = False
     citation: ClassVar[str] = "Ying et al. 2019, arXiv:1903.03894"
@@ -63,49 +67,55 @@ class GNNExplainer(Method):
         if not self.edge_size >= 0:
             raise ValueError(f"edge_size must be 0 or more, got {self.edge_size!r}")
 
+    @property
+    def planned_budget(self) -> int:
+        """A part: beside a pass there are masks, moments and what the first pass has recorded."""
+        return max(1, self.memory_budget // KEPT)
+
+    @torch.no_grad()
     def attribute(self, problem: Problem) -> Attribution:
         """The learned masks, in [0, 1]."""
-        logits = _everywhere(problem, *initial_masks(problem, self.seed))
-        inputs = [problem.x.to(logits[0]), problem.edge_mask]
+        start = _everywhere(problem, *initial_masks(problem, self.seed))
         # What is not attributed keeps its value: it has no mask.
         learned = [i for i, on in enumerate((problem.with_features, problem.with_edges)) if on]
-        optimizer = torch.optim.Adam([logits[i] for i in learned], lr=self.lr, fused=True)
-        used: list[Tensor] = [torch.zeros_like(logit) for logit in logits]
-        penalties: dict[int, _Penalty] = {}
+        shapes = [start[i].shape for i in learned]
+        # Both masks are one vector: each of its operations is done once for all.
+        logits = _joined(start[i] for i in learned)
+        inputs = _joined((problem.x, problem.edge_mask)[i].to(logits) for i in learned)
+        mask, point, slope = (torch.empty_like(logits) for _ in range(3))
+        points = [problem.x, problem.edge_mask]
+        for i, at in zip(learned, _parts(point, shapes), strict=True):
+            points[i] = at
+        given, parts = _parts(inputs, shapes), _parts(slope, shapes)
+        sizes = [logits.new_zeros(())] * len(learned)
+        moved = torch.zeros_like(logits), torch.zeros_like(logits)
+        steps = torch.zeros((), dtype=torch.float32, device=logits.device)
+        objective = problem.objective(lambda out: likelihood_losses(out, problem), self.epochs)
         watched: dict[int, Tensor] = dict.fromkeys(moments(self.epochs), problem.x)
         for epoch in range(self.epochs):
-            masks = [logit.sigmoid() for logit in logits]
-            points = [problem.x, problem.edge_mask]
-            for i in learned:
-                points[i] = (inputs[i] * masks[i]).requires_grad_()
-            output = problem.predict(points[0][None], points[1][None])[0]
-            losses = likelihood_losses(output, problem)
-            slopes = torch.autograd.grad(
-                losses.sum(), [points[i] for i in learned], materialize_grads=True
-            )
-            for i, by_point in zip(learned, slopes, strict=True):
-                # The fused Adam of a CPU reads a gradient as if it were contiguous, and those of
-                # models that concatenate to x are not.
-                slope = by_point.contiguous()
-                if i == 0:  # by the mask: the chain rule over inputs * mask; edges' inputs are 1
-                    slope = slope.mul_(inputs[0])
-                if epoch == 0:
-                    # Features and messages that do not reach the prediction at all.
-                    used[i] = torch.ne(slope, 0)
-                else:
-                    penalties[i].add_slope(slope, logits[i])
-                logits[i].grad = slope.mul_(masks[i]).mul_(1 - masks[i])
+            torch.sigmoid(logits, out=mask)
+            torch.mul(inputs, mask, out=point)
+            losses, *slopes = objective(*points)
+            # By the mask: the chain rule. PyG has no penalties in the first epoch.
+            for size, by_point, at, part in zip(sizes, slopes, given, parts, strict=True):
+                torch.addcmul(size, by_point, at, out=part)
             if epoch == 0:
-                penalties = {i: self._penalty(problem, i, used[i]) for i in learned}
+                # Features and messages that do not reach the prediction at all are not in use.
+                used = slope != 0
+                penalty = self._penalty(problem, learned, _parts(used, shapes), logits)
+                sizes = _parts(penalty.size, shapes)
+            else:
+                slope.addcmul_(penalty.entropy, logits, value=-1)
             if epoch in watched:
-                parts = (penalties[i].values(masks[i], logits[i]) for i in learned)
-                watched[epoch] = losses.detach() + sum(parts)
-            optimizer.step()
-        node_mask, edge_mask = (
-            logit.sigmoid() * on for logit, on in zip(logits, used, strict=True)
-        )
-        state = self._state(problem, edge_mask, [watched[at] for at in moments(self.epochs)])
-        return Attribution(node_mask, edge_mask, state)
+                watched[epoch] = losses + penalty.values(mask, logits)
+            _compat.sigmoid_backward(slope, mask)
+            _compat.adam_step(logits, slope, moved, steps, self.lr)
+        masks = [torch.zeros_like(one) for one in start]
+        found = _parts(logits.sigmoid() * used, shapes)
+        for i, part in zip(learned, found, strict=True):
+            masks[i] = part.clone()
+        state = self._state(problem, masks[1], [watched[at] for at in moments(self.epochs)])
+        return Attribution(masks[0], masks[1], state)
 
     def reference(self, problem: ReferenceProblem) -> Attribution:
         """PyG's masks."""
@@ -125,11 +135,15 @@ class GNNExplainer(Method):
         state = self._state(problem, explanation.edge_mask, losses)
         return Attribution(explanation.node_mask, explanation.edge_mask, state)
 
-    def _penalty(self, problem: Problem, i: int, used: Tensor) -> _Penalty:
-        """That of the features' mask (0) or the edges' (1)."""
-        batch = (problem.node_batch, problem.edge_batch)[i]
+    def _penalty(
+        self, problem: Problem, learned: Sequence[int], used: list[Tensor], logits: Tensor
+    ) -> _Penalty:
+        """Those of the features' mask (0) and the edges' (1), as far as they are learned."""
+        batches = (problem.node_batch, problem.edge_batch)
         coefficients = {**PyGGNNExplainer.default_coeffs, "edge_size": self.edge_size}
-        return _Penalty(used, batch, ("node_feat", "edge")[i], len(problem.graphs), coefficients)
+        kinds = [("node_feat", "edge")[i] for i in learned]
+        fields = [batches[i] for i in learned]
+        return _Penalty(used, fields, kinds, len(problem.graphs), coefficients, logits)
 
     def _state(
         self, problem: Problem, edge_mask: Tensor, losses: Sequence[Tensor]
@@ -172,38 +186,68 @@ class _SeededGNNExplainer(PyGGNNExplainer):
 
 
 class _Penalty:
-    """The size and entropy terms of one mask, by their derivatives.
+    """The size and entropy terms of the masks, by their derivatives.
 
     PyG's ``GNNExplainer._add_mask_regularization``: over the entries in use, ``size`` times their
     sum (edges) or mean (features), plus ``ent`` times the mean of their binary entropies H. With
     m = sigmoid(logit), dH/dm = log((1 - m) / m) = -logit: no logarithm has to be taken, and what
     PyG adds inside of it against log(0) has no part in it.
+
+    Args:
+        hard: Of each mask, the entries in use, bool [n, F] or [e].
+        fields: Of each mask, the node to which a row belongs, [n] or [e].
+        kinds: The names of the masks in the coefficients.
+        count: How many nodes, R.
+        coefficients: PyG's.
+        logits: Of whose type the terms are.
+
+    Attributes:
+        size: Of all masks joined, the derivative of the size terms by m.
+        entropy: As ``size``, that of the entropies, times -1 over the logit.
     """
 
     def __init__(
-        self, hard: Tensor, field: Tensor, kind: str, count: int, coefficients: dict[str, Any]
+        self,
+        hard: Sequence[Tensor],
+        fields: Sequence[Tensor],
+        kinds: Sequence[str],
+        count: int,
+        coefficients: dict[str, Any],
+        logits: Tensor,
     ) -> None:
-        used = hard.double() if hard.dim() == 1 else hard.double().sum(dim=1)
-        per_field = used.new_zeros(count).index_add_(0, field, used)
-        # A mask of which nothing is in use has no mean; its entries count nothing.
-        mean = (1 / per_field.clamp(min=1))[field].view(-1, *[1] * (hard.dim() - 1)) * hard
-        size = mean if coefficients[f"{kind}_reduction"] == "mean" else hard
-        self._size = coefficients[f"{kind}_size"] * size
-        self._entropy = coefficients[f"{kind}_ent"] * mean
-        self._field, self._count = field, count
+        sizes, entropies = [], []
+        for used, field, kind in zip(hard, fields, kinds, strict=True):
+            by_row = used.double() if used.dim() == 1 else used.double().sum(dim=1)
+            by_field = by_row.new_zeros(count).index_add_(0, field, by_row)
+            # A mask of which nothing is in use has no mean; its entries count nothing.
+            mean = (1 / by_field.clamp(min=1))[field].view(-1, *[1] * (used.dim() - 1)) * used
+            size = mean if coefficients[f"{kind}_reduction"] == "mean" else used
+            sizes.append(coefficients[f"{kind}_size"] * size)
+            entropies.append(coefficients[f"{kind}_ent"] * mean)
+        self.size, self.entropy = _joined(sizes).to(logits), _joined(entropies).to(logits)
+        self._fields, self._count, self._shapes = fields, count, [used.shape for used in hard]
 
-    def add_slope(self, slope: Tensor, logit: Tensor) -> None:
-        """Adds the terms' derivative by the mask to ``slope``."""
-        self._size, self._entropy = self._size.to(slope), self._entropy.to(slope)
-        slope.add_(self._size).addcmul_(self._entropy, logit, value=-1)
-
-    def values(self, mask: Tensor, logit: Tensor) -> Tensor:
+    def values(self, mask: Tensor, logits: Tensor) -> Tensor:
         """The terms themselves, added up for each node, [R]."""
         # H(sigmoid(l)) = softplus(l) - m l: no logarithm of 0.
-        entropy = F.softplus(logit) - mask * logit
-        terms = self._size.to(mask) * mask + self._entropy.to(mask) * entropy
-        by_row = terms if terms.dim() == 1 else terms.sum(dim=1)
-        return by_row.new_zeros(self._count).index_add_(0, self._field, by_row)
+        entropy = F.softplus(logits) - mask * logits
+        terms = self.size * mask + self.entropy * entropy
+        total = mask.new_zeros(self._count)
+        for part, field in zip(_parts(terms, self._shapes), self._fields, strict=True):
+            total.index_add_(0, field, part if part.dim() == 1 else part.sum(dim=1))
+        return total
+
+
+def _joined(parts: Iterable[Tensor]) -> Tensor:
+    """Tensors as one vector, one after the other."""
+    return torch.cat([part.flatten() for part in parts])
+
+
+def _parts(vector: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
+    """A vector as the tensors, of these shapes, that were joined."""
+    sizes = [shape.numel() for shape in shapes]
+    parts = zip(vector.split(sizes), shapes, strict=True)
+    return [part.view(shape) for part, shape in parts]
 
 
 def initial_masks(problem: Problem, seed: int) -> tuple[Tensor, Tensor]:

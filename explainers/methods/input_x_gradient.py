@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from captum.attr import InputXGradient as CaptumInputXGradient
-
 from explainers.engines.base import Attribution, Problem, ReferenceProblem
 from explainers.methods._base import Method
 from explainers.methods._gradients import times_input
@@ -29,6 +27,8 @@ class InputXGradient(Method):
 
     def reference(self, problem: ReferenceProblem) -> Attribution:
         """Captum's attributions."""
+        from captum.attr import InputXGradient as CaptumInputXGradient  # not before it is needed
+
         inputs = (problem.x[None].requires_grad_(), problem.edge_mask[None].requires_grad_())
         node_mask, edge_mask = CaptumInputXGradient(problem).attribute(inputs)
         return Attribution(node_mask[0].detach(), edge_mask[0].detach())

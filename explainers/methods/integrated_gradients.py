@@ -6,9 +6,9 @@ import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
-from captum.attr import IntegratedGradients as CaptumIntegratedGradients
+import numpy as np
+import torch
 
-from explainers import _compat
 from explainers.engines import registry
 from explainers.engines.base import Attribution, Engine, Problem, ReferenceProblem
 from explainers.methods._base import Method
@@ -38,7 +38,7 @@ class IntegratedGradients(Method):
             pass, as in Captum; None for as many variants and nodes as the memory budget takes, or
             for none at all (engine ``analytic``, the default for a GCN of one or two layers).
         quadrature: Captum's ``method``: ``gausslegendre``, or ``riemann_`` and ``left``,
-            ``right``, ``hidden_cache`` or ``trapezoid``.
+            ``right``, ``middle`` or ``trapezoid``.
     """
 
     explains_forms: ClassVar[bool] = True
@@ -69,6 +69,8 @@ class IntegratedGradients(Method):
             raise ValueError(
                 f"unknown quadrature {self.quadrature!r}; use one of {', '.join(QUADRATURES)}"
             )
+        if self.n_steps == 1 and self.quadrature != "gausslegendre":
+            raise ValueError(f"n_steps 1: quadrature {self.quadrature!r} takes at least 2")
 
     @property
     def candidates(self) -> tuple[str, ...]:
@@ -97,6 +99,10 @@ class IntegratedGradients(Method):
 
     def reference(self, problem: ReferenceProblem) -> Attribution:
         """Captum's attributions, a step in a pass as in PyG's CaptumModel."""
+        from captum.attr import (
+            IntegratedGradients as CaptumIntegratedGradients,  # not before it is needed
+        )
+
         inputs = (problem.x[None], problem.edge_mask[None])
         masks = CaptumIntegratedGradients(problem).attribute(
             inputs, n_steps=self.n_steps, method=self.quadrature, internal_batch_size=1
@@ -106,8 +112,24 @@ class IntegratedGradients(Method):
 
 @functools.cache
 def quadrature(name: str, n_steps: int) -> tuple[list[float], list[float]]:
-    """Captum's points in [0, 1], ascending, and weights."""
-    return _compat.quadrature(name, n_steps)
+    """Captum's points in [0, 1], ascending, and weights.
+
+    Computed here, as Captum does: to import it takes longer than to explain a node.
+    """
+    n = n_steps
+    if name == "gausslegendre":
+        roots, weights = np.polynomial.legendre.leggauss(n)  # on [-1, 1]
+        return (0.5 * (1 + roots)).tolist(), (0.5 * weights).tolist()
+    ends = {
+        "riemann_left": (0, 1 - 1 / n),
+        "riemann_right": (1 / n, 1),
+        "riemann_middle": (1 / (2 * n), 1 - 1 / (2 * n)),
+        "riemann_trapezoid": (0, 1),
+    }
+    shares = [1 / n] * n
+    if name == "riemann_trapezoid":
+        shares[0], shares[-1] = shares[0] / 2, shares[-1] / 2
+    return torch.linspace(*ends[name], n).tolist(), shares
 
 
 METHOD = IntegratedGradients

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from captum.attr import KernelShap as CaptumKernelShap
 from torch import Tensor
 
 from explainers.engines.base import Attribution, Problem, ReferenceProblem
@@ -61,6 +60,8 @@ class KernelShap(PerturbationMethod):
 
     def reference(self, problem: ReferenceProblem) -> Attribution:
         """Captum's values."""
+        from captum.attr import KernelShap as CaptumKernelShap  # not before it is needed
+
         players = Players(problem)
         everyone = players.everyone
         if everyone.size(1) == 1:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from captum.attr import Lime as CaptumLime
 from torch import Tensor
 
 from explainers.engines.base import Attribution, Problem, ReferenceProblem
@@ -58,6 +57,8 @@ class Lime(PerturbationMethod):
 
     def reference(self, problem: ReferenceProblem) -> Attribution:
         """Captum's coefficients."""
+        from captum.attr import Lime as CaptumLime  # not before it is needed
+
         players = Players(problem)
         captum = CaptumLime(players, interpretable_model=Linear(self.penalty))
         with seeded(self.seed, problem.owners):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from captum.attr import FeatureAblation
-
 from explainers.engines.base import Attribution, Engine, Problem, ReferenceProblem
 from explainers.methods._perturbation import PerturbationMethod, Players, shared
 
@@ -28,6 +26,8 @@ class Occlusion(PerturbationMethod):
 
     def reference(self, problem: ReferenceProblem) -> Attribution:
         """Captum's attributions."""
+        from captum.attr import FeatureAblation  # not before it is needed
+
         players = Players(problem)
         (lost,) = FeatureAblation(players).attribute(players.everyone)
         return players.attribution(lost)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from captum.attr import ShapleyValueSampling
 
 from explainers.engines.base import Attribution, Problem, ReferenceProblem
 from explainers.methods._perturbation import PerturbationMethod, Players
@@ -52,6 +51,8 @@ class ShapleySampling(PerturbationMethod):
 
     def reference(self, problem: ReferenceProblem) -> Attribution:
         """Captum's values."""
+        from captum.attr import ShapleyValueSampling  # not before it is needed
+
         players = Players(problem)
         with seeded(self.seed, problem.owners):
             (values,) = ShapleyValueSampling(players).attribute(

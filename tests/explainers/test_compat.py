@@ -1,10 +1,9 @@
-"""What is assumed of private names of PyG and Captum, on whichever version is installed."""
+"""What is assumed of private names of torch, PyG and Captum, on whichever version is installed."""
 
 import copy
 
 import pytest
 import torch
-from captum.attr._utils.approximation_methods import approximation_parameters
 from torch_geometric.explain import Explanation
 from torch_geometric.explain.algorithm.utils import set_masks
 from torch_geometric.nn import FastRGCNConv, GCNConv, RGCNConv, Sequential
@@ -22,11 +21,25 @@ def test_an_explanation_is_pygs():
     assert torch.equal(made.index, by_hand.index)
 
 
-def test_the_quadrature_is_captums():
-    points, weights = _compat.quadrature("gausslegendre", 7)
-    sizes, alphas = approximation_parameters("gausslegendre")
-    assert (points, weights) == (alphas(7), sizes(7))
-    assert points == sorted(points)
+def test_a_step_of_adam_is_torchs():
+    generator = torch.Generator().manual_seed(0)
+    start, *gradients = torch.randn(6, 9, generator=generator, dtype=torch.float64)
+    parameter = torch.nn.Parameter(start.clone())
+    optimizer = torch.optim.Adam([parameter], lr=0.03)
+    moments, step = (torch.zeros_like(start), torch.zeros_like(start)), torch.zeros(())
+    for gradient in gradients:
+        parameter.grad = gradient.clone()
+        optimizer.step()
+        _compat.adam_step(start, gradient, moments, step, 0.03)
+        torch.testing.assert_close(start, parameter.detach(), rtol=1e-12, atol=0)
+
+
+def test_the_derivative_of_the_sigmoid():
+    logit = torch.linspace(-4, 4, 9, dtype=torch.float64, requires_grad=True)
+    output, gradient = logit.sigmoid(), torch.arange(9.0, dtype=torch.float64)
+    (expected,) = torch.autograd.grad(output, logit, gradient)
+    _compat.sigmoid_backward(gradient, output.detach())
+    torch.testing.assert_close(gradient, expected)
 
 
 def test_a_given_norm_is_taken_and_forgotten(graph):

@@ -28,6 +28,21 @@ def test_the_library_does_not_know_the_harness():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_captum_is_loaded_by_what_runs_it_only():
+    """It brings matplotlib, and takes longer to load than an explanation takes."""
+    code = (
+        "import sys, torch, explainers, torch_geometric as pyg; "
+        "model = pyg.nn.GCN(2, 3, 2, 2); data = pyg.data.Data(x=torch.randn(3, 2), "
+        "edge_index=torch.tensor([[0, 1], [1, 2]])); "
+        "[explainers.load(name).explain(model, data, 2) for name in "
+        "('integrated_gradients', 'saliency', 'input_x_gradient', 'gnn_explainer', 'occlusion', "
+        "'shapley_sampling', 'kernel_shap', 'lime')]; "
+        "print({'captum', 'matplotlib'} & {*sys.modules})"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+
+
 def explainer(model, algorithm, level="node", **changes):
     settings = {
         "explanation_type": "model",

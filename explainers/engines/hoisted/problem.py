@@ -31,8 +31,9 @@ from explainers.engines.batched import BatchedProblem
 from explainers.engines.closing import feature_scores
 from explainers.engines.hoisted.first import FirstHop
 from explainers.engines.hoisted.point import replaced
-from explainers.engines.hoisted.upper import Inner, Order, Sums, tiled
+from explainers.engines.hoisted.upper import Inner, tiled
 from explainers.engines.hoisted.ways import WAYS, ways
+from explainers.engines.hoisted.widest import Widest
 from explainers.prepare.computation_graph import ComputationGraphs, Reach
 from explainers.prepare.model import PreparedModel
 
@@ -111,13 +112,13 @@ class HoistedProblem(BatchedProblem):
             return x.index_select(0, self.inner.n_id)
         return x.new_zeros(()).expand(len(self.inner.n_id), x.size(1))
 
-    @property
-    def copies(self) -> int:
-        """Variants of all inputs in a pass; of points of a path more go into one."""
+    @cached_property
+    def bytes_per_variant(self) -> float:
+        """As the base class says; of points of a path more go into a pass."""
         prepared, first, graphs = self.prepared, self.first, self.graphs
         columns = first.y.size(1) + prepared.x.size(1) * (first.weight is not None)
         whole = 4 * len(graphs.n_id) * columns * prepared.x.element_size() + 64 * len(graphs.e_id)
-        return max(1, int(self.memory_budget // (whole + self._bytes_of_rest)))
+        return whole + self._bytes_of_rest
 
     @property
     def points_at_once(self) -> int:
@@ -189,39 +190,16 @@ class HoistedProblem(BatchedProblem):
         return value, mask, alpha[:, None, None] * x if self.first.reads_x else x
 
     @cached_property
-    def _widest(self) -> Order:
-        """The edges of the computation graphs, into inner nodes."""
-        source, target = self.graphs.edge_index
-        place = torch.empty_like(self.graphs.n_id)
-        place[self.found.inner] = torch.arange(len(self.found.inner), device=place.device)
-        return Order.of(source, place[target], len(place), len(self.found.inner))
-
-    @cached_property
-    def _norm_of_edges(self) -> Tensor:
-        """The first layer's weights of the edges in the order of the computation graphs, [e]."""
-        return self.norm.index_select(0, self.found.order)
+    def widest(self) -> Widest:
+        """The first message passing at other inputs than those of a path."""
+        return Widest(self.first, self.found, self.norm)
 
     def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
-        first, inner, count = self.first, self.found.inner, len(x)
-        linear = x if first.weight is None else x @ first.weight.t()
-        sent = linear if first.constant is None else linear + first.constant
-        weights = (self._norm_of_edges * edge_mask).flatten()
-        order = self._widest.tiled(count, lambda one: tiled(one, len(self.graphs.e_id), count))
-        sums: Tensor = Sums.apply(sent.flatten(0, 1), weights, order)
-        value = sums.view(count, len(inner), -1) + self._constant_part
-        if first.loops is not None:
-            loops = first.loops.index_select(0, self.found.inner_id)
-            value = value + loops[:, None] * linear[:, inner]
-        if first.root is not None:
-            value = value + x[:, inner] @ first.root.t()
-        read = x[:, inner] if first.reads_x else self.inner_x.expand(count, -1, -1)
+        inner = self.found.inner
+        read = x if len(inner) == x.size(1) else x.index_select(1, inner)
+        value = self.widest.value(x, edge_mask, read)
+        read = read if self.first.reads_x else self.inner_x.expand(len(x), -1, -1)
         return self.rest(value, edge_mask[:, self.inner_edges], read)
-
-    @cached_property
-    def _constant_part(self) -> Tensor:
-        """The part b of the value at the inner nodes, [P, H] or [1, H]."""
-        b = self.first.b
-        return b.index_select(0, self.found.inner_id) if len(b) > 1 else b
 
     def masked_outputs(self, kept: Tensor, nodes: Tensor | None = None) -> Tensor:
         """As the base class says; features are transformed once for the graph, and not again."""
@@ -230,7 +208,7 @@ class HoistedProblem(BatchedProblem):
         sent = first.y.index_select(0, self.graphs.n_id)
         own = first.s.index_select(0, self.found.inner_id)
         read = self.inner_x.expand(count, -1, -1)
-        order, one = self._widest, self._widest.source
+        order, one = self.widest.order, self.widest.order.source
         if nodes is None:
             source = one.repeat(count)
         else:
@@ -241,10 +219,10 @@ class HoistedProblem(BatchedProblem):
                 read = nodes[:, inner, None] * read
         if first.constant is not None:
             sent = sent + first.constant
-        weights = (self._norm_of_edges * kept).index_select(1, order.order).flatten()
+        weights = (self.widest.norm * kept).index_select(1, order.order).flatten()
         ptr = torch.cat([tiled(order.ptr[:-1], len(one), count), one.new_tensor([len(source)])])
         value = weighted_sums(ptr, source, weights, sent).view(count, len(inner), -1)
-        value = value + own + self._constant_part
+        value = value + own + self.widest.constant
         return self.rest(value, kept[:, self.inner_edges], read)
 
     def deleted_outputs(self, kept: Tensor, *, alone: bool) -> Tensor:

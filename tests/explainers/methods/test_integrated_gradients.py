@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from captum.attr._utils.approximation_methods import approximation_parameters
 from torch_geometric.data import Data
 from torch_geometric.explain import CaptumExplainer, Explainer
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
@@ -9,7 +10,7 @@ from torch_geometric.nn import GCNConv, GraphConv
 
 import explainers
 from explainers.engines.batched import BatchedProblem
-from explainers.methods.integrated_gradients import QUADRATURES
+from explainers.methods.integrated_gradients import QUADRATURES, quadrature
 
 from ..conftest import Stack, difference, random_graph, random_model
 
@@ -65,10 +66,17 @@ def test_closed_form(engine):
     torch.testing.assert_close(explanation.node_mask, features)
 
 
-@pytest.mark.parametrize("quadrature", QUADRATURES)
+@pytest.mark.parametrize("name", QUADRATURES)
+def test_points_and_weights_are_captums(name):
+    sizes, points = approximation_parameters(name)
+    for n in (2, 3, 50):
+        assert quadrature(name, n) == (points(n), sizes(n))
+
+
+@pytest.mark.parametrize("rule", QUADRATURES)
 @pytest.mark.parametrize("engine", explainers.load("integrated_gradients").engines)
-def test_every_quadrature_equals_stock(engine, quadrature, graph, model):
-    options = {"n_steps": 6, "quadrature": quadrature}
+def test_every_quadrature_equals_stock(engine, rule, graph, model):
+    options = {"n_steps": 6, "quadrature": rule}
     one = explainers.load("integrated_gradients", engine=engine, **options)
     stock = explainers.load("integrated_gradients", engine="stock", **options)
     assert difference(*one.explain(model, graph, 0), *stock.explain(model, graph, 0)) < 1e-9

@@ -26,9 +26,10 @@ class Myerson(PerturbationMethod):
     Myerson 1977: the worth of a coalition of nodes is the sum of what its connected parts are worth
     each by itself, and a node's value is its Shapley value in that game. A connected part is worth
     the output with its subgraph alone less that with nothing: nodes outside have features of zero
-    and exchange no messages. For a node, parts without it are worth nothing. Connected is what is
-    linked by edges of either direction. Zhang et al., arXiv:2201.12380 (GStarX) explain graph
-    neural networks by another value of such games, which is not this one.
+    and exchange no messages. For a node, parts without it are worth nothing, and for a link those
+    without either end. Connected is what is linked by edges of either direction. Zhang et al.,
+    arXiv:2201.12380 (GStarX) explain graph neural networks by another value of such games, which is
+    not this one.
 
     Values are exact on computation graphs of up to ``exact_nodes`` nodes, whose connected
     subgraphs are all computed, up to 2^n; on larger ones they are means over random orders, with a
@@ -78,12 +79,13 @@ class _Game:
     def __init__(self, problem: Problem) -> None:
         self.graph = Subgraphs(problem)
         # Without messages what is elsewhere does not reach the root.
-        self._only_root = self.graph.root is not None and problem.with_edges
+        self._only_roots = bool(self.graph.roots) and problem.with_edges
+        self._roots = sum(1 << root for root in self.graph.roots)
         self._nothing = float(self.graph.outputs(self.graph.rows([0]))[0])
 
     def counts(self, part: int) -> bool:
         """Whether a connected part may be worth anything."""
-        return not self._only_root or bool(part >> (self.graph.root or 0) & 1)
+        return not self._only_roots or bool(part & self._roots)
 
     def worth(self, parts: Sequence[int]) -> dict[int, float]:
         """What connected parts are worth, of which each counts."""

@@ -95,8 +95,8 @@ def test_as_algorithm_with_edge_weights(model):
 
 def test_as_algorithm_says_what_it_cannot(graph, model):
     algorithm = explainers.as_algorithm("saliency")
-    with pytest.raises(ValueError, match="does not support"):
-        explainer(model, algorithm, level="edge")
+    with pytest.raises(ValueError, match="edge_label_index: give the explainer"):
+        explainer(model, algorithm, level="edge")(graph.x, graph.edge_index)
     with pytest.raises(ValueError, match="index must name one node, got None"):
         explainer(model, algorithm)(graph.x, graph.edge_index)
     batch = random_batch(0)

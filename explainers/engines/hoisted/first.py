@@ -314,7 +314,7 @@ def _into(prepared: PreparedModel, edges: Tensor, targets: Tensor) -> tuple[Bloc
     nodes, place = torch.cat([ends.flatten(), targets]).unique(return_inverse=True)
     place, at = place.split([ends.numel(), len(targets)])
     graph = Blocks(prepared, place.view(2, -1), len(nodes))
-    graph.inputs = {name: value[edges] for name, value in prepared.inputs.items()}
+    graph.inputs.update({name: value[edges] for name, value in prepared.inputs.items()})
     for layer in prepared.normalised:
         of_edges, loops = prepared.norm(layer)
         graph.set_norm(layer, of_edges[edges], loops[nodes] if len(loops) else loops)

@@ -244,6 +244,8 @@ def refusal(model: nn.Module, data: Data, config: ModelConfig | None = None) -> 
         return "it does not return classes"
     if data.get("batch") is not None:
         return "it classifies graphs, which need no cut"
+    if data.get("edge_label_index") is not None:
+        return "it predicts links"
     if data.get("edge_weight") is not None or data.get("edge_attr") is not None:
         return "its edges have weights or attributes"
     layers = [part for part in model.modules() if isinstance(part, MessagePassing)]

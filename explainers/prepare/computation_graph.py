@@ -154,10 +154,17 @@ class LinkGraphs(ComputationGraphs):
         """The model returns one row for each link, in their order."""
         return torch.arange(len(self), device=self.n_id.device)
 
-    def links(self, count: int) -> Tensor:
-        """The links [2, count R] of so many copies side by side, as a model takes them."""
-        shift = torch.arange(count, device=self.n_id.device) * len(self.n_id)
-        return (self.roots.t()[:, None] + shift[:, None]).flatten(1)
+    def links(self, count: int, rows: Tensor | None = None) -> Tensor:
+        """The links [2, count R] of so many copies side by side, as a model takes them.
+
+        Args:
+            count: How many.
+            rows: The nodes [k], ascending, that are there, if they are not all.
+        """
+        ends = self.roots if rows is None else torch.searchsorted(rows, self.roots)
+        nodes = len(self.n_id) if rows is None else len(rows)
+        shift = torch.arange(count, device=ends.device) * nodes
+        return (ends.t()[:, None] + shift[:, None]).flatten(1)
 
 
 @dataclass(frozen=True)
@@ -204,7 +211,7 @@ def whole_graph(edge_index: Tensor, num_nodes: int, roots: Tensor) -> Computatio
     """The whole graph as the computation graph of each of ``roots``, [R], or links [R, 2]."""
     count, edges, device = len(roots), edge_index.size(1), roots.device
     shift = torch.arange(count + 1, device=device)
-    first = shift[:-1].view(-1, *[1] * (roots.dim() - 1)) * num_nodes
+    first = _by_graph(roots, shift[:-1]) * num_nodes
     return _kind(roots)(
         n_id=torch.arange(num_nodes, device=device).repeat(count),
         n_ptr=shift * num_nodes,
@@ -213,6 +220,11 @@ def whole_graph(edge_index: Tensor, num_nodes: int, roots: Tensor) -> Computatio
         edge_index=(edge_index[:, None] + (shift[:-1] * num_nodes)[:, None]).flatten(1),
         roots=roots + first,
     )
+
+
+def _by_graph(roots: Tensor, values: Tensor) -> Tensor:
+    """A value for each computation graph [R], so that it goes with its roots, [R] or [R, 2]."""
+    return values if roots.dim() == 1 else values[:, None]
 
 
 def _kind(roots: Tensor) -> type[ComputationGraphs]:
@@ -236,11 +248,9 @@ def reach(index: CSC, roots: Tensor, hops: int) -> Reach:
     """
     n, by_source = index.num_nodes, index.by_source
     graphs = torch.arange(len(roots) + 1, device=roots.device)
-    if roots.dim() == 1:
-        start = graphs[:-1] * n + roots
-        inner, inner_id, inner_batch = start, roots, graphs[:-1]
-    else:
-        start = graphs[:-1, None] * n + roots
+    start = _by_graph(roots, graphs[:-1]) * n + roots
+    inner, inner_id, inner_batch = start, roots, graphs[:-1]
+    if roots.dim() == 2:  # both ends of a link, which may be one node
         inner = start.unique()
         inner_id, inner_batch = inner % n, inner // n
     for _ in range(hops - 1):

@@ -33,7 +33,7 @@ class Hoisted(Engine):
 
     def gains(self, prepared: PreparedModel, along_path: bool) -> bool:
         """A few variants go through all of a small graph quicker than in two parts."""
-        return along_path or prepared.task_level == "node"
+        return along_path or prepared.task_level != "graph"
 
     def problems(
         self,

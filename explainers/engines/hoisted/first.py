@@ -380,5 +380,7 @@ def _with_rest(
             return None
     value = evaluated(prepared, hop, *drawn)
     output = _rest(prepared, hop.point, graph, value, drawn[0], drawn[1])
-    right = alike(output, expected, prepared.typical)
+    # What is drawn is larger than the data, and a product of embeddings squares that.
+    size = max(prepared.typical, float(expected.abs().mean(dtype=torch.float64)))
+    right = alike(output, expected, size)
     return replace(hop, reads_x=not unread) if right else None

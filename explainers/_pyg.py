@@ -103,7 +103,7 @@ class _Algorithm(ExplainerAlgorithm):
         # Of binary outputs and of a regression PyG's target is a label or a value, not a column.
         column = None
         if self.model_config.mode == ModelMode.multiclass_classification:
-            column = target[node.to(target.device)]
+            column = target.view(-1)[node.to(target.device)]
         (explanation,) = self.method.explain(model, data, node, column, self.model_config)
         node_mask, edge_mask = to_full(explanation, data)
         config = self.explainer_config

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#BBBBBB")
 MARKERS = "osDh^"
 FOR, AGAINST, RIGHT = "black", "#D55E00", "#CBB8EE"
-LINK = {"color": "0.35", "linestyle": ":", "linewidth": 1.6, "zorder": 1.2}
+LINK: dict[str, Any] = {"color": "0.35", "linestyle": ":", "linewidth": 1.6, "zorder": 1.2}
 POINTS = 72  # an inch
 LETTERS = 17.6  # of a line below the panel, an inch
 

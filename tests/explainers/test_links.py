@@ -14,6 +14,8 @@ from torch_geometric.explain import GNNExplainer as PyGGNNExplainer
 import explainers
 from explainers import metrics
 from explainers.engines import stock
+from explainers.engines.hoisted.engine import first_hop
+from explainers.engines.hoisted.ways import ways
 from explainers.methods.gnn_explainer import initial_masks
 from explainers.prepare import prepare
 
@@ -114,6 +116,33 @@ def test_equal_to_stock(name, engine, seed, nodes, conv, depth, loops, weighted,
     expected = reference.explain(model, data, every, model_config=config)
     for one, other in zip(found, expected, strict=True):
         assert equal(name, one, other)
+
+
+@pytest.mark.parametrize("conv", ["gcn", "sage", "gin"])
+def test_hoisted_hands_on_few_rows(conv):
+    """Decoders then read the rows of both ends among these."""
+    data, model = random_graph(0), random_link_model(0, conv, depth=3)
+    load("integrated_gradients", engine="hoisted").explain(
+        model, data, edges=FROM, model_config=INNER
+    )
+    prepared = prepare(model, data, INNER, FROM)
+    assert ways(prepared, first_hop(prepared)).few
+
+
+def test_a_subgraph_of_a_link_is_around_both_ends():
+    """Two stars apart from each other, of which the product of the centres needs both."""
+    edge_index = torch.tensor([[1, 2, 3, 5, 6, 7], [0, 0, 0, 4, 4, 4]])
+    x = torch.ones(8, 5, dtype=torch.float64) + torch.arange(8)[:, None] / 10
+    data, model = Data(x=x, edge_index=edge_index), random_link_model(0, "graph", depth=1)
+    link = torch.tensor([[0], [4]])
+    for method in ("subgraphx", "myerson"):
+        (one,) = load(method).explain(model, data, edges=link, model_config=INNER)
+        assert one.n_id.tolist() == list(range(8))
+        assert one.node_mask[0].any()
+        assert one.node_mask[4].any()
+        if method == "subgraphx":
+            assert one.selected_nodes[[0, 4]].all()
+            assert 2 <= int(one.set_size) <= 5
 
 
 def pygs(model, algorithm, data, links, config):

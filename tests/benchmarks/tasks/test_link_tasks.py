@@ -57,6 +57,7 @@ def test_the_task_explains_hidden_links_of_a_trained_network(monkeypatch, tmp_pa
     assert torch.equal(dataset.explainable, dataset.data.test_mask & (dataset.data.y == 1))
     # Pairs without an edge, others in each epoch.
     assert len(drawn) == RECIPE.epochs
+    assert drawn[0].size(1) == int(dataset.data.train_mask.sum())  # as many as there are links
     assert not torch.equal(drawn[0], drawn[1])
     assert not pairs(drawn[0]) & pairs(dataset.data.edge_index)
     # It has learned the links it was given: by hand, the inner product of two embeddings.

@@ -72,7 +72,8 @@ def headline(found: Record) -> list[str]:
     kind, share = found["performance"]["kind"], found["performance"]["value"]
     size = "undefined" if share is None else f"{share:.3f}" if kind == "R²" else f"{share:.1%}"
     return [
-        f"{found['task']}, {level} {found[level]}: {found['description']}",
+        f"{found['task']}, {'link' if level == 'edge' else level} {found[level]}: "
+        f"{found['description']}",
         f"{said}; {kind} of the model {size.replace('%', ' %')}",
     ]
 

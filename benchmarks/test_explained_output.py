@@ -50,7 +50,8 @@ def test_explained_output(
     if task.mode != "multiclass_classification":
         pytest.skip("raw scores and probabilities of classes are compared")
     known = prepare(task.model, task.data)
-    inputs = {"edge_weight": task.data.get("edge_weight"), "batch": task.data.get("batch")}
+    names = ("edge_weight", "batch", "edge_label_index")
+    inputs = {name: task.data.get(name) for name in names}
     given = {name: value for name, value in inputs.items() if value is not None}
     raw = before_log_softmax(task.model, task.data.x, task.data.edge_index, **given)
     if raw is None:

@@ -33,7 +33,8 @@ def as_algorithm(name: str, **options: Any) -> ExplainerAlgorithm:
 
     For node-level models the explainer must be called with one ``index``; for graph-level ones,
     whose ``forward`` takes ``batch``, with one graph, or with a ``batch`` of several and the
-    ``index`` of one. ``edge_mask_type`` is ``"object"`` or None, ``node_mask_type``
+    ``index`` of one; for edge-level ones with an ``edge_label_index`` of one link, or of several
+    and the ``index`` of one. ``edge_mask_type`` is ``"object"`` or None, ``node_mask_type``
     ``"attributes"``, ``"common_attributes"`` (scores of features summed over the nodes, [1, F]),
     ``"object"`` (summed over a node's features, [N, 1]) or None; what has no mask keeps its value.
 
@@ -79,14 +80,22 @@ class _Algorithm(ExplainerAlgorithm):
         **kwargs: Any,
     ) -> Explanation:
         """The explanation of one prediction, over the whole graph."""
-        if self.model_config.task_level == ModelTaskLevel.graph:
+        level = self.model_config.task_level
+        if level == ModelTaskLevel.edge:
+            links = kwargs.get("edge_label_index")
+            if not isinstance(links, Tensor):
+                raise ValueError(
+                    "edge_label_index: give the explainer of an edge-level model the links [2, R]"
+                )
+            index = 0 if index is None and links.numel() == 2 else index
+        if level == ModelTaskLevel.graph:
             if kwargs.get("batch") is None:
                 kwargs["batch"] = edge_index.new_zeros(len(x))
             if index is None and not kwargs["batch"].any():
                 index = 0
         if index is None or (isinstance(index, Tensor) and index.numel() != 1):
             raise ValueError(
-                f"index must name one {self.model_config.task_level.value}, got {index!r:.80}; "
+                f"index must name one {level.value}, got {index!r:.80}; "
                 "PyG would sum the explanations of several: call the explainer once for each"
             )
         data = Data(x=x, edge_index=edge_index, **kwargs)
@@ -94,7 +103,7 @@ class _Algorithm(ExplainerAlgorithm):
         # Of binary outputs and of a regression PyG's target is a label or a value, not a column.
         column = None
         if self.model_config.mode == ModelMode.multiclass_classification:
-            column = target[node.to(target.device)]
+            column = target.view(-1)[node.to(target.device)]
         (explanation,) = self.method.explain(model, data, node, column, self.model_config)
         node_mask, edge_mask = to_full(explanation, data)
         config = self.explainer_config
@@ -106,8 +115,7 @@ class _Algorithm(ExplainerAlgorithm):
     def supports(self) -> bool:
         """Whether the explainer's settings ask for what the methods give."""
         return (
-            self.model_config.task_level in (ModelTaskLevel.node, ModelTaskLevel.graph)
-            and self.explainer_config.edge_mask_type in (None, MaskType.object)
+            self.explainer_config.edge_mask_type in (None, MaskType.object)
             and (self.explainer_config.edge_mask_type or self.explainer_config.node_mask_type)
             is not None
         )

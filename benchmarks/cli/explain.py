@@ -50,7 +50,7 @@ def add_parser(commands: Any) -> None:
         required=True,
         type=int,
         metavar="N",
-        help="number of the node or, where graphs are classified, of the graph",
+        help="number of the node, of the graph or, where links are predicted, of the link",
     )
     parser.add_argument(
         "--method",

@@ -51,7 +51,7 @@ def subject(task: Task, number: int, explanation: Explanation) -> Record:
 
 def headline(found: Record) -> list[str]:
     """What is explained, in two lines."""
-    level = "graph" if "graph" in found else "node"
+    level = next(kind for kind in ("graph", "edge", "node") if kind in found)
     names, target, label = found["class_names"], found["target"], found["label"]
     columns = len(found["output"])
     column = f"{target} of {columns}" + (f" ({names[target]})" if names and columns > 1 else "")
@@ -74,7 +74,8 @@ def headline(found: Record) -> list[str]:
     kind, share = found["performance"]["kind"], found["performance"]["value"]
     size = "undefined" if share is None else f"{share:.3f}" if kind == "R²" else f"{share:.1%}"
     return [
-        f"{found['task']}, {level} {found[level]}: {found['description']}",
+        f"{found['task']}, {'link' if level == 'edge' else level} {found[level]}: "
+        f"{found['description']}",
         f"{said}; {kind} of the model {size.replace('%', ' %')}",
     ]
 
@@ -159,8 +160,8 @@ def explained(
 
 
 def _classes(task: Task, nodes: Sequence[int]) -> list[int] | None:
-    """The nodes' labels, where these are classes; None where graphs have them."""
-    if "batch" in task.data or task.mode != "multiclass_classification":
+    """The nodes' labels, where these are classes; None where graphs or links have them."""
+    if task.level != "node" or task.mode != "multiclass_classification":
         return None
     return task.data.y[nodes].tolist()
 
@@ -184,7 +185,7 @@ def _fidelity(task: Task, explanation: Explanation, drawn: Sequence[int]) -> Rec
     if not drawn:
         return None
     # One node has no deviation; see `explainers.metrics.evaluate`.
-    level = "graphs" if "batch" in task.data else "nodes"
+    level = {"node": "nodes", "graph": "graphs", "edge": "links"}[task.level]
     found: Record = {
         "semantics": "mask",
         "unit": f"change of the output, in its standard deviations over all {level}"

@@ -212,7 +212,7 @@ def describe(task: Task, model_seed: int) -> dict[str, Any]:
         "accuracy": None if math.isnan(task.accuracy) else task.accuracy,
         "accuracy_kind": task.accuracy_kind,
         "mode": task.mode,
-        "task_level": "graph" if "batch" in task.data else "node",
+        "task_level": task.level,
         "provenance": task.provenance,
         "dataset_sha256": task.dataset_sha256,
         "checkpoint_sha256": task.checkpoint_sha256,

@@ -348,6 +348,8 @@ def refusal(model: nn.Module, data: Data, config: ModelConfig | None = None) -> 
     """Why a model and a graph are not among those that are done by hand, or ``""``."""
     if config is not None and config.mode.value != "multiclass_classification":
         return "it does not return classes"
+    if data.get("edge_label_index") is not None:
+        return "it predicts links"
     if data.get("edge_weight") is not None or data.get("edge_attr") is not None:
         return "its edges have weights or attributes"
     layers = [part for part in model.modules() if isinstance(part, MessagePassing)]

@@ -74,9 +74,16 @@ class _Split(nn.Module):
         super().__init__()
         self.first, self.rest = first, rest
 
-    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
-        of_graphs = {} if batch is None else {"batch": batch}
-        return self.rest(self.first(x), edge_index, **of_graphs)
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        batch: Tensor | None = None,
+        edge_label_index: Tensor | None = None,
+    ) -> Tensor:
+        more = {"batch": batch, "edge_label_index": edge_label_index}
+        given = {name: value for name, value in more.items() if value is not None}
+        return self.rest(self.first(x), edge_index, **given)
 
 
 def split(model: GNN, generator: torch.Generator) -> nn.Module:

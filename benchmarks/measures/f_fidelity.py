@@ -106,7 +106,7 @@ def tuned_model(task: Task, seed: int) -> nn.Module:
 
 
 def accuracies(model: Any, task: Task, seed: int) -> dict[str, float]:
-    """The accuracy on the test nodes or graphs, and its mean on graphs that lack random edges."""
+    """The accuracy on what it is tested on, and its mean on graphs that lack random edges."""
     with seeded(seed):
         reduced = [without_edges(task.data, BETA) for _ in range(REDUCED)]
     without = [accuracy(model, one) for one in reduced]
@@ -114,8 +114,9 @@ def accuracies(model: Any, task: Task, seed: int) -> dict[str, float]:
 
 
 def same_class(model: nn.Module, task: Task, nodes: list[int], targets: list[int]) -> list[float]:
-    """1 for each node or graph whose explained class the model predicts, else 0."""
-    keywords = {name: task.data[name] for name in ("batch", "edge_weight") if name in task.data}
+    """1 for each node, graph or link whose explained class the model predicts, else 0."""
+    names = ("batch", "edge_label_index", "edge_weight")
+    keywords = {name: task.data[name] for name in names if name in task.data}
     with torch.no_grad():
         found = model(task.data.x, task.data.edge_index, **keywords).argmax(dim=-1)
     return [float(found[node] == target) for node, target in zip(nodes, targets, strict=True)]

@@ -18,12 +18,24 @@ from benchmarks.tasks._outputs import ACCURACY, R_SQUARED
 from benchmarks.tasks._source import Source
 
 
-def with_edges(data: Data, graphs: bool) -> Tensor:
-    """Which nodes have an incoming edge, bool [N]; or which graphs have any, bool [G]."""
-    unit = data.batch if graphs else torch.arange(int(data.num_nodes or 0))
+def with_edges(data: Data, level: str) -> Tensor:
+    """Which nodes have an incoming edge, bool [N]; which graphs have any, or ends of which links.
+
+    Args:
+        data: See :class:`Dataset`.
+        level: ``"node"``, ``"graph"`` or ``"edge"``, see :func:`task_level`.
+    """
+    unit = data.batch if level == "graph" else torch.arange(int(data.num_nodes or 0))
     found = torch.zeros(int(unit.max()) + 1, dtype=torch.bool)
     found[unit[data.edge_index[1]]] = True
-    return found
+    return found[data.edge_label_index].any(dim=0) if level == "edge" else found
+
+
+def task_level(data: Data) -> str:
+    """What is predicted for a task's data, by PyG's names: a node, a graph or an edge, a link."""
+    if "edge_label_index" in data:
+        return "edge"
+    return "graph" if "batch" in data else "node"
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,7 @@ class Recipe:
 
     Args:
         hidden: Widths of the hidden layers; ``(64,)`` means two message-passing layers. To classify
-            graphs: of all layers before the pooling.
+            graphs: of all layers before the pooling; to predict links: of all layers.
         epochs: Times that the training sees all data; without ``batch_size``, steps of Adam.
         lr: Adam's learning rate.
         weight_decay: Adam's L2 penalty, on every parameter.
@@ -64,13 +76,15 @@ class Dataset:
     """What a task file builds, on the CPU.
 
     If graphs are classified and not nodes, the data are those of all G graphs side by side, with
-    ``batch`` int64 [N], the graph of each node.
+    ``batch`` int64 [N], the graph of each node. If links are predicted, the data have
+    ``edge_label_index`` int64 [2, R], the pairs of nodes that are classified, whether there is a
+    link (1) or not (0).
 
     Args:
         data: ``x`` float32 [N, F], ``edge_index`` int64 [2, E], ``y`` int64 [N or G] and the masks
             ``train_mask`` and ``test_mask``, bool [N or G]: the nodes or graphs that the model is
-            trained on and the ones its accuracy is taken on. ``edge_weight`` float32 [E] if the
-            model is to have it.
+            trained on and the ones its accuracy is taken on; of links [R], as below.
+            ``edge_weight`` float32 [E] if the model is to have it.
         provenance: One sentence for reports: where the data come from.
         sha256: SHA-256 of the raw content; None for that of the tensors built here.
         ground_truth: Which edges a correct explanation selects, bool [E]; or, where an edge that is
@@ -115,6 +129,9 @@ class Dataset:
         if (batch := self.data.get("batch")) is not None:
             wanted["data.batch"] = (batch, torch.int64, (n,))
             units = int(batch.max()) + 1
+        if (links := self.data.get("edge_label_index")) is not None:
+            units = int(links.size(-1))
+            wanted["data.edge_label_index"] = (links, torch.int64, (2, units))
         if (weight := self.data.get("edge_weight")) is not None:
             wanted["data.edge_weight"] = (weight, torch.float32, (e,))
         for name in ("y", "train_mask", "test_mask"):
@@ -132,7 +149,7 @@ class Dataset:
                 got = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
                 raise ValueError(f"a task's {name} must be {dtype} {list(shape)}, but is {got}")
         # Torch would read elsewhere in memory, or fail later and without a reason.
-        for name, count in (("edge_index", n), ("batch", units)):
+        for name, count in (("edge_index", n), ("edge_label_index", n), ("batch", units)):
             numbers = self.data.get(name)
             if numbers is not None and numbers.numel():
                 least, largest = int(numbers.min()), int(numbers.max())
@@ -193,14 +210,16 @@ class Task:
         data: ``x`` float32 [N, F], ``edge_index`` int64 [2, E] without self loops (but see
             :class:`Dataset`), ``y`` int64 [N], ``train_mask`` and ``test_mask`` bool [N]; on the
             device asked for. If graphs are classified, also ``batch`` int64 [N], and ``y`` and the
-            masks are [G]; if edges have weights, ``edge_weight`` float32 [E]. A user's own ``y``
+            masks are [G]; if links are predicted, also ``edge_label_index`` int64 [2, R], and these
+            are [R]; if edges have weights, ``edge_weight`` float32 [E]. A user's own ``y``
             may be others, see :func:`benchmarks.tasks._outputs.check_labels`.
         model: The trained network, ``model(x, edge_index)`` -> log-probabilities [N, C], with the
-            data's ``edge_weight`` by keyword, or ``model(x, edge_index, batch=batch)`` -> [G, C];
-            in eval mode, no parameter requires a gradient; on the same device.
-        nodes: The nodes (or graphs) to explain, int64 on the CPU, in a fixed order that depends on
-            the task only. Every one has at least one incoming edge (one edge): without, there is
-            no edge to score.
+            data's ``edge_weight`` by keyword, or ``model(x, edge_index, batch=batch)`` -> [G, C],
+            or ``model(x, edge_index, edge_label_index=edge_label_index)`` -> [R, 2]; in eval mode,
+            no parameter requires a gradient; on the same device.
+        nodes: The nodes (or graphs, or links) to explain, int64 on the CPU, in a fixed order that
+            depends on the task only. Every one has at least one incoming edge (one edge): without,
+            there is no edge to score.
         ground_truth: Which edges a correct explanation selects, bool [E] on the device, or a row
             for each node or graph, see :class:`Dataset`; None if unknown.
         accuracy: Share of those in ``test_mask`` that the model predicts right, in [0, 1]; or what
@@ -261,6 +280,11 @@ class Task:
         if self.target is None:
             return None
         return self.target[torch.as_tensor(nodes).view(-1)].tolist()
+
+    @property
+    def level(self) -> str:
+        """What is explained, see :func:`task_level`."""
+        return task_level(self.data)
 
     @property
     def performance(self) -> str:

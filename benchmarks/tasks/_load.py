@@ -12,7 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from benchmarks.tasks._definition import Dataset, Definition, Recipe, Task, with_edges
+from benchmarks.tasks._definition import (
+    Dataset,
+    Definition,
+    Recipe,
+    Task,
+    task_level,
+    with_edges,
+)
 from benchmarks.tasks._discovery import definition
 from benchmarks.tasks._models import LAYERS
 from benchmarks.tasks._source import Unavailable, data_root, tensors_sha256
@@ -204,8 +211,8 @@ def _drop_self_loops(data: Data, *marks: Tensor | None) -> list[Tensor | None]:
 
 
 def _nodes(data: Data, explainable: Tensor | None) -> Tensor:
-    """The nodes or graphs to explain, int64 [n]: those with edges, in a random but fixed order."""
-    chosen = with_edges(data, "batch" in data)
+    """What to explain, int64 [n]: all with edges around them, in a random but fixed order."""
+    chosen = with_edges(data, task_level(data))
     if explainable is not None:
         chosen &= explainable
     # RandomState, because its stream is frozen: the same order with every version of numpy.

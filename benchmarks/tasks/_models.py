@@ -175,3 +175,23 @@ class GraphGNN(GNN):
         pooled = torch.cat([global_mean_pool(x, batch), global_add_pool(x, batch)], dim=1)
         output: Tensor = self.linear(pooled).log_softmax(dim=-1)
         return output
+
+
+class LinkGNN(GNN):
+    """A stack of layers as the encoder of the nodes, and the inner product of two as the decoder.
+
+    Whether there is a link is a class, 1; the inner product z is its raw score: its probability is
+    the sigmoid of z. With ``gcn`` the network of PyG's ``examples/link_pred.py``.
+    """
+
+    def forward(  # type: ignore[override]  # a link model is asked for links
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        edge_label_index: Tensor,
+        edge_weight: Tensor | None = None,
+    ) -> Tensor:
+        """Log-probabilities [R, 2] of the R columns of ``edge_label_index`` [2, R]."""
+        source, target = self.nodes(x, edge_index, edge_weight)[edge_label_index]
+        score = (source * target).sum(dim=-1)
+        return F.logsigmoid(torch.stack([-score, score], dim=-1))

@@ -25,11 +25,12 @@ import torch.nn.functional as F
 import torch_geometric
 from torch import Tensor
 from torch_geometric.data import Data
+from torch_geometric.utils import negative_sampling
 from tqdm import tqdm
 
 from benchmarks.tasks import _models
 from benchmarks.tasks._definition import Recipe
-from benchmarks.tasks._models import GNN, ConcatGNN, GraphGNN
+from benchmarks.tasks._models import GNN, ConcatGNN, GraphGNN, LinkGNN
 from benchmarks.tasks._source import cache_dir, seeded, tensors_sha256
 from explainers.prepare.computation_graph import BatchIndex
 
@@ -47,7 +48,9 @@ def trained(data: Data, recipe: Recipe, seed: int, name: str, kind: str = "gcn")
         name: The task's name, for the messages and the checkpoint's file name.
         kind: Of the layers, one of :data:`benchmarks.tasks._models.LAYERS`.
     """
-    dims = [data.num_features, *recipe.hidden, int(data.y.max()) + 1]
+    dims = [data.num_features, *recipe.hidden]
+    if "edge_label_index" not in data:  # an encoder gives embeddings, all others classes
+        dims.append(int(data.y.max()) + 1)
     key = _key(data, recipe, seed, dims, kind)
     plain = re.sub(r"[^\w.-]", "-", name)  # a third party's name must not lead elsewhere
     path = cache_dir() / "checkpoints" / f"{plain}-{kind}-{key[:16]}.pt"
@@ -114,19 +117,22 @@ def _network(data: Data, recipe: Recipe, dims: list[int], kind: str) -> GNN:
     options: dict[str, Any] = {"normalize": recipe.normalize}
     if "batch" in data:
         return GraphGNN(dims, recipe.dropout, kind, readout=recipe.readout, **options)
+    if "edge_label_index" in data:
+        return LinkGNN(dims, recipe.dropout, kind, **options)
     network = ConcatGNN if recipe.concatenate else GNN
     return network(dims, recipe.dropout, kind, **options)
 
 
 def accuracy(model: GNN, data: Data) -> float:
-    """Share of the nodes or graphs in ``data.test_mask`` that are predicted right, in [0, 1]."""
+    """Share of the nodes, graphs or links in ``data.test_mask`` predicted right, in [0, 1]."""
     with torch.no_grad():
         right = _output(model, data).argmax(dim=-1) == data.y
     return float(right[data.test_mask].double().mean())
 
 
 def _output(model: GNN, data: Data) -> Tensor:
-    keywords = {name: data[name] for name in ("batch", "edge_weight") if name in data}
+    names = ("batch", "edge_label_index", "edge_weight")
+    keywords = {name: data[name] for name in names if name in data}
     return model(data.x, data.edge_index, **keywords)
 
 
@@ -143,7 +149,21 @@ def _fit(model: GNN, data: Data, recipe: Recipe, epochs: Iterable[int]) -> None:
 
 
 def _parts(data: Data, batch_size: int | None) -> Iterator[Data]:
-    """What the steps of one epoch see: all, or the graphs to train on in random mini-batches."""
+    """What the steps of one epoch see: all, or the graphs to train on in random mini-batches.
+
+    Or the links to train on, and as many pairs without an edge, drawn anew.
+    """
+    if "edge_label_index" in data:
+        links = data.edge_label_index[:, data.train_mask]
+        pairs = negative_sampling(data.edge_index, data.num_nodes, links.size(1), method="sparse")
+        yield Data(
+            x=data.x,
+            edge_index=data.edge_index,
+            edge_label_index=torch.cat([links, pairs], dim=1),
+            y=(torch.arange(links.size(1) + pairs.size(1)) < links.size(1)).long(),
+            train_mask=torch.ones(links.size(1) + pairs.size(1), dtype=torch.bool),
+        )
+        return
     if batch_size is None:
         yield data
         return
@@ -167,7 +187,9 @@ def _key(data: Data, recipe: Recipe, seed: int, dims: list[int], kind: str) -> s
     options = dataclasses.asdict(recipe)
     del options["source"]
     made_of = [
-        k for k in ("x", "edge_index", "edge_weight", "batch", "y", "train_mask") if k in data
+        k
+        for k in ("x", "edge_index", "edge_weight", "batch", "edge_label_index", "y", "train_mask")
+        if k in data
     ]
     made_from = {
         "recipe": options,

@@ -81,7 +81,7 @@ class UserModel:
         nodes = self.nodes
         if nodes is None:
             order = torch.from_numpy(np.random.RandomState(0).permutation(prepared.units))
-            nodes = order[with_edges(data, prepared.task_level == "graph")[order]]
+            nodes = order[with_edges(data, prepared.task_level)[order]]
         tensors = {key: value for key, value in data.to_dict().items() if torch.is_tensor(value)}
         truth = {} if self.ground_truth is None else {"ground_truth": self.ground_truth}
         return Task(

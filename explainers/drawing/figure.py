@@ -14,7 +14,7 @@ from torch_geometric.explain import Explanation
 
 from explainers.drawing import layout
 from explainers.drawing.panel import captions, legend_handles, panel, wrapped
-from explainers.drawing.select import explained_node, node_ids, right_edges, shown
+from explainers.drawing.select import explained_nodes, node_ids, right_edges, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +42,8 @@ def draw(
     An edge is the wider and darker, a node the fuller in colour, the larger its absolute score is
     (a node's: summed over its features), relative to the largest in the explanation. Solid black
     edges speak for the explained class, dashed ones against it. The explained node has a thick rim
-    and is in the middle; the rings around it are the hops to it.
+    and is in the middle; the rings around it are the hops to it. So have both ends of an explained
+    link, which a dotted line joins; the rings around them are the hops to the nearer one.
 
     Args:
         explanation: Of a method of this library.
@@ -182,7 +183,7 @@ def _check_same(explanations: Mapping[str, Explanation]) -> None:
     (first, one), *others = explanations.items()
     for name, other in others:
         if (
-            explained_node(one) != explained_node(other)
+            explained_nodes(one) != explained_nodes(other)
             or not torch.equal(node_ids(one), node_ids(other))
             or not torch.equal(one.edge_index, other.edge_index)
         ):
@@ -202,7 +203,7 @@ def _classes(
         y = None if data is None else data.get("y")
         if (
             data is None
-            or explained_node(explanation) is None  # `y` is of the graphs
+            or not explained_nodes(explanation)  # `y` is of the graphs
             or not isinstance(y, Tensor)
             or y.shape != (data.num_nodes,)
             or y.is_floating_point()

@@ -1,4 +1,4 @@
-"""Where a picture has its nodes: rings around the explained node, or springs for a whole graph."""
+"""Where a picture has its nodes: rings around what is explained, or springs for a whole graph."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from torch_geometric.explain import Explanation
 
-from explainers.drawing.select import Shown, explained_node, strengths
+from explainers.drawing.select import Shown, explained_nodes, strengths
 
 # Inches: between neighbours on a ring, between rings at least, of a panel at least and at most.
 NEIGHBOURS, RING, SMALLEST, LARGEST = 0.36, 1.05, 3.3, 6.5
@@ -17,6 +17,8 @@ GRAPH = 5.0  # of a whole graph at most, inches
 MARGIN = 0.4  # around the outermost nodes, inches
 DISC = 0.137  # a node's radius where there is room, inches
 CROWDED = 1.5  # a ring that would have to grow by more is made of two
+
+BETWEEN = -1  # the two ends of an explained link: the middle of their rings, no node
 
 Positions = dict[int, tuple[float, float]]
 
@@ -26,18 +28,24 @@ def place(networkx: Any, explanations: Sequence[Explanation], parts: Sequence[Sh
 
     Args:
         networkx: The package.
-        explanations: All of the same node or graph.
+        explanations: All of the same node, graph or link.
         parts: What is drawn of each.
     """
     edges = explanations[0].edge_index.t().tolist()
-    index = explained_node(explanations[0])
-    if index is None:
+    roots = explained_nodes(explanations[0])
+    if not roots:
         return _springs(networkx, edges, parts[0].nodes)
     strength: dict[tuple[int, int], float] = {}
     for explanation in explanations:
         for (u, v), score in zip(edges, strengths(explanation.edge_mask), strict=True):
             strength[u, v] = strength.get((u, v), 0.0) + score
-    return _rings(networkx, strength, index, {node for part in parts for node in part.nodes})
+    drawn = {node for part in parts for node in part.nodes}
+    if len(roots) == 1:
+        return _rings(networkx, strength, roots[0], drawn)
+    strength |= {(end, BETWEEN): math.inf for end in roots}
+    positions = _rings(networkx, strength, BETWEEN, drawn)
+    del positions[BETWEEN]
+    return positions
 
 
 def disc(positions: Positions) -> float:

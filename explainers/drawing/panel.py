@@ -10,7 +10,7 @@ import numpy as np
 from torch_geometric.explain import Explanation
 
 from explainers.drawing.layout import DISC, Positions, disc, limits
-from explainers.drawing.select import Shown, explained_node, node_strengths, strengths
+from explainers.drawing.select import Shown, explained_nodes, node_strengths, strengths
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#BBBBBB")
 MARKERS = "osDh^"
 FOR, AGAINST, RIGHT = "black", "#D55E00", "#CBB8EE"
+LINK: dict[str, Any] = {"color": "0.35", "linestyle": ":", "linewidth": 1.6, "zorder": 1.2}
 POINTS = 72  # an inch
 LETTERS = 17.6  # of a line below the panel, an inch
 
@@ -87,12 +88,12 @@ def legend_handles(
     """
     kinds: set[int] = set()
     signs: set[bool] = set()
-    whole = marked = False
+    marked, explained = False, 0
     for explanation, part in drawn:
         marked |= bool(_marked(explanation, part, right))
         kinds |= {classes[node] for node in part.nodes} if classes is not None else set()
         signs |= {bool(explanation.edge_mask[edge] < 0) for edge in part.edges}
-        whole |= explained_node(explanation) is None
+        explained = max(explained, len(explained_nodes(explanation)))
     line = matplotlib.lines.Line2D
     round_mark = {"marker": "o", "markersize": 9, "linestyle": "none"}
     handles = [
@@ -106,9 +107,12 @@ def legend_handles(
         )
         for kind in sorted(kinds)
     ]
-    if not whole:
+    if explained:
         rim = {"markeredgecolor": "black", "markeredgewidth": 2.0, "color": "white"}
-        handles.append(line([], [], label="explained node", **round_mark | rim))
+        label = "explained node" if explained == 1 else "ends of the explained link"
+        handles.append(line([], [], label=label, **round_mark | rim))
+    if explained == 2:
+        handles.append(line([], [], label="explained link", **LINK))
     if True in signs:
         handles.append(line([], [], label="for the explained class", **_line(1.0, 0.5)))
         handles.append(line([], [], label="against it", **_line(-1.0, 0.5)))
@@ -166,9 +170,11 @@ def _edges(
             )
         )
 
-    if explained_node(explanation) is None:
+    if not explained_nodes(explanation):
         for edge in range(part.total):
             arrow(edge, bent=False, arrowstyle="-", color="0.8", linewidth=0.8, zorder=1)
+    if len(ends_of_link := explained_nodes(explanation)) == 2:
+        ax.plot(*zip(*(positions[end] for end in ends_of_link), strict=True), **LINK)
     for edge in _marked(explanation, part, right):
         # As a drawn edge lies; else straight, so that it can be told that the edge is not drawn.
         bent = tuple(ends[edge]) in both
@@ -192,13 +198,13 @@ def _nodes(
     classes: list[int] | None,
     labels: list[str],
 ) -> None:
-    index = explained_node(explanation)
+    roots = explained_nodes(explanation)
     strength = node_strengths(explanation)
     diameter = 2 * POINTS * disc(positions)
     for node in part.nodes:
         kind = 0 if classes is None else classes[node]
         style: dict[str, Any] = {"s": diameter**2, "marker": marker(kind)}
-        main = node == index
+        main = node in roots
         # A disc in the background colour keeps lines off a pale node.
         ax.scatter(*positions[node], facecolor="white", edgecolor="none", zorder=4, **style)
         ax.scatter(

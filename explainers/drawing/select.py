@@ -20,8 +20,8 @@ class Shown:
 
     Attributes:
         edges: Positions of the drawn edges in the explanation, the strongest first.
-        nodes: Positions of the drawn nodes: the ends of these edges and the explained node; all of
-            a graph that is explained as a whole.
+        nodes: Positions of the drawn nodes: the ends of these edges and the explained node, or both
+            ends of the explained link; all of a graph that is explained as a whole.
         total: How many edges the explanation scores.
         share: Of the sum of all absolute edge scores, what the drawn edges have; 0 if that is 0.
     """
@@ -52,11 +52,11 @@ def shown(explanation: Explanation, edges: int = 20) -> Shown:
         raise ValueError(f"edges must be a whole number and at least 1, got {edges!r}")
     scores = to_numpy(explanation.edge_mask)
     top = [int(i) for i in ranking(scores)[:edges] if scores[i]]
-    index = explained_node(explanation)
-    if index is None:
+    roots = explained_nodes(explanation)
+    if not roots:
         nodes = set(range(node_count(explanation)))
     else:
-        nodes = {index, *explanation.edge_index[:, top].flatten().tolist()}
+        nodes = {*roots, *explanation.edge_index[:, top].flatten().tolist()}
     total = float(np.abs(scores).sum())
     share = float(np.abs(scores[top]).sum()) / total if top else 0.0
     return Shown(top, sorted(nodes), scores.size, share)
@@ -67,7 +67,7 @@ def right_edges(explanation: Explanation, truth: Tensor | None) -> list[bool]:
 
     Args:
         explanation: Of E edges of the graph.
-        truth: Which edges of the graph are right, bool [E], or a row for each node (or graph).
+        truth: Which edges of the graph are right, bool [E], or a row for each node, graph or link.
 
     Raises:
         ValueError: ``truth`` does not fit.
@@ -84,8 +84,8 @@ def right_edges(explanation: Explanation, truth: Tensor | None) -> list[bool]:
         )
     own = truth
     if truth.dim() == 2:
-        index = explained_node(explanation)
-        own = truth[unit(explanation) if index is None else node_ids(explanation)[index]]
+        index = explanation.get("index")
+        own = truth[unit(explanation) if index is None else node_ids(explanation)[int(index)]]
     return [bool(right) for right in own.cpu()[ids]]
 
 
@@ -101,10 +101,10 @@ def node_count(explanation: Explanation) -> int:
     return int(explanation.num_nodes or 0)
 
 
-def explained_node(explanation: Explanation) -> int | None:
-    """The explained node's position; None if the whole graph is explained."""
-    index = explanation.get("index")
-    return None if index is None else int(index)
+def explained_nodes(explanation: Explanation) -> list[int]:
+    """The explained node's position, or those of a link's ends; none if a graph is explained."""
+    index = explanation.get("index", explanation.get("edge_label_index"))
+    return [] if index is None else list(dict.fromkeys(torch.as_tensor(index).view(-1).tolist()))
 
 
 def node_strengths(explanation: Explanation) -> list[float]:

@@ -1,6 +1,7 @@
 """What an engine is, and what it gives a method: nodes to explain, and the model as a function.
 
-What is explained is called a node here; for a model that classifies graphs, it is a graph.
+What is explained is called a node here; for a model that classifies graphs, it is a graph, and for
+one that predicts links, a link.
 
 A method asks a :class:`Problem` for outputs and gradients; how they are computed is the engine's
 business. What many methods need has a name of its own (``path_gradients``, ``leave_one_out``, ...)
@@ -29,6 +30,8 @@ from explainers.prepare.model import PreparedModel
 # its third argument: an engine that goes through the features in blocks calls it for each block.
 Finish = Callable[[Tensor, Tensor, Tensor], object]
 
+# How an explanation says what it is of, by the task level.
+OF_UNITS = {"node": "index", "graph": "graph", "edge": "edge_label_index"}
 PLAYER_BYTES = 64  # what the masks hold for each player of a coalition, roughly
 
 
@@ -71,7 +74,8 @@ class Problem(ABC):
     Attributes:
         prepared: Model and graph.
         graphs: The computation graphs of the nodes.
-        nodes: [R], ids of the nodes; of the graphs, for a model that classifies graphs.
+        nodes: [R], ids of the nodes; of the graphs, for a model that classifies graphs; of the
+            links, by their place among the prepared ones.
         targets: [R], the class to explain for each.
         memory_budget: Bytes that one pass may take, roughly.
         x: [n, F] node features at which the model is explained.
@@ -370,7 +374,13 @@ class Problem(ABC):
 
     @property
     def owners(self) -> Tensor:
-        """To whom random numbers belong, [R]: a node by its id; a graph is as if it were alone."""
+        """To whom random numbers belong, [R]: a node by its id, and a link by those of its ends.
+
+        A graph is as if it were alone.
+        """
+        if self.prepared.links is not None:
+            source, target = self.prepared.links[:, self.nodes]
+            return source * self.prepared.num_nodes + target
         return self.nodes * 0 if self.prepared.task_level == "graph" else self.nodes
 
     def unchanged(self) -> bool:
@@ -433,8 +443,10 @@ class Problem(ABC):
         e_id = graphs.e_id if prepared.e_id is None else prepared.e_id[graphs.e_id]
         nodes, edges = graphs.node_counts, graphs.edge_counts
         shift = graphs.n_ptr[:-1]
-        of_graph = prepared.task_level == "graph"
-        local = graphs.edge_index
+        level = prepared.task_level
+        local, roots = graphs.edge_index, self.nodes
+        if level != "graph":
+            roots = graphs.roots - shift.view(-1, *[1] * (graphs.roots.dim() - 1))
         if len(graphs) > 1:
             local = local - shift[graphs.edge_batch]
         rows = zip(
@@ -443,14 +455,14 @@ class Problem(ABC):
             local.split(edges, dim=1),
             part.node_mask.detach().split(nodes),
             part.edge_mask.detach().split(edges),
-            (self.nodes if of_graph else graphs.roots - shift).unbind(),
+            roots.unbind(),
             self.targets.unbind(),
             prepared.output[self.nodes].unbind(),
             strict=True,
         )
         alone = len(graphs) == 1
         masks = ("n_id", "e_id", "edge_index", "node_mask", "edge_mask")
-        names = (*masks, "graph" if of_graph else "index", "target", "prediction")
+        names = (*masks, OF_UNITS[level], "target", "prediction")
         for r, row in enumerate(rows):
             # Each explanation owns its storage: one that is kept does not keep all others.
             values = {
@@ -458,6 +470,9 @@ class Problem(ABC):
                 for name, value in zip(names, row, strict=True)
             }
             values.update((name, extra[r].clone()) for name, extra in part.extra.items())
+            if level == "edge":  # as a model takes it, and which of those that were asked for
+                values["edge_label_index"] = values["edge_label_index"][:, None]
+                values["link"] = self.nodes[r].clone()
             yield _compat.explanation(values)
 
 
@@ -531,9 +546,13 @@ class Engine(ABC):
 
 
 def unit(explanation: Explanation) -> int:
-    """What an explanation is of: the node's id in the data, or the graph's in the batch."""
-    if "graph" in explanation:
-        return int(explanation.graph)
+    """What an explanation is of: the node's id in the data, or the graph's in the batch.
+
+    Of a link its place among those that were given, by ``edges`` or ``data.edge_label_index``.
+    """
+    for name in ("graph", "link"):
+        if name in explanation:
+            return int(explanation[name])
     return int(explanation.n_id[explanation.index])
 
 

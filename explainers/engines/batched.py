@@ -21,7 +21,7 @@ from explainers.engines.memory import is_out_of_memory
 from explainers.engines.objective import Losses, Objective
 from explainers.engines.recorded import RecordedObjective
 from explainers.engines.stock import StockProblem
-from explainers.prepare.computation_graph import ComputationGraphs, cut
+from explainers.prepare.computation_graph import ComputationGraphs, LinkGraphs, cut
 from explainers.prepare.layers import edge_type, normalise
 from explainers.prepare.model import PreparedModel
 
@@ -147,6 +147,8 @@ class Blocks:
     def __init__(self, prepared: PreparedModel, edge_index: Tensor, num_nodes: int) -> None:
         self.prepared, self.edge_index, self.num_nodes = prepared, edge_index, num_nodes
         self.inputs: dict[str, Tensor] = {}
+        if prepared.links is not None:  # any, for what is read before the output
+            self.inputs["edge_label_index"] = edge_index.new_zeros(2, 1)
         self.norms: dict[int, tuple[Tensor, Tensor]] = {}
 
     @classmethod
@@ -159,7 +161,7 @@ class Blocks:
             edges, loops = prepared.norm(layer)
             loops = loops[graphs.n_id] if len(loops) else loops
             blocks.set_norm(layer, _copies(edges[graphs.e_id], count), _copies(loops, count))
-        blocks.set_batch(graphs, count)
+        blocks.set_units(graphs, count)
         return blocks
 
     @classmethod
@@ -176,11 +178,13 @@ class Blocks:
         for layer in prepared.normalised:
             edges, loops = reduced_norm(prepared, graphs, layer, kept, alone=alone)
             blocks.set_norm(layer, edges.flatten()[flat], loops.flatten())
-        blocks.set_batch(graphs, count)
+        blocks.set_units(graphs, count)
         return blocks
 
-    def set_batch(self, graphs: ComputationGraphs, count: int) -> None:
-        """Tells a model that asks for it that every computation graph is a graph by itself."""
+    def set_units(self, graphs: ComputationGraphs, count: int) -> None:
+        """Tells a model that asks for it which nodes are a graph by themselves, or the links."""
+        if isinstance(graphs, LinkGraphs):
+            self.inputs["edge_label_index"] = graphs.links(count)
         if self.prepared.batch is not None:
             shift = torch.arange(count, device=graphs.n_id.device) * len(graphs)
             self.inputs["batch"] = (graphs.node_batch + shift[:, None]).flatten()

@@ -1,11 +1,12 @@
 """Captum and PyG as published: the whole graph, one node and one pass at a time.
 
 The reference: every other engine is tested for equality with this one and timed against it. A graph
-of a batch is explained by itself, as PyG does it.
+of a batch is explained by itself, as PyG does it, and of links the model is asked for one alone.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
@@ -24,7 +25,11 @@ from explainers.prepare.model import PreparedModel
 
 
 class StockProblem(ReferenceProblem):
-    """One node on the whole graph, or one graph, through PyG's ``CaptumModel``; see `Problem`."""
+    """One node or link on the whole graph, or one graph, by PyG's ``CaptumModel``; see `Problem`.
+
+    Attributes:
+        whole: Whether there is more of the graph than the computation graph.
+    """
 
     copies = 1
 
@@ -33,6 +38,7 @@ class StockProblem(ReferenceProblem):
     ) -> None:
         super().__init__(prepared, prepared.cut(nodes), nodes, targets, memory_budget)
         self.graph = HomeGraph.of(prepared, self.graphs.n_id, nodes)
+        self.whole = prepared.task_level != "graph"
         self.index: Tensor | None = nodes if prepared.task_level == "node" else None
 
     @property
@@ -65,7 +71,7 @@ class StockProblem(ReferenceProblem):
         """On the graph as it was given, its own self loops included."""
         graph, prepared = self.graph, self.prepared
         edge_index, inputs = graph.given
-        e_id = graph.explained if self.index is None else graph.explained[self.graphs.e_id]
+        e_id = graph.explained[self.graphs.e_id] if self.whole else graph.explained
         outputs = []
         for row in kept:
             edges = torch.full_like(edge_index[0], not alone, dtype=torch.bool)
@@ -118,11 +124,11 @@ class StockProblem(ReferenceProblem):
 
     @property
     def node_rows(self) -> Tensor | slice:
-        return super().node_rows if self.index is None else self.graphs.n_id
+        return self.graphs.n_id if self.whole else super().node_rows
 
     @property
     def edge_rows(self) -> Tensor | slice:
-        return super().edge_rows if self.index is None else self.graphs.e_id
+        return self.graphs.e_id if self.whole else super().edge_rows
 
 
 class HomeGraph:
@@ -133,6 +139,7 @@ class HomeGraph:
         edge_index: The edges that are explained, [2, E'].
         inputs: Edge-level inputs, each [E', ...].
         batch: [N] zeros for a graph of a batch, else the batch of the whole, or None.
+        links: The link [2, 1] that is explained, else all links [2, U], or None.
         given: ``edge_index`` [2, E] and inputs [E, ...] with the graph's own self loops.
         explained: [E'], which of the given edges are explained.
         norms: Of GCNConv layers by number, see ``PreparedModel.norms``; none if no loop is missing.
@@ -140,7 +147,7 @@ class HomeGraph:
 
     def __init__(self, prepared: PreparedModel) -> None:
         self.x, self.edge_index, self.inputs = prepared.x, prepared.edge_index, prepared.inputs
-        self.batch, self.given = prepared.batch, prepared.given
+        self.batch, self.links, self.given = prepared.batch, prepared.links, prepared.given
         number = torch.arange(self.edge_index.size(1), device=self.edge_index.device)
         self.explained = number if prepared.e_id is None else prepared.e_id
         # Without the graph's own loops a GCNConv would not know their weights.
@@ -153,8 +160,12 @@ class HomeGraph:
 
     @classmethod
     def of(cls, prepared: PreparedModel, n_id: Tensor, unit: Tensor) -> HomeGraph:
-        """That of a node, or of a graph with the nodes ``n_id``."""
+        """That of a node or a link, or of a graph with the nodes ``n_id``."""
         whole = cls.of_all(prepared)
+        if whole.links is not None:
+            one = copy.copy(whole)
+            one.links = whole.links[:, unit]
+            return one
         return whole if prepared.task_level == "node" else whole._alone(n_id, int(unit))
 
     def _alone(self, n_id: Tensor, graph: int) -> HomeGraph:
@@ -168,7 +179,7 @@ class HomeGraph:
         one.x = self.x[n_id]
         one.edge_index = place[self.edge_index[:, inside]]
         one.inputs = {name: value[inside] for name, value in self.inputs.items()}
-        one.batch = torch.zeros_like(n_id)
+        one.batch, one.links = torch.zeros_like(n_id), None
         rest = {name: value[all_inside] for name, value in inputs.items()}
         one.given = place[edge_index[:, all_inside]], rest
         number = all_inside.cumsum(0) - 1
@@ -181,7 +192,9 @@ class HomeGraph:
         return one
 
     def with_batch(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Edge-level inputs, and the batch if there is one."""
+        """Edge-level inputs, and the batch or the links if there are any."""
+        if self.links is not None:
+            return {**inputs, "edge_label_index": self.links}
         return inputs if self.batch is None else {**inputs, "batch": self.batch}
 
     @property

@@ -10,8 +10,10 @@ from torch import Tensor
 from explainers.prepare import PreparedModel
 from explainers.prepare.outputs import is_multiclass, is_regression
 
+WHOLE = {"node": "graph", "graph": "batch", "edge": "edge_label_index"}
 
-def chosen_nodes(nodes: int | Sequence[int] | Tensor, prepared: PreparedModel) -> Tensor:
+
+def chosen_nodes(nodes: int | Sequence[int] | Tensor | None, prepared: PreparedModel) -> Tensor:
     """``nodes`` as an int64 tensor [R] on the graph's device.
 
     Raises:
@@ -20,7 +22,7 @@ def chosen_nodes(nodes: int | Sequence[int] | Tensor, prepared: PreparedModel) -
     chosen = _whole_numbers("nodes", nodes)
     for node in chosen.tolist():
         if not 0 <= node < prepared.units:
-            whole = "batch" if prepared.task_level == "graph" else "graph"
+            whole = WHOLE[prepared.task_level]
             raise ValueError(
                 f"{prepared.task_level} {node} is out of range: the {whole} has "
                 f"{prepared.task_level}s 0 to {prepared.units - 1}"
@@ -52,7 +54,7 @@ def targets_of(
     return targets.to(prepared.x.device)
 
 
-def _whole_numbers(name: str, values: int | Sequence[int] | Tensor) -> Tensor:
+def _whole_numbers(name: str, values: int | Sequence[int] | Tensor | None) -> Tensor:
     """``values`` as an int64 tensor [R] on the CPU."""
     try:
         tensor = torch.as_tensor(values)

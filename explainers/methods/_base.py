@@ -29,13 +29,15 @@ from explainers.engines.base import (
 )
 from explainers.engines.memory import is_out_of_memory, note_split, smaller
 from explainers.methods._arguments import chosen_nodes, targets_of
+from explainers.methods._links import left_out
 from explainers.prepare import PreparedModel, forget, prepare
 from explainers.prepare.outputs import FORMS, form
 
 MASK_TYPES = ("node_and_edge", "edge", "node")
 # What an explanation over several seeds has.
 _OF_ALL_SEEDS = {
-    *("n_id", "e_id", "edge_index", "index", "graph", "target", "prediction"),
+    *("n_id", "e_id", "edge_index", "index", "graph", "link", "edge_label_index"),
+    *("target", "prediction"),
     *("node_mask", "edge_mask", "node_mask_std", "edge_mask_std"),
     *("convergence_delta", "converged", "collapsed"),
 }
@@ -46,7 +48,9 @@ _Asked = tuple[PreparedModel, Tensor, Tensor]
 
 @dataclass(kw_only=True)
 class Method(ABC):
-    """A method that scores the edges and node features behind a prediction, of a node or a graph.
+    """A method that scores the edges and node features behind a prediction.
+
+    What is predicted is a class or number of a node, a graph or a link.
 
     A subclass is a dataclass whose fields are its options, states the class variables below, and
     writes :meth:`attribute`. Its module says ``METHOD = <the class>``.
@@ -81,6 +85,7 @@ class Method(ABC):
         along_path: Whether it asks for gradients at many points of the straight path from zero.
         costly: Whether its passes grow with the size of the computation graph, each of them over
             the whole graph on ``stock``; quick runs then leave that engine out.
+        not_links: Why it explains no links, or ``""``.
         citation: Where the method is defined.
     """
 
@@ -96,6 +101,7 @@ class Method(ABC):
     explains_forms: ClassVar[bool] = False
     along_path: ClassVar[bool] = False
     costly: ClassVar[bool] = False
+    not_links: ClassVar[str] = ""
     citation: ClassVar[str] = ""
 
     engine: str | None = None
@@ -167,29 +173,40 @@ class Method(ABC):
         self,
         model: nn.Module,
         data: Data,
-        nodes: int | Sequence[int] | Tensor,
+        nodes: int | Sequence[int] | Tensor | None = None,
         target: int | Sequence[int] | Tensor | None = None,
         model_config: ModelConfig | dict[str, Any] | None = None,
         *,
+        edges: Tensor | None = None,
+        leave_out_links: bool = False,
         seeds: int | None = None,
     ) -> list[Explanation]:
-        """Explains the model's output for each of ``nodes``.
+        """Explains the model's output for each of ``nodes``, or for each of the links ``edges``.
 
         A model that classifies graphs takes ``batch`` by keyword and returns [G, C]; ``nodes`` are
         then graphs of the batch ``data``, 0 to G - 1, and each is explained as if it were alone.
+        One that predicts links takes ``edge_label_index`` by keyword and returns [R] or [R, C], a
+        row for each of its columns; so is each of these.
 
         Args:
-            model: Called as ``model(x, edge_index)``, with ``edge_weight``, ``edge_attr`` or
-                ``batch`` by keyword if ``data`` has it and the model takes it; returns [N, C] or
-                [G, C]. It is explained in eval mode and is not changed.
+            model: Called as ``model(x, edge_index)``, with ``edge_weight``, ``edge_attr``,
+                ``batch`` or ``edge_label_index`` by keyword if ``data`` has it and the model takes
+                it; returns [N, C], [G, C], [R] or [R, C]. It is explained in eval mode and is not
+                changed.
             data: ``x`` [N, F] and ``edge_index`` [2, E]; for graphs also ``batch`` [N], such as a
                 ``torch_geometric.data.Batch``.
-            nodes: One node or several; every one gets an explanation of its own.
+            nodes: One node or several; every one gets an explanation of its own. Of a model that
+                predicts links, columns of ``data.edge_label_index``.
             target: The class to explain for each node; None for the class that the model predicts
                 (PyG's "model" explanations), ``data.y[nodes]`` for "phenomenon" explanations. Of
                 independent binary outputs, and of a regression, the column.
             model_config: What the model's outputs mean, as PyG's ``ModelConfig`` or a dict with its
                 ``mode``, ``task_level`` and ``return_type``; None where the outputs leave no doubt.
+            edges: The links [2, R] to explain, in the place of ``nodes``: a source and a
+                destination each, whether the graph has such an edge or not.
+            leave_out_links: Whether to explain each link on the graph without the edges between
+                its two ends, in both directions, as if it had to be predicted anew. Without, they
+                are edges like any other.
             seeds: For methods with random parts, explain with so many seeds, from the method's own
                 on: the masks are then means, and ``node_mask_std`` [n, F] and ``edge_mask_std`` [e]
                 their standard deviations over the seeds. Sets, which belong to one seed, are left
@@ -200,17 +217,20 @@ class Method(ABC):
             (ids in ``data``), ``edge_index`` [2, e] (positions in ``n_id``), ``node_mask`` [n, F],
             ``edge_mask`` [e], ``index`` (position of the node in ``n_id``), ``target`` and
             ``prediction`` [C] (the model's output for the node). The computation graph of a graph
-            is the graph; its explanation has no ``index`` but ``graph``, the graph's number.
+            is the graph; its explanation has no ``index`` but ``graph``, the graph's number. That
+            of a link is what either end depends on; its explanation has ``edge_label_index``
+            [2, 1], the positions of the ends in ``n_id``, and ``link``, its column.
 
         Raises:
             ValueError: An argument is malformed, or the engine asked for cannot explain the model;
                 raised before any work.
         """
+        links: dict[str, Any] = {"edges": edges, "leave_out_links": leave_out_links}
         if seeds is None:
-            return list(self.stream(model, data, nodes, target, model_config))
-        return self._over_seeds(seeds, model, data, nodes, target, model_config)
+            return list(self.stream(model, data, nodes, target, model_config, **links))
+        return self._over_seeds(seeds, model, data, nodes, target, model_config, **links)
 
-    def _over_seeds(self, seeds: int, *arguments: Any) -> list[Explanation]:
+    def _over_seeds(self, seeds: int, *arguments: Any, **links: Any) -> list[Explanation]:
         if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 2:
             raise ValueError(f"seeds must be a whole number and at least 2, got {seeds!r}")
         if self.deterministic:
@@ -222,7 +242,7 @@ class Method(ABC):
         for seed in range(first, first + seeds):
             one = copy.copy(self)
             one.seed = seed  # type: ignore[attr-defined]  # an option of methods with random parts
-            runs.append(one.explain(*arguments))
+            runs.append(one.explain(*arguments, **links))
         self.engine = one.engine
         for found in zip(*runs, strict=True):
             for name in ("node_mask", "edge_mask"):
@@ -243,19 +263,30 @@ class Method(ABC):
         self,
         model: nn.Module,
         data: Data,
-        nodes: int | Sequence[int] | Tensor,
+        nodes: int | Sequence[int] | Tensor | None = None,
         target: int | Sequence[int] | Tensor | None = None,
         model_config: ModelConfig | dict[str, Any] | None = None,
+        *,
+        edges: Tensor | None = None,
+        leave_out_links: bool = False,
     ) -> Iterator[Explanation]:
         """:meth:`explain`, one explanation after the other, in bounded memory.
 
         The arguments are checked at the call, before the first explanation is asked for.
         """
+        if nodes is not None and edges is not None:
+            raise ValueError("nodes and edges: explain one or the other, and leave one of them out")
+        if edges is not None and self.needs_fit:
+            raise ValueError(
+                f"edges: {self.name or type(self).__name__} trains on links that it does not "
+                "explain; put all into data.edge_label_index, and say which ones by nodes=[...]"
+            )
 
         def prepared_now() -> tuple[PreparedModel, Tensor, Tensor]:
-            prepared = prepare(model, data, model_config)
+            prepared = prepare(model, data, model_config, edges)
             with torch.inference_mode(False):
-                chosen = chosen_nodes(nodes, prepared)
+                asked = nodes if edges is None else torch.arange(prepared.units)
+                chosen = chosen_nodes(asked, prepared)
                 return prepared, chosen, targets_of(target, chosen, prepared)
 
         prepared, chosen, targets = prepared_now()
@@ -264,7 +295,32 @@ class Method(ABC):
             forget(model)
             prepared, chosen, targets = prepared_now()
         self.engine = self._choose(prepared, warn=True)
+        if leave_out_links:
+            return self._without_links(model, data, prepared, chosen, targets)
         return self._run(model, prepared_now, (prepared, chosen, targets), self.engine)
+
+    def _without_links(
+        self, model: nn.Module, data: Data, prepared: PreparedModel, units: Tensor, targets: Tensor
+    ) -> Iterator[Explanation]:
+        links, config = prepared.links, prepared.config
+        if links is None:
+            raise ValueError(
+                f"leave_out_links: model {prepared.name} predicts no links; leave it out"
+            )
+        if self.needs_fit:
+            raise ValueError(
+                f"leave_out_links: {self.name or type(self).__name__} would train for each link; "
+                "take the edges out of data.edge_index, and explain the link on that graph"
+            )
+        links = links[:, units]
+
+        def one(graph: Data, r: int) -> Explanation:
+            label = targets[r : r + 1]
+            (found,) = self.stream(model, graph, None, label, config, edges=links[:, r : r + 1])
+            found.link = units[r].clone()
+            return found
+
+        return left_out(data, links, one)
 
     def fit(
         self,
@@ -435,6 +491,11 @@ class Method(ABC):
         Raises:
             ValueError: It does not support the model, or none does.
         """
+        if prepared.links is not None and self.not_links:
+            raise ValueError(
+                f"model {prepared.name} predicts links, which {self.name or type(self).__name__} "
+                f"does not explain: {self.not_links}; use another method, such as 'gnn_explainer'"
+            )
         if not self.model_dependent:
             return self._asked or self.candidates[0]  # its engine only cuts the graphs
         if self.needs_gradients and prepared.trial.error:

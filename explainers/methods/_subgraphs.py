@@ -25,7 +25,7 @@ class Subgraphs:
 
     Attributes:
         count: The nodes of the computation graph, n.
-        root: The explained node; None for a graph.
+        roots: The explained node, or both ends of a link; of a graph none.
         adjacency: bool [n, n], neighbours whatever the direction, without loops.
         neighbours: Its rows, as the bits of a number each.
     """
@@ -34,7 +34,7 @@ class Subgraphs:
         self._problem, self._players = problem, Players(problem)
         graphs = problem.graphs
         self.count = graphs.node_counts[0]
-        self.root = int(graphs.roots[0]) if len(graphs.roots) else None
+        self.roots: list[int] = graphs.roots.unique().tolist()
         self._source, self._target = graphs.edge_index.cpu().numpy()
         self.adjacency = np.zeros((self.count, self.count), dtype=np.bool_)
         self.adjacency[self._source, self._target] = True
@@ -85,9 +85,10 @@ class Subgraphs:
             parts.append(sets[:, self._source] & sets[:, self._target])
         return torch.from_numpy(np.concatenate(parts, axis=1))
 
-    def component(self, inside: Sets, start: int) -> Sets:
-        """The nodes [n] that are connected with ``start`` by nodes ``inside`` [n]."""
-        return self.rows([self._part(1 << start, _number(inside))])[0]
+    def around_roots(self, inside: Sets) -> Sets:
+        """The nodes [n] that are connected with a root by nodes ``inside`` [n]."""
+        start = sum(1 << root for root in self.roots)
+        return self.rows([self._part(start, _number(inside))])[0]
 
     def components(self, inside: Sets) -> list[Sets]:
         """Those of the subgraph of the nodes ``inside`` [n], by their first nodes."""
@@ -132,13 +133,14 @@ class ConnectedGame:
 
     def __init__(self, problem: Problem) -> None:
         self.graph = Subgraphs(problem)
-        # Without messages what is elsewhere does not reach the root.
-        self._only_root = self.graph.root is not None and problem.with_edges
+        # Without messages what is elsewhere does not reach the roots.
+        self._only_roots = bool(self.graph.roots) and problem.with_edges
+        self._roots = sum(1 << root for root in self.graph.roots)
         self._nothing = float(self.graph.outputs(self.graph.rows([0]))[0])
 
     def counts(self, part: int) -> bool:
         """Whether a connected part may be worth anything."""
-        return not self._only_root or bool(part >> (self.graph.root or 0) & 1)
+        return not self._only_roots or bool(part & self._roots)
 
     def worth(self, parts: Sequence[int]) -> dict[int, float]:
         """What connected parts are worth, of which each counts."""

@@ -25,8 +25,9 @@ class Myerson(PerturbationMethod):
     Myerson 1977: the worth of a coalition of nodes is the sum of what its connected parts are worth
     each by itself, and a node's value is its Shapley value in that game. A connected part is worth
     the output with its subgraph alone less that with nothing: nodes outside have features of zero
-    and exchange no messages. For a node, parts without it are worth nothing. Connected is what is
-    linked by edges of either direction. GStarX (``gstarx``) explains by another value of this game.
+    and exchange no messages. For a node, parts without it are worth nothing, and for a link those
+    without either end. Connected is what is linked by edges of either direction. GStarX
+    (``gstarx``) explains by another value of this game.
 
     Values are exact on computation graphs of up to ``exact_nodes`` nodes, whose connected
     subgraphs are all computed, up to 2^n; on larger ones they are means over random orders, with a

@@ -47,6 +47,7 @@ class PGExplainer(TrainedMethod):
     signed: ClassVar[bool] = False
     target_dependent: ClassVar[bool] = False
     granularity: ClassVar[tuple[str, ...]] = ("edges",)
+    not_links: ClassVar[str] = "it is defined for nodes and graphs"
     citation: ClassVar[str] = "Luo et al. 2020, arXiv:2011.04573"
 
     epochs: int = 30

@@ -55,6 +55,7 @@ class PGMExplainer(Method):
     deterministic: ClassVar[bool] = False
     needs_gradients: ClassVar[bool] = False
     granularity: ClassVar[tuple[str, ...]] = ("edges", "nodes")
+    not_links: ClassVar[str] = "it is defined for nodes and graphs"
     citation: ClassVar[str] = "Vu and Thai 2020, arXiv:2010.05788"
 
     n_samples: int = 100

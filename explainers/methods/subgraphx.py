@@ -25,12 +25,13 @@ class SubgraphX(PerturbationMethod):
 
     Yuan et al., arXiv:2102.05152, algorithm 1, with the settings of DIG, the authors' library. A
     Monte Carlo tree search takes nodes away, one at a time, from the computation graph and keeps
-    what stays connected with the explained node, or the largest part of a graph. A subgraph's value
-    is its Shapley value in a game with the other nodes as players: the mean change of the output
-    as it joins those that came before it in random orders of all. Nodes farther from it than
-    ``hops`` are there throughout, and so is the explained node. Nodes outside of a coalition have
-    features of zero and exchange no messages; in DIG they have features of zero, which is
-    ``mask_type="node"``, or exchange no messages, which is ``"edge"``.
+    what stays connected with the explained node or with an end of the explained link, or the
+    largest part of a graph. A subgraph's value is its Shapley value in a game with the other nodes
+    as players: the mean change of the output as it joins those that came before it in random orders
+    of all. Nodes farther from it than ``hops`` are there throughout, and so are the explained node
+    or ends. Nodes outside of a coalition have features of zero and exchange no messages; in DIG
+    they have features of zero, which is ``mask_type="node"``, or exchange no messages, which is
+    ``"edge"``.
 
     The set are the nodes of the best subgraph met of at most ``max_nodes``. Scores, in [0, 1], go
     on from there to other sizes: that of a node falls with the size at which it first is in the
@@ -192,14 +193,14 @@ class _Search:
         inside = state.nodes.nonzero()[0]
         degree = (graph.adjacency[inside] & state.nodes).sum(axis=1)
         removable = inside[np.argsort(degree, kind="stable")]
-        removable = removable[removable != graph.root]
+        removable = removable[~np.isin(removable, graph.roots)]
         together = max(1, len(inside) // ONE_OF)
         found = []
         for start in range(0, len(removable), together)[: self.method.children]:
             rest = state.nodes.copy()
             rest[removable[start : start + together]] = False
-            if graph.root is not None:
-                found.append(graph.component(rest, graph.root))
+            if graph.roots:
+                found.append(graph.around_roots(rest))
             elif rest.any():
                 found.append(max(graph.components(rest), key=lambda part: int(part.sum())))
         return self._states(found)
@@ -229,8 +230,7 @@ class _Search:
         """Who may be there as a subgraph joins, bool [S, n], and each one's share in its value."""
         players = self._reach[nodes].any(axis=0) & ~nodes
         always = ~players & ~nodes
-        if self.graph.root is not None:
-            always[self.graph.root] = True
+        always[self.graph.roots] = True
         others = players.nonzero()[0]
         if 2 ** len(others) > self.method.n_samples:
             before = self._earlier & players | always

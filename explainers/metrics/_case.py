@@ -56,8 +56,8 @@ class Case:
         drawn: [M, C] Probabilities given these edges; those beyond the computation graph stay.
         numbers: Whether the outputs are real numbers: then ``full``, ``without``, ``only`` and
             ``drawn`` have one column, in units of the outputs' standard deviation.
-        index: The explained node's position among the computation graph's nodes; None if a graph is
-            explained.
+        index: The explained node's position among the computation graph's nodes; of a link those
+            of its ends, [2]; None if a graph is explained.
         changes: [M] F(G) less the model's output given these edges, of the explained class.
     """
 
@@ -77,7 +77,7 @@ class Case:
     selection: Literal["signed", "absolute"]
     order: Integers
     orders: Integers
-    index: int | None = None
+    index: int | Integers | None = None
     kept: Bools | None = None
     drawn: Floats | None = None
     changes: Floats | None = None

@@ -42,6 +42,7 @@ def evaluate(
     engine: str | None = None,
     memory_budget: int = 256 * 2**20,
     model_config: ModelConfig | dict[str, Any] | None = None,
+    edges: Tensor | None = None,
 ) -> list[Row]:
     """Scores explanations: at every edge budget, the model is asked without and with the selection.
 
@@ -76,9 +77,11 @@ def evaluate(
             of the explained output, over the standard deviation that this output has over the
             explained nodes (over all, where these have the same output); metrics that need
             probabilities have no value.
+        edges: The links among which the explained ones are, if ``explain`` was given ``edges``.
 
     Returns:
-        One dict for each value: ``node`` (the graph's number, if graphs were explained),
+        One dict for each value: ``node`` (the graph's number, if graphs were explained, or the
+        link's),
         ``metric`` (the value's name), ``level`` (the edge budget, empty if the value has none; the
         key is the column's name in published results), ``semantics`` (empty if it asks for no
         predictions), ``selection`` (empty if it depends on no order of the edges) and ``value``.
@@ -91,7 +94,8 @@ def evaluate(
     """
     asked = _request(at, semantics, selections, metrics, labels, truth, alternatives)
     _check(asked, data, len(explanations))
-    prepared = prepare(model, data, model_config)
+    prepared = prepare(model, data, model_config, edges)
+    _check_links(prepared, explanations)
     if truth is not None and truth.dim() == 2 and len(truth) != len(prepared.output):
         raise ValueError(
             f"truth has {len(truth)} rows; it must be one for each of the {len(prepared.output)} "
@@ -111,6 +115,20 @@ def evaluate(
         except NotTheModel as error:
             prepared.replace(f"{chosen.name}: refusal", str(error))
             chosen = registry.choose(prepared, registry.NAMES, engine).engine
+
+
+def _check_links(prepared: PreparedModel, explanations: Sequence[Explanation]) -> None:
+    if prepared.links is None:
+        return
+    for one in explanations:
+        ends = one.n_id[one.edge_label_index].view(-1).tolist() if "link" in one else None
+        place = unit(one)
+        if ends is None or place >= prepared.units or prepared.links[:, place].tolist() != ends:
+            what = "is of no link" if ends is None else f"is of link {place}, {ends}"
+            raise ValueError(
+                f"an explanation {what}, which is not that of data.edge_label_index; give the "
+                "links that were explained: edges=..."
+            )
 
 
 def _all_rows(

@@ -204,7 +204,7 @@ def _without_predictions(
         right = _among(truth, explanation)
         scores = numpy(explanation.edge_mask)
         sizes = np.array([size(budget, scores.size) for budget in asked.budgets], dtype=np.int64)
-        index = explanation.get("index")
+        index = explanation.get("index", explanation.get("edge_label_index"))
         common: dict[str, Any] = {
             "scores": scores,
             "node_scores": numpy(explanation.node_mask),
@@ -220,7 +220,7 @@ def _without_predictions(
             "edge_index": explanation.edge_index.cpu().numpy(),
             "truth": right,
             "alternatives": _among(asked.alternatives, explanation),
-            "index": None if index is None else int(index),
+            "index": None if index is None else _positions(index),
             "numbers": reading.numbers,
         }
         # R-precision selects as many edges as the ground truth has.
@@ -247,6 +247,11 @@ def _by_selection(
         cases = [Case(**common, order=order, orders=ways) for order in ways]
         found.append(Scored(node, group, {"": cases}))
     return found
+
+
+def _positions(index: Tensor) -> int | Integers:
+    """The explained node's, or those [2] of a link's ends."""
+    return int(index) if index.dim() == 0 else index.view(-1).cpu().numpy()
 
 
 def _selected(case: Case) -> Bools:

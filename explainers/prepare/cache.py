@@ -13,34 +13,59 @@ from torch_geometric.data import Data
 from torch_geometric.explain.config import ModelConfig
 
 from explainers import _compat
-from explainers.prepare.checks import EDGE_INPUTS
+from explainers.prepare.checks import EDGE_INPUTS, links_of
 from explainers.prepare.model import COMPARED, PreparedModel
 
 GRAPHS_KEPT = 4  # for each model
+LINKS_KEPT = 8  # sets of links, for each model and graph
 
 
 @dataclass
 class _Known:
-    """A prepared model, by what its output means, and the state that it was made of."""
+    """Prepared models, by links and what their outputs mean, and the state they were made of."""
 
     state: list[tuple[Any, ...]]
     tensors: list[Tensor]  # kept, so that no other can get their addresses
     content: list[bytearray | Tensor | None]
-    made: dict[str, PreparedModel]
+    made: dict[bytes, dict[str, PreparedModel]]
 
     def holds(self, state: list[tuple[Any, ...]], tensors: list[Tensor]) -> bool:
         """Whether nothing has changed, as far as it is compared."""
         return self.state == state and _same(self.content, tensors)
 
+    def of(self, links: Tensor | None) -> dict[str, PreparedModel]:
+        """Those for some links, by what their outputs mean; the one without a name is the first."""
+        key = _key(links)
+        made = self.made.pop(key, None)
+        if made is None:
+            assert links is not None
+            some = next(iter(self.made.values()))
+            made = {"": some[""].with_links(links)}
+        self.made[key] = made
+        if len(self.made) > LINKS_KEPT:
+            del self.made[next(iter(self.made))]
+        return made
 
-_PREPARED: weakref.WeakKeyDictionary[nn.Module, dict[int, _Known]] = weakref.WeakKeyDictionary()
+
+def _key(links: Tensor | None) -> bytes:
+    return b"" if links is None else links.cpu().numpy().tobytes()
+
+
+_PREPARED: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, bool], _Known]]
+_PREPARED = weakref.WeakKeyDictionary()
 _LOCK = threading.RLock()
 
 
 def prepare(
-    model: nn.Module, data: Data, config: ModelConfig | dict[str, Any] | None = None
+    model: nn.Module,
+    data: Data,
+    config: ModelConfig | dict[str, Any] | None = None,
+    edges: Tensor | None = None,
 ) -> PreparedModel:
     """The :class:`PreparedModel` of a model and a graph; made once, until either changes.
+
+    For other links, ``edges`` [2, R], the user's model and a private copy are run, and nothing
+    else is done again; without, the links are ``data.edge_label_index`` if the model takes it.
 
     A change is noticed in the model's weights and buffers and in the tensors of ``data``, whether
     they are replaced or written to, also through ``.data`` or NumPy. Of features, and of tensors
@@ -61,18 +86,20 @@ def prepare(
     with _LOCK, torch.inference_mode(False), torch.no_grad():
         state = [_state(tensor) for tensor in tensors]
         kept = _PREPARED.setdefault(model, {})
-        known = kept.pop(id(data), None)
+        # Models may take links or nodes: one that was looked at for nodes says nothing of links.
+        place = id(data), edges is not None or data.get("edge_label_index") is not None
+        known = kept.pop(place, None)
         if known is None or not known.holds(state, tensors):
-            prepared = PreparedModel(model, data)
+            prepared = PreparedModel(model, data, edges)
             content = [_content(tensor, tensor is given[-1]) for tensor in tensors]
-            known = _Known(state, tensors, content, {"": prepared})
-        kept[id(data)] = known
+            known = _Known(state, tensors, content, {_key(prepared.links): {"": prepared}})
+        kept[place] = known
         if len(kept) > GRAPHS_KEPT:
             del kept[next(iter(kept))]
-        asked = _name(config)
-        if asked not in known.made:
-            known.made[asked] = known.made[""].with_config(config)
-        return known.made[asked]
+        made, asked = known.of(links_of(model, data, edges)), _name(config)
+        if asked not in made:
+            made[asked] = made[""].with_config(config)
+        return made[asked]
 
 
 def forget(model: nn.Module) -> None:

@@ -117,6 +117,45 @@ def graph_of_each_node(model: nn.Module, data: Data) -> Tensor | None:
     return usable(batch)
 
 
+def links_of(model: nn.Module, data: Data, edges: Any = None) -> Tensor | None:
+    """The links to predict, int64 [2, R]: ``edges``, else ``data.edge_label_index``, else None.
+
+    Those of the data only if the model takes ``edge_label_index``.
+
+    Raises:
+        ValueError: They are no pairs of nodes of the graph, or the model cannot be asked for links.
+    """
+    given, name = edges is not None, "edges" if edges is not None else "data.edge_label_index"
+    links = edges if given else data.get("edge_label_index")
+    if links is None:
+        return None
+    if "edge_label_index" not in _keywords(model, ["edge_label_index"]):
+        if not given:
+            return None
+        raise ValueError(
+            f"edges: {type(model).__name__}.forward takes no edge_label_index, by which a model is "
+            "asked for links; write forward(x, edge_index, edge_label_index) so that it returns a "
+            "row for each link, or explain nodes"
+        )
+    if not isinstance(links, Tensor) or links.dtype != torch.int64:
+        kind = links.dtype if isinstance(links, Tensor) else type(links).__name__
+        raise ValueError(f"{name} must be an int64 tensor [2, R], one column a link, got {kind}")
+    links = links[:, None] if links.shape == (2,) else links
+    if links.dim() != 2 or links.size(0) != 2:
+        raise ValueError(
+            f"{name} must be an int64 tensor [2, R], one column a link, got {list(links.shape)}"
+        )
+    nodes = data.x.size(0)
+    if links.numel() and not 0 <= int(links.min()) <= int(links.max()) < nodes:
+        raise ValueError(
+            f"{name} names nodes {int(links.min())} to {int(links.max())}, but data.x has nodes 0 "
+            f"to {nodes - 1}"
+        )
+    if not links.size(1):
+        raise ValueError(f"{name} has no link; give at least one column")
+    return usable(links).to(data.x.device)
+
+
 def _keywords(model: nn.Module, wanted: list[str]) -> set[str]:
     """Which of the ``wanted`` keywords the model's ``forward`` takes.
 

@@ -1,10 +1,10 @@
 """Computation graphs: the part of the data on which a prediction depends.
 
 For a node, a network of L message-passing layers sees the nodes within L hops, and the edges into
-nodes within L - 1 hops. Computation graphs are cut from an index of the edges by their destination,
-which is built once a graph, so that the cost of a cut is the size of the computation graph. For a
-graph of a batch, the computation graph is that graph; for a node of a model that looks beyond its
-messages, it is the whole graph.
+nodes within L - 1 hops; for a link, what it sees for both of its ends. Computation graphs are cut
+from an index of the edges by their destination, which is built once a graph, so that the cost of a
+cut is the size of the computation graph. For a graph of a batch, the computation graph is that
+graph; for a node of a model that looks beyond its messages, it is the whole graph.
 """
 
 from __future__ import annotations
@@ -146,6 +146,27 @@ class WholeGraphs(ComputationGraphs):
         return torch.zeros(len(self.n_id), dtype=torch.bool, device=self.n_id.device)
 
 
+class LinkGraphs(ComputationGraphs):
+    """What links depend on, that of both ends together; ``roots`` [R, 2] are those ends."""
+
+    @property
+    def rows(self) -> Tensor:
+        """The model returns one row for each link, in their order."""
+        return torch.arange(len(self), device=self.n_id.device)
+
+    def links(self, count: int, rows: Tensor | None = None) -> Tensor:
+        """The links [2, count R] of so many copies side by side, as a model takes them.
+
+        Args:
+            count: How many.
+            rows: The nodes [k], ascending, that are there, if they are not all.
+        """
+        ends = self.roots if rows is None else torch.searchsorted(rows, self.roots)
+        nodes = len(self.n_id) if rows is None else len(rows)
+        shift = torch.arange(count, device=ends.device) * nodes
+        return (ends.t()[:, None] + shift[:, None]).flatten(1)
+
+
 @dataclass(frozen=True)
 class Reach:
     """Computation graphs as they are found: their edges by destination, and by source.
@@ -157,7 +178,7 @@ class Reach:
         inner: [P], positions of inner nodes in ``graphs.n_id``, ascending.
         inner_id: [P], their ids; ascending within a computation graph.
         inner_batch: [P], their fields.
-        own: [R], the place in ``inner`` of each explained node.
+        own: [R], the place in ``inner`` of each explained node; [R, 2] of the ends of each link.
         ptr: [P + 1]; the edges into inner node p are those at ``ptr[p]:ptr[p + 1]``.
         position: [e], the edges in that order, as positions in the index.
         target: [e], the place in ``inner`` of the destination of each.
@@ -187,26 +208,39 @@ class Reach:
 
 
 def whole_graph(edge_index: Tensor, num_nodes: int, roots: Tensor) -> ComputationGraphs:
-    """The whole graph as the computation graph of each of ``roots`` [R]."""
+    """The whole graph as the computation graph of each of ``roots``, [R], or links [R, 2]."""
     count, edges, device = len(roots), edge_index.size(1), roots.device
     shift = torch.arange(count + 1, device=device)
-    return ComputationGraphs(
+    first = _by_graph(roots, shift[:-1]) * num_nodes
+    return _kind(roots)(
         n_id=torch.arange(num_nodes, device=device).repeat(count),
         n_ptr=shift * num_nodes,
         e_id=torch.arange(edges, device=device).repeat(count),
         e_ptr=shift * edges,
         edge_index=(edge_index[:, None] + (shift[:-1] * num_nodes)[:, None]).flatten(1),
-        roots=roots + shift[:-1] * num_nodes,
+        roots=roots + first,
     )
 
 
+def _by_graph(roots: Tensor, values: Tensor) -> Tensor:
+    """A value for each computation graph [R], so that it goes with its roots, [R] or [R, 2]."""
+    return values if roots.dim() == 1 else values[:, None]
+
+
+def _kind(roots: Tensor) -> type[ComputationGraphs]:
+    return LinkGraphs if roots.dim() == 2 else ComputationGraphs
+
+
 def cut(index: CSC, roots: Tensor, hops: int) -> ComputationGraphs:
-    """The computation graphs of ``roots`` [R] in a network of ``hops`` message-passing layers."""
+    """The computation graphs of ``roots`` in a network of ``hops`` message-passing layers."""
     return reach(index, roots, hops).graphs
 
 
 def reach(index: CSC, roots: Tensor, hops: int) -> Reach:
-    """The computation graphs of ``roots`` [R] in a network of ``hops`` message-passing layers.
+    """The computation graphs of ``roots`` in a network of ``hops`` message-passing layers.
+
+    Roots are nodes [R], or both ends of links [R, 2], whose computation graph is that of the two
+    together.
 
     A node in several computation graphs is there several times: fields share nothing. Nodes and
     edges are handled as one number each, of computation graph and id, so that all computation
@@ -214,8 +248,11 @@ def reach(index: CSC, roots: Tensor, hops: int) -> Reach:
     """
     n, by_source = index.num_nodes, index.by_source
     graphs = torch.arange(len(roots) + 1, device=roots.device)
-    start = graphs[:-1] * n + roots
+    start = _by_graph(roots, graphs[:-1]) * n + roots
     inner, inner_id, inner_batch = start, roots, graphs[:-1]
+    if roots.dim() == 2:  # both ends of a link, which may be one node
+        inner = start.unique()
+        inner_id, inner_batch = inner % n, inner // n
     for _ in range(hops - 1):
         _, position, which = expand(index.indptr, inner_id)
         graph = inner_batch.index_select(0, which)
@@ -246,13 +283,13 @@ def reach(index: CSC, roots: Tensor, hops: int) -> Reach:
         order = _sorted(e_id + (edge_batch << width), width, len(roots))[1]
     source, inner_row = row[: len(e_id)], row[len(e_id) :]
     edge_index = torch.stack([source, inner_row.index_select(0, target)])
-    found = ComputationGraphs(
+    found = _kind(roots)(
         n_id=owner & low,
         n_ptr=torch.searchsorted(owner, graphs << bits),
         e_id=e_id.index_select(0, order),
         e_ptr=ptr.index_select(0, torch.searchsorted(inner_batch, graphs)),
         edge_index=edge_index.index_select(1, order),
-        roots=inner_row.index_select(0, own),
+        roots=inner_row[own],
     )
     return Reach(
         found,

@@ -64,7 +64,8 @@ class ModelCopy:
             _compat.set_norm(self.layers[number], norm)
         try:
             output: Tensor = self.model(x, edge_index, **keywords)
-            return output[:, None] if output.dim() == 1 else output
+            # [R], and of one link that a model has squeezed [], is a column.
+            return output.view(-1, 1) if output.dim() < 2 else output
         finally:
             self._masks = None
             for number in norms or {}:

@@ -104,7 +104,7 @@ def _by_disturbance(prepared: PreparedModel) -> str:
 
 
 def _choose(prepared: PreparedModel, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Nodes to change [N], and units that they do not reach, [N] or [G]; both bool."""
+    """Nodes to change [N], and units that they do not reach, [U]; both bool."""
     edge_index = prepared.given[0]
     device = edge_index.device
     sends = torch.bincount(edge_index[0], minlength=prepared.num_nodes)
@@ -124,6 +124,8 @@ def _choose(prepared: PreparedModel, generator: torch.Generator) -> tuple[Tensor
             ahead[edge_index[1, reached[edge_index[0]]]] = True
             reached = reached | ahead
         untouched = ~reached
+        if prepared.links is not None:
+            untouched = untouched[prepared.links].all(dim=0)
         if prepared.task_level == "graph":
             assert prepared.batch is not None
             untouched = torch.ones(prepared.units, dtype=torch.bool, device=device)

@@ -24,7 +24,7 @@ from torch_geometric.nn import MessagePassing
 
 from explainers import _compat
 from explainers.prepare import dependence, outputs, probe
-from explainers.prepare.checks import check_data, edge_inputs, graph_of_each_node
+from explainers.prepare.checks import check_data, edge_inputs, graph_of_each_node, links_of
 from explainers.prepare.computation_graph import (
     BatchIndex,
     ComputationGraphs,
@@ -48,16 +48,18 @@ Made = TypeVar("Made")
 # Tensors with more entries, and features, are compared at every call by their addresses and version
 # counters alone; writes past those counters are then noticed where a computation graph reads them.
 COMPARED = 2**20
+PART_LINKS = 8  # asked for on a part of the graph
 SCALES = (1000.0, -1000.0)  # of the features, to tell raw scores from probabilities
 
 
 class PreparedModel:
     """A model on a graph, or on the graphs of a batch; made by :func:`explainers.prepare.prepare`.
 
-    Task level. What is explained is a node (the model returns one row for each node) or a graph
+    Task level. What is explained is a node (the model returns one row for each node), a graph
     (``data`` has ``batch``, the graph of each node, which the model takes by keyword, and it
-    returns one row for each graph). Nodes and graphs are the model's *units*. Graphs are explained
-    one by one, as if each were alone.
+    returns one row for each graph) or a link (the model takes ``edge_label_index`` by keyword and
+    returns one row for each of its columns). Nodes, graphs and links are the model's *units*.
+    Graphs and links are explained one by one, as if each were alone.
 
     Self loops. PyG multiplies an edge mask onto the messages by position, and layers such as
     GCNConv put self loops of their own behind the edges. If every layer does, those of the graph
@@ -71,9 +73,10 @@ class PreparedModel:
         e_id: Their ids in the graph as given [E'], or None if they are all of it.
         inputs: Edge-level inputs by keyword, each [E', ...].
         batch: The graph of each node [N] if the data have it and the model takes it, else None.
+        links: The links [2, U] that the model predicts, or None.
         given: ``edge_index`` [2, E] and the inputs [E, ...] of the graph as it was given.
-        task_level: ``"node"`` or ``"graph"``.
-        output: The model's output on the whole graph [N, C], or for each graph [G, C].
+        task_level: ``"node"``, ``"graph"`` or, of links, ``"edge"``, as PyG calls it.
+        output: The model's output on the whole graph, a row for each unit, [U, C].
         hops: Message-passing steps of one forward pass: the radius of a computation graph.
         maps: Of each layer, for each time it sends messages in a pass, which edges those are of.
         beyond: Why a prediction depends on more than the messages within ``hops``, or ``""``.
@@ -86,7 +89,7 @@ class PreparedModel:
         ValueError: The model, the data or the two together cannot be explained; says why.
     """
 
-    def __init__(self, model: nn.Module, data: Data) -> None:
+    def __init__(self, model: nn.Module, data: Data, edges: Tensor | None = None) -> None:
         check_data(data)
         self.name = type(model).__name__
         own = unwrapped(model)
@@ -100,7 +103,13 @@ class PreparedModel:
             )
         self.x = usable(data.x)
         self.given = usable(data.edge_index), edge_inputs(model, data)
-        self.batch = graph_of_each_node(model, data)
+        self.batch, self.links = graph_of_each_node(model, data), links_of(model, data, edges)
+        if self.batch is not None and self.links is not None:
+            raise ValueError(
+                "data.batch: links are explained in one graph, and the model takes batch and "
+                "edge_label_index; take data.batch out, or explain the links of each graph by "
+                "themselves"
+            )
         self.edge_index, self.inputs = self.given
         self.e_id: Tensor | None = None
         self._lock = threading.RLock()
@@ -110,6 +119,8 @@ class PreparedModel:
         self.config = ModelConfig("multiclass_classification", "node", "raw")  # see with_config
         self.output = self._user_output()
         self.task_level = "graph" if len(self.output) == self._graphs else "node"
+        if self.links is not None:
+            self.task_level = "edge"
         self.beyond, self.hops = "", 0
         self.maps, calls = probe.look_at_calls(self)
         # A layer for each relation sends messages once for each, which is one step for all.
@@ -123,7 +134,7 @@ class PreparedModel:
         self._norms = probe.norms(self, calls)
         self.without_loops = not own_loops or probe.same_without_loops(self)
         self.beyond = dependence.looks_beyond(self)
-        if self.task_level == "graph" and self.units > 1:
+        if self.task_level != "node" and self.units > 1:
             probe.check_independence(self)
         mixing = probe.look_side_by_side(self)
         self.beyond = self.beyond or mixing
@@ -142,6 +153,23 @@ class PreparedModel:
         same._memo = {}
         same.__dict__.pop("probabilities", None)
         same.config = outputs.resolve(config, self.output, self.task_level, self._stays_in_unit)
+        return same
+
+    def with_links(self, links: Tensor) -> PreparedModel:
+        """The same for other links [2, U]: the user's model and a private copy are run on them.
+
+        Raises:
+            ValueError: They differ, or a link's output depends on the others.
+        """
+        same = copy.copy(self)
+        same._memo = {}
+        for name in ("probabilities", "bytes_per_unit", "typical"):
+            same.__dict__.pop(name, None)
+        same.links = links
+        same.output = same._user_output()
+        probe.check_copy(same)
+        if same.units > 1:
+            probe.check_independence(same)
         return same
 
     def _stays_in_unit(self) -> bool:
@@ -172,7 +200,7 @@ class PreparedModel:
 
     @property
     def units(self) -> int:
-        """How many nodes or graphs there are to explain."""
+        """How many nodes, graphs or links there are to explain."""
         return self.output.size(0)
 
     @property
@@ -181,7 +209,9 @@ class PreparedModel:
         return self.with_batch(self.inputs)
 
     def with_batch(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Edge-level inputs, and the batch if there is one."""
+        """Edge-level inputs, and the batch or the links if there are any."""
+        if self.links is not None:
+            return {**inputs, "edge_label_index": self.links}
         return inputs if self.batch is None else {**inputs, "batch": self.batch}
 
     @cached_property
@@ -206,9 +236,19 @@ class PreparedModel:
         """The computation graphs of ``units`` [R]."""
         if self.task_level == "graph":
             return self.batch_index.cut(units)
+        roots = self.roots(units)
         if self.beyond:
-            return whole_graph(self.edge_index, self.num_nodes, units)
-        return cut(self.index, units, self.hops)
+            return whole_graph(self.edge_index, self.num_nodes, roots)
+        return cut(self.index, roots, self.hops)
+
+    def roots(self, units: Tensor) -> Tensor:
+        """The nodes whose surroundings ``units`` [R] depend on: they, or both ends, [R, 2]."""
+        return units if self.links is None else self.links[:, units].t().contiguous()
+
+    def size_bound(self, hops: int) -> Tensor:
+        """How many edges the computation graph of each unit has at most, float64 [U] on the CPU."""
+        size = self.index.size_bound(hops)
+        return size.cpu() if self.links is None else size[self.links].sum(dim=0).cpu()
 
     @cached_property
     def bytes_per_unit(self) -> Tensor:
@@ -218,7 +258,7 @@ class PreparedModel:
         elif self.beyond:
             size = self.x.new_full((self.units,), self.edge_index.size(1), dtype=torch.float64)
         else:
-            size = self.index.size_bound(self.hops)
+            size = self.size_bound(self.hops)
         return (size + 1).cpu() * self.bytes_per_edge
 
     @cached_property
@@ -241,12 +281,13 @@ class PreparedModel:
         edge_index, inputs = self.given
         nodes, place = edge_index[:, edges].unique(return_inverse=True)
         data = Data(x=self.x[nodes], edge_index=place)
+        links = None if self.links is None else place[:, :PART_LINKS]
         for name, value in inputs.items():
             data[name] = value[edges]
         if self.batch is not None:
             data.batch = torch.zeros_like(nodes)
         model = private_copy(self.model)
-        return PreparedModel(model, data)
+        return PreparedModel(model, data, links)
 
     # -------------------------------------------------------------------------------- passes
 
@@ -456,10 +497,13 @@ class PreparedModel:
         try:
             output = self.user_run()
         except Exception as error:
+            hint = ""
+            if self.links is None and "edge_label_index" in str(error):
+                hint = "; say which links with edges=..., or put them into data.edge_label_index"
             raise ValueError(
                 f"model {self.name} fails when called as model(x, edge_index"
                 f"{''.join(f', {key}=...' for key in self.with_batch(inputs))}) with x "
-                f"{list(self.x.shape)} and edge_index {list(edge_index.shape)}: {error}"
+                f"{list(self.x.shape)} and edge_index {list(edge_index.shape)}: {error}{hint}"
             ) from error
         if probe.random_state(self.x.device) != before:
             raise ValueError(
@@ -467,10 +511,16 @@ class PreparedModel:
                 "outputs differ from call to call; pass training=self.training to F.dropout, or "
                 "use nn.Dropout"
             )
-        rows = {self.num_nodes, self._graphs}
-        if isinstance(output, Tensor) and output.dim() == 1 and output.size(0) in rows:
-            output = output[:, None]
+        rows = {self.num_nodes, self._graphs} if self.links is None else {self.links.size(1)}
+        if isinstance(output, Tensor) and output.dim() < 2 and output.numel() in rows:
+            output = output.view(-1, 1)
         if not isinstance(output, Tensor) or output.dim() != 2 or output.size(0) not in rows:
+            if self.links is not None:
+                raise ValueError(
+                    f"model {self.name} returned {rows_of(output)} for edge_label_index "
+                    f"{list(self.links.shape)}; a link-level explanation needs a row for each of "
+                    f"its columns, [R] or [R, C] with R = {self.links.size(1)}"
+                )
             graphs = (
                 "explain graphs with a model that takes batch=..., and data.batch"
                 if self.batch is None

@@ -79,6 +79,17 @@ def look_at_calls(prepared: PreparedModel) -> tuple[list[list[EdgeMap]], list[Ca
     return maps, calls
 
 
+def check_copy(prepared: PreparedModel) -> None:
+    """Runs the private copy for other links than those that it was looked at with.
+
+    Raises:
+        ValueError: It gives other outputs than the user's model.
+    """
+    edge_index, inputs = prepared.given
+    with prepared.borrowed() as copy, torch.no_grad():
+        _check_same(prepared, copy.run(prepared.x, edge_index, prepared.with_batch(inputs)))
+
+
 def _check_same(prepared: PreparedModel, output: Tensor) -> None:
     if output.shape == prepared.output.shape and alike(output, prepared.output):
         return
@@ -218,11 +229,14 @@ def same_without_loops(prepared: PreparedModel) -> bool:
 
 
 def check_independence(prepared: PreparedModel) -> None:
-    """A graph's output must be its own: what else would its explanation be of?
+    """A graph's output must be its own, and a link's: what else would its explanation be of?
 
     Raises:
-        ValueError: The model mixes the graphs of the batch.
+        ValueError: The model mixes the graphs of the batch, or the links.
     """
+    if prepared.links is not None:
+        _check_links(prepared, prepared.links)
+        return
     assert prepared.batch is not None
     edge_index, inputs = prepared.given
     nodes = prepared.batch == 0
@@ -256,6 +270,9 @@ def look_side_by_side(prepared: PreparedModel) -> str:
     twice = {name: torch.cat([value, value]) for name, value in inputs.items()}
     if prepared.batch is not None:
         twice["batch"] = torch.cat([inputs["batch"], inputs["batch"] + 1])
+    if prepared.links is not None:
+        links = inputs["edge_label_index"]
+        twice["edge_label_index"] = torch.cat([links, links + len(x)], dim=1)
     try:
         with prepared.borrowed() as copy, torch.no_grad():
             alone = copy.run(x, edge_index, inputs)
@@ -276,6 +293,21 @@ def look_side_by_side(prepared: PreparedModel) -> str:
         "its outputs change if another graph lies beside its own: some layer depends on more than "
         "the messages into each node"
     )
+
+
+def _check_links(prepared: PreparedModel, links: Tensor) -> None:
+    edge_index, inputs = prepared.given
+    for unit in (0, links.size(1) - 1):
+        one = {**inputs, "edge_label_index": links[:, unit : unit + 1]}
+        with prepared.borrowed() as copy, torch.no_grad():
+            alone = copy.run(prepared.x, edge_index, one)
+        here = prepared.output[unit : unit + 1]
+        if not alike(alone, here, prepared.typical):
+            raise ValueError(
+                f"model {prepared.name} gives link {unit} ({links[:, unit].tolist()}) another "
+                f"output if it is asked for it alone, by {distance(alone, here)}: it mixes the "
+                "links of edge_label_index; explain a model that predicts each for itself"
+            )
 
 
 @dataclass(frozen=True)
@@ -301,6 +333,9 @@ def few_edges(prepared: PreparedModel) -> tuple[Tensor, Tensor, dict[str, Tensor
     inputs = {name: value[edges] for name, value in prepared.inputs.items()}
     if prepared.batch is not None:
         inputs["batch"] = torch.zeros_like(nodes)
+    if prepared.links is not None:  # each of the nodes is an end
+        number = torch.arange(len(nodes), device=nodes.device)
+        inputs["edge_label_index"] = torch.stack([number, number.flip(0)])
     return prepared.x[nodes], torch.searchsorted(nodes, edge_index[:, edges]), inputs
 
 

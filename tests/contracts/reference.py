@@ -31,18 +31,19 @@ def call(model, data, x=None, kept=None):
     anything = any(p.kind == p.VAR_KEYWORD for p in taken.values())
     keywords = {
         name: data[name][kept] if name in EDGE_INPUTS else data[name]
-        for name in (*EDGE_INPUTS, "batch")
+        for name in (*EDGE_INPUTS, "batch", "edge_label_index")
         if name in data and (anything or name in taken)
     }
-    return model(data.x if x is None else x, data.edge_index[:, kept], **keywords)
+    output = model(data.x if x is None else x, data.edge_index[:, kept], **keywords)
+    return output[:, None] if output.dim() == 1 else output
 
 
 class Reference:
     """What every method should say of one model on one graph, or one batch of graphs.
 
-    Rows are nodes, or graphs of the batch. Scores are of all node features [N, F] and all edges [E]
-    of the data; messages along the self loops that a layer adds are never masked, so that a given
-    loop that a layer replaces has a score of 0.
+    Rows are nodes, graphs of the batch, or links, columns of ``data.edge_label_index``. Scores are
+    of all node features [N, F] and all edges [E] of the data; messages along the self loops that a
+    layer adds are never masked, so that a given loop that a layer replaces has a score of 0.
     """
 
     def __init__(self, model, data, layers=None):

@@ -88,6 +88,25 @@ class Stack(nn.Module):
         return x.log_softmax(dim=-1) if self.output == "log_softmax" else x
 
 
+class LinkStack(Stack):
+    """A stack, and a decoder of both ends on top: the inner product, [R], or classes, [R, 3]."""
+
+    def __init__(self, layers, decoder="inner", features=6):
+        super().__init__(layers, output="none")
+        self.linear = None if decoder == "inner" else nn.Linear(2 * features, 3)
+
+    def forward(self, x, edge_index, edge_label_index, edge_weight=None):
+        x = super().forward(x, edge_index, edge_weight)
+        source, target = x[edge_label_index]
+        if self.linear is None:
+            return (source * target).sum(dim=-1)
+        return self.linear(torch.cat([source, target], dim=-1).tanh()).log_softmax(dim=-1)
+
+
+LINKS = {  # what the outputs of the decoders mean
+    "inner": {"mode": "binary_classification", "task_level": "edge", "return_type": "raw"},
+    "classes": None,
+}
 POOLS = {"mean": global_mean_pool, "add": global_add_pool, "max": global_max_pool}
 
 
@@ -138,6 +157,21 @@ def random_graph_model(seed, conv="gcn", depth=2, features=5, output="log_softma
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return GraphStack(layers, output, pool).double().eval()
+
+
+def random_links(seed, nodes=12, count=5):
+    """Among them one of a node with itself, one to a node without edges, and one twice."""
+    generator = torch.Generator().manual_seed(seed)
+    links = torch.randint(nodes, (2, count), generator=generator)
+    own = torch.tensor([[0, 0, 1 % nodes], [0, nodes - 1, 0]])
+    return torch.cat([links, own, links[:, :1]], dim=1)
+
+
+def random_link_model(seed, conv="gcn", depth=2, features=5, decoder="inner"):
+    layers = random_model(seed, conv, depth, features, classes=6).layers
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return LinkStack(layers, decoder).double().eval()
 
 
 def predict(model, data):

@@ -12,7 +12,14 @@ from torch_geometric.explain import Explainer
 import explainers
 from explainers import _discovery
 
-from .conftest import random_batch, random_graph, random_graph_model, suited
+from .conftest import (
+    random_batch,
+    random_graph,
+    random_graph_model,
+    random_link_model,
+    random_links,
+    suited,
+)
 
 
 def test_available_is_what_there_is():
@@ -110,8 +117,8 @@ def test_as_algorithm_with_edge_weights(model):
 
 def test_as_algorithm_says_what_it_cannot(graph, model):
     algorithm = explainers.as_algorithm("saliency")
-    with pytest.raises(ValueError, match="does not support"):
-        explainer(model, algorithm, level="edge")
+    with pytest.raises(ValueError, match="edge_label_index: give the explainer"):
+        explainer(model, algorithm, level="edge")(graph.x, graph.edge_index)
     with pytest.raises(ValueError, match="index must name one node, got None"):
         explainer(model, algorithm)(graph.x, graph.edge_index)
     batch = random_batch(0)
@@ -169,3 +176,19 @@ def test_bad_third_party(point, message, plugged_in):
     plugged_in(EntryPoint(*point, "gnn_explainer_bench.methods"))
     with pytest.raises(ValueError, match=message):
         explainers.load("mine")
+
+
+@pytest.mark.parametrize("name", ["gnn_explainer", "integrated_gradients", "occlusion"])
+def test_as_algorithm_for_links(name, graph):
+    model, links = random_link_model(0, decoder="classes"), random_links(0)
+    algorithm = explainers.as_algorithm(name)
+    ours = explainers.load(name).explain(model, graph, edges=links)
+    for r in (1, 4):
+        node_mask, edge_mask = explainers.to_full(ours[r], graph)
+        # One link alone, also without a second dimension; or one of several.
+        for given in ({"edge_label_index": links[:, r]}, {"edge_label_index": links, "index": r}):
+            found = explainer(model, algorithm, "edge")(graph.x, graph.edge_index, **given)
+            torch.testing.assert_close(found.node_mask, node_mask, rtol=1e-9, atol=1e-12)
+            torch.testing.assert_close(found.edge_mask, edge_mask, rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match="index must name one edge, got None"):
+        explainer(model, algorithm, "edge")(graph.x, graph.edge_index, edge_label_index=links)

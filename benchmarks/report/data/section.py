@@ -62,7 +62,7 @@ class Section:
         mode: What the model returns, as PyG names it; ``regression`` for real numbers.
         baselines: The methods that do not look at the model, as the manifest says.
         motif: Whether the task's ground truth is declared to be given away by the structure.
-        level: What is explained: ``node`` or ``graph``.
+        level: What is explained: ``node``, ``graph`` or, a link, ``edge``.
         equivalence: Half of the region of practical equivalence, for metrics in [0, 1] or [-1, 1].
     """
 
@@ -174,10 +174,10 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
 
 
 def _level(results: Results, task: str) -> str:
-    """What is explained of a task: ``node`` or ``graph``."""
+    """What is explained of a task: ``node``, ``graph`` or, a link, ``edge``."""
     entries = results.manifest.get("tasks") or ()
     known = [entry.get("task_level") for entry in entries if entry.get("name") == task]
-    said = next((level for level in known if level in ("node", "graph")), None)
+    said = next((level for level in known if level in ("node", "graph", "edge")), None)
     return said or ("graph" if task in _GRAPH_TASKS else "node")
 
 

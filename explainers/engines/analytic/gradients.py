@@ -391,7 +391,7 @@ class Analytic(Engine):
 def _refusal(prepared: PreparedModel) -> str | None:
     layers = prepared.layers
     if prepared.task_level != "node":
-        return "it classifies graphs"
+        return "it classifies graphs" if prepared.links is None else "it predicts links"
     if not 1 <= len(layers) == prepared.hops <= 2 or not all(map(is_normalised, layers)):
         return "it is not a stack of one or two GCNConv layers with normalisation"
     if any(layer.explain is False for layer in layers):

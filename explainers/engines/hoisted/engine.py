@@ -14,7 +14,7 @@ from explainers.engines.batched import BatchedProblem
 from explainers.engines.hoisted.first import FirstHop, find
 from explainers.engines.hoisted.problem import HoistedProblem
 from explainers.engines.hoisted.ways import WAYS, ways
-from explainers.prepare.computation_graph import ComputationGraphs, reach
+from explainers.prepare.computation_graph import ComputationGraphs, Reach, reach
 from explainers.prepare.csr import expand
 from explainers.prepare.model import PreparedModel
 
@@ -33,7 +33,7 @@ class Hoisted(Engine):
 
     def gains(self, prepared: PreparedModel, along_path: bool) -> bool:
         """A few variants go through all of a small graph quicker than in two parts."""
-        return along_path or prepared.task_level == "node"
+        return along_path or prepared.task_level != "graph"
 
     def problems(
         self,
@@ -72,10 +72,10 @@ def bytes_per_unit(prepared: PreparedModel, copies: int) -> Tensor:
     if prepared.task_level == "graph":
         size = prepared.batch_index.sizes().cpu() + 1
         return size * (copies * prepared.bytes_per_edge + width)
-    index, hops = prepared.index, prepared.hops
-    inner = index.size_bound(hops - 1) if hops > 1 else torch.zeros(prepared.num_nodes)
-    whole = index.size_bound(hops)
-    return (inner.cpu() + 1) * copies * prepared.bytes_per_edge + (whole.cpu() + 1) * width
+    hops = prepared.hops
+    inner = prepared.size_bound(hops - 1) if hops > 1 else torch.zeros(prepared.units)
+    whole = prepared.size_bound(hops)
+    return (inner + 1) * copies * prepared.bytes_per_edge + (whole + 1) * width
 
 
 def make_problem(
@@ -88,30 +88,33 @@ def make_problem(
         found = prepared.batch_index.reach(prepared.index, nodes)
         inner, receiving = found.graphs, found.inner  # each layer reads all of a graph
     else:
-        found = reach(prepared.index, nodes, prepared.hops)
-        inner, receiving = _rest_of(prepared, nodes)
+        roots = prepared.roots(nodes)
+        found = reach(prepared.index, roots, prepared.hops)
+        inner, receiving = _rest_of(prepared, roots, found)
     return HoistedProblem(prepared, first, found, inner, receiving, nodes, targets, memory_budget)
 
 
-def _rest_of(prepared: PreparedModel, nodes: Tensor) -> tuple[ComputationGraphs, Tensor]:
-    """The computation graphs of a model with one hop less; of none, the nodes by themselves.
+def _rest_of(
+    prepared: PreparedModel, roots: Tensor, whole: Reach
+) -> tuple[ComputationGraphs, Tensor]:
+    """The computation graphs of a model with one hop less; of none, the roots by themselves.
 
     And the nodes of which all incoming edges are in them, as positions.
     """
     if prepared.hops > 1:
-        found = reach(prepared.index, nodes, prepared.hops - 1)
+        found = reach(prepared.index, roots, prepared.hops - 1)
         return found.graphs, found.inner
-    number = torch.arange(len(nodes) + 1, device=nodes.device)
-    nothing = nodes.new_empty(0)
-    alone = ComputationGraphs(
-        n_id=nodes,
-        n_ptr=number,
+    number = torch.arange(len(roots) + 1, device=roots.device)
+    nothing = roots.new_empty(0)
+    alone = type(whole.graphs)(
+        n_id=whole.inner_id,
+        n_ptr=torch.searchsorted(whole.inner_batch, number),
         e_id=nothing,
         e_ptr=torch.zeros_like(number),
         edge_index=nothing.expand(2, 0),
-        roots=number[:-1],
+        roots=whole.own,
     )
-    return alone, alone.roots
+    return alone, torch.arange(len(whole.inner_id), device=roots.device)
 
 
 def _refusal(prepared: PreparedModel, *, part: bool = False) -> str | None:

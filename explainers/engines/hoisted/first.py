@@ -314,7 +314,7 @@ def _into(prepared: PreparedModel, edges: Tensor, targets: Tensor) -> tuple[Bloc
     nodes, place = torch.cat([ends.flatten(), targets]).unique(return_inverse=True)
     place, at = place.split([ends.numel(), len(targets)])
     graph = Blocks(prepared, place.view(2, -1), len(nodes))
-    graph.inputs = {name: value[edges] for name, value in prepared.inputs.items()}
+    graph.inputs.update({name: value[edges] for name, value in prepared.inputs.items()})
     for layer in prepared.normalised:
         of_edges, loops = prepared.norm(layer)
         graph.set_norm(layer, of_edges[edges], loops[nodes] if len(loops) else loops)
@@ -380,5 +380,7 @@ def _with_rest(
             return None
     value = evaluated(prepared, hop, *drawn)
     output = _rest(prepared, hop.point, graph, value, drawn[0], drawn[1])
-    right = alike(output, expected, prepared.typical)
+    # What is drawn is larger than the data, and a product of embeddings squares that.
+    size = max(prepared.typical, float(expected.abs().mean(dtype=torch.float64)))
+    right = alike(output, expected, size)
     return replace(hop, reads_x=not unread) if right else None

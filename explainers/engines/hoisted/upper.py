@@ -26,7 +26,7 @@ from torch_geometric.nn import GCNConv, GINConv, GraphConv, Linear, MessagePassi
 from explainers.engines.analytic.params import products, weighted_sums
 from explainers.engines.base import NotTheModel
 from explainers.engines.batched import Blocks
-from explainers.prepare.computation_graph import ComputationGraphs
+from explainers.prepare.computation_graph import ComputationGraphs, LinkGraphs
 from explainers.prepare.copies import ModelCopy
 from explainers.prepare.csr import to_indptr
 from explainers.prepare.layers import edge_type
@@ -211,6 +211,8 @@ class Inner:
         self.few = few and self.kept < self.nodes and self.kept * count > 1
         self._orders: dict[tuple[bool, bool, bool], Order] = {}
         self.blocks = Blocks.copies(prepared, graphs, count)
+        if self.few and isinstance(graphs, LinkGraphs):
+            self.blocks.inputs["edge_label_index"] = graphs.links(count, receiving)
         whole, edges = self.blocks.norms, count * self.edges
         # On the border a loop's message is for nobody.
         loops = [number for number, (index, _) in whole.items() if index.size(1) > edges]
@@ -229,7 +231,8 @@ class Inner:
     def explained(self, output: Tensor) -> Tensor:
         """The rows [S, R, C] that are explained, of what the model returned for all copies."""
         rows = self.graphs.rows
-        if self.few and len(output) == self.count * self.kept:
+        few = self.few and not isinstance(self.graphs, LinkGraphs)
+        if few and len(output) == self.count * self.kept:
             rows = torch.searchsorted(self.receiving, rows)
         return output.view(self.count, len(output) // self.count, -1)[:, rows]
 

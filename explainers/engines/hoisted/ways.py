@@ -30,6 +30,6 @@ def ways(prepared: PreparedModel, first: FirstHop) -> Ways:
         upper = {number for number, turns in enumerate(prepared.maps) if turns}
         once = len(prepared.maps[first.point.layer]) == 1
         fused = upper - {first.point.layer} <= first.fused.keys()
-        return Ways(few=prepared.task_level == "node" and once and fused)
+        return Ways(few=prepared.task_level != "graph" and once and fused)
 
     return prepared.memo(WAYS, at_first)

@@ -93,6 +93,8 @@ def test_the_tasks_of_this_checkout() -> None:
     variants += [f"{name}:published" for name in ("tree-cycles", "tree-grid")]
     variants += [name.replace("published", "replication") for name in variants]
     variants.append("cora:graphframex")
+    variants += ["cora-links", "twitch-en-links", "white-box-common-neighbours"]
+    variants.append("white-box-common-neighbours:saturated")
     kinds = ("gated", "gated-gcn", "gated-scale-free", "gcn", "scale-free")
     variants += [f"{name}:{kind}" for name in more if name.startswith("white") for kind in kinds]
     assert {*files, *more, *variants} <= set(tasks.available())
@@ -184,6 +186,10 @@ def check_contract(task: Task, name: str, *, ordered: bool = True) -> None:
     if name != "cora:graphframex":
         assert not (data.edge_index[0] == data.edge_index[1]).any()
     units = int(data.batch.max()) + 1 if "batch" in data else n
+    links = data.get("edge_label_index")
+    if links is not None:
+        units = links.size(1)
+        assert (links.dtype, links.shape) == (torch.int64, (2, units))
     assert data.y.shape == data.train_mask.shape == data.test_mask.shape == (units,)
 
     assert not task.model.training
@@ -193,6 +199,8 @@ def check_contract(task: Task, name: str, *, ordered: bool = True) -> None:
         assert (data.batch.dtype, data.batch.shape) == (torch.int64, (n,))
         assert torch.equal(*data.batch[data.edge_index])
         out = task.model(data.x, data.edge_index, batch=data.batch, **weight)
+    elif links is not None:
+        out = task.model(data.x, data.edge_index, edge_label_index=links, **weight)
     else:
         out = task.model(data.x, data.edge_index, **weight)
     assert out.shape == (units, int(data.y.max()) + 1)
@@ -204,7 +212,10 @@ def check_contract(task: Task, name: str, *, ordered: bool = True) -> None:
     assert task.nodes.dtype == torch.int64
     assert len(task.nodes) == len(task.nodes.unique()) > 0
     into = data.edge_index[1]
-    assert torch.isin(task.nodes, data.batch[into] if "batch" in data else into).all()
+    if links is not None:
+        assert torch.isin(links[:, task.nodes], into).any(dim=0).all()
+    else:
+        assert torch.isin(task.nodes, data.batch[into] if "batch" in data else into).all()
     assert not ordered or task.nodes.tolist() != sorted(task.nodes.tolist())
     if task.ground_truth is not None:
         rows = (units,) if task.ground_truth.dim() == 2 else ()

@@ -356,3 +356,27 @@ def test_the_extra_is_named(small, monkeypatch):
     monkeypatch.setitem(sys.modules, "networkx", None)
     with pytest.raises(ImportError, match=r"extra `draw`: python -m pip install"):
         explainers.draw(small)
+
+
+def test_a_link_has_its_two_ends_in_the_middle():
+    """Opposite each other, with a dotted line between them; rings are the hops to the nearer."""
+    link = explanation([[2, 0], [3, 1], [4, 2], [2, 1]], [1.0, 0.5, 0.25, 0.1], index=None)
+    link.edge_label_index, link.link = torch.tensor([[0], [1]]), torch.tensor(0)
+    truth = torch.zeros(2, 4, dtype=torch.bool)
+    truth[0, 1] = True
+    ax = drawing.draw(link, truth=truth)
+    positions = layout.place(drawing.figure._libraries()[1], [link], [drawing.select.shown(link)])
+    assert set(positions) == {0, 1, 2, 3, 4}
+    far = {node: math.hypot(*place) for node, place in positions.items()}
+    assert far[0] == pytest.approx(far[1])
+    assert math.dist(positions[0], positions[1]) == pytest.approx(2 * far[0])
+    assert far[0] < far[2] < far[4]
+    (line,) = ax.lines
+    ends = np.array([positions[0], positions[1]])
+    np.testing.assert_allclose(np.stack(line.get_data(), axis=1), ends)
+    texts = [text.get_text() for text in ax.figure.legends[0].get_texts()]
+    assert "ends of the explained link" in texts
+    assert "explained link" in texts
+    assert "ground truth" in texts
+    with pytest.raises(ValueError, match="do not explain the same node"):
+        drawing.compare({"one": link, "other": explanation([[1, 0]], [1.0])})

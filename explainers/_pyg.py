@@ -6,20 +6,25 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
-from torch_geometric.explain import ExplainerAlgorithm, Explanation
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.explain import ExplainerAlgorithm, Explanation, HeteroExplanation
 from torch_geometric.explain.config import MaskType, ModelMode, ModelTaskLevel
 
+from explainers.hetero import typed_masks
 from explainers.methods import load
 
 
-def to_full(explanation: Explanation, data: Data) -> tuple[Tensor, Tensor]:
+def to_full(explanation: Explanation | HeteroExplanation, data: Data | HeteroData) -> Any:
     """The masks over the whole graph: node features [N, F] and edges [E]; zero elsewhere.
+
+    Of a heterogeneous graph a dictionary of each, by type.
 
     Args:
         explanation: Of a method of this library.
         data: The graph that was explained, or the batch of graphs.
     """
+    if isinstance(explanation, HeteroExplanation):
+        return typed_masks(explanation, data)
     node_mask, edge_mask = explanation.node_mask, explanation.edge_mask
     nodes = node_mask.new_zeros(data.num_nodes, node_mask.size(1))
     edges = edge_mask.new_zeros(data.num_edges)

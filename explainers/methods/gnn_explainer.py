@@ -127,9 +127,10 @@ class GNNExplainer(Method):
 
     def _penalty(self, problem: Problem, i: int, used: Tensor) -> _Penalty:
         """That of the features' mask (0) or the edges' (1)."""
-        batch = (problem.node_batch, problem.edge_batch)[i]
+        groups, kinds = (problem.node_groups, problem.edge_groups)[i]
         coefficients = {**PyGGNNExplainer.default_coeffs, "edge_size": self.edge_size}
-        return _Penalty(used, batch, ("node_feat", "edge")[i], len(problem.graphs), coefficients)
+        counts = len(problem.graphs), kinds
+        return _Penalty(used, groups, ("node_feat", "edge")[i], counts, coefficients)
 
     def _state(
         self, problem: Problem, edge_mask: Tensor, losses: Sequence[Tensor]
@@ -149,7 +150,7 @@ class _SeededGNNExplainer(PyGGNNExplainer):
     Only those inside the computation graph matter: outside, no gradient ever moves them.
     """
 
-    def __init__(self, problem: Problem, seed: int, **options: Any) -> None:
+    def __init__(self, problem: ReferenceProblem, seed: int, **options: Any) -> None:
         super().__init__(**options)
         self._problem, self._seed = problem, seed
         self.losses: list[Tensor] = []  # of each epoch
@@ -168,7 +169,21 @@ class _SeededGNNExplainer(PyGGNNExplainer):
 
     def _initialize_masks(self, x: Tensor, edge_index: Tensor) -> None:
         logits = _everywhere(self._problem, *initial_masks(self._problem, self._seed))
-        self.node_mask, self.edge_mask = map(torch.nn.Parameter, logits)
+        self.node_mask, self.edge_mask = self._problem.masks_for_pyg(*logits)
+        if self.is_hetero:
+            self.hard_node_mask = dict.fromkeys(self.node_mask)
+            self.hard_edge_mask = dict.fromkeys(self.edge_mask)
+
+    def _collect_gradients(self) -> None:
+        if self.is_hetero:
+            # A type on which no output depends has no gradient, which PyG takes for a mistake.
+            for mask in (*self.node_mask.values(), *self.edge_mask.values()):
+                mask.grad = torch.zeros_like(mask) if mask.grad is None else mask.grad
+        super()._collect_gradients()
+
+    def _add_mask_regularization(self, loss: Tensor, mask: Tensor, hard: Tensor, *how: Any) -> Any:
+        # Of a type of which nothing is in use PyG takes the mean, which is NaN.
+        return super()._add_mask_regularization(loss, mask, hard, *how) if hard.any() else loss
 
 
 class _Penalty:
@@ -181,8 +196,14 @@ class _Penalty:
     """
 
     def __init__(
-        self, hard: Tensor, field: Tensor, kind: str, count: int, coefficients: dict[str, Any]
+        self,
+        hard: Tensor,
+        field: Tensor,
+        kind: str,
+        counts: tuple[int, int],
+        coefficients: dict[str, Any],
     ) -> None:
+        count = counts[0] * counts[1]  # a mask for each type of each computation graph
         used = hard.double() if hard.dim() == 1 else hard.double().sum(dim=1)
         per_field = used.new_zeros(count).index_add_(0, field, used)
         # A mask of which nothing is in use has no mean; its entries count nothing.
@@ -190,7 +211,7 @@ class _Penalty:
         size = mean if coefficients[f"{kind}_reduction"] == "mean" else hard
         self._size = coefficients[f"{kind}_size"] * size
         self._entropy = coefficients[f"{kind}_ent"] * mean
-        self._field, self._count = field, count
+        self._field, self._counts = field, counts
 
     def add_slope(self, slope: Tensor, logit: Tensor) -> None:
         """Adds the terms' derivative by the mask to ``slope``."""
@@ -203,14 +224,15 @@ class _Penalty:
         entropy = F.softplus(logit) - mask * logit
         terms = self._size.to(mask) * mask + self._entropy.to(mask) * entropy
         by_row = terms if terms.dim() == 1 else terms.sum(dim=1)
-        return by_row.new_zeros(self._count).index_add_(0, self._field, by_row)
+        by_type = by_row.new_zeros(self._counts[0] * self._counts[1])
+        return by_type.index_add_(0, self._field, by_row).view(self._counts).sum(dim=1)
 
 
 def initial_masks(problem: Problem, seed: int) -> tuple[Tensor, Tensor]:
     """Initial logits of the masks, [n, F] and [e]; PyG's normal distributions."""
     graphs, features = problem.graphs, problem.x.size(1)
-    # PyG scales by the number of nodes of the whole graph.
-    alone, whole = problem.prepared.task_level == "graph", problem.prepared.num_nodes
+    # PyG scales by the number of nodes of the whole graph, or of its largest type.
+    alone, whole = problem.prepared.task_level == "graph", problem.prepared.widest_type
     gain = torch.nn.init.calculate_gain("relu")
     nodes, edges = [], []
     counts = zip(graphs.node_counts, graphs.edge_counts, strict=True)

@@ -47,6 +47,7 @@ class PGExplainer(TrainedMethod):
     signed: ClassVar[bool] = False
     target_dependent: ClassVar[bool] = False
     granularity: ClassVar[tuple[str, ...]] = ("edges",)
+    homogeneous_only: ClassVar[str] = "it learns from embeddings that all nodes have in common"
     citation: ClassVar[str] = "Luo et al. 2020, arXiv:2011.04573"
 
     epochs: int = 30

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.explain.config import ModelConfig
 
 from explainers import _compat
@@ -17,6 +18,8 @@ from explainers.prepare.checks import EDGE_INPUTS
 from explainers.prepare.model import COMPARED, PreparedModel
 
 GRAPHS_KEPT = 4  # for each model
+# Data of other kinds, by their class: what prepares a model on them, for nodes of one type.
+KINDS: dict[type, Callable[[nn.Module, Any, str | None], PreparedModel]] = {}
 
 
 @dataclass
@@ -33,12 +36,16 @@ class _Known:
         return self.state == state and _same(self.content, tensors)
 
 
-_PREPARED: weakref.WeakKeyDictionary[nn.Module, dict[int, _Known]] = weakref.WeakKeyDictionary()
+_Key = tuple[int, str | None]  # the id of the data, and a node type
+_PREPARED: weakref.WeakKeyDictionary[nn.Module, dict[_Key, _Known]] = weakref.WeakKeyDictionary()
 _LOCK = threading.RLock()
 
 
 def prepare(
-    model: nn.Module, data: Data, config: ModelConfig | dict[str, Any] | None = None
+    model: nn.Module,
+    data: Data | HeteroData,
+    config: ModelConfig | dict[str, Any] | None = None,
+    node_type: str | None = None,
 ) -> PreparedModel:
     """The :class:`PreparedModel` of a model and a graph; made once, until either changes.
 
@@ -48,25 +55,31 @@ def prepare(
     the computation graphs of the explained nodes read them. Whoever changes anything else about a
     model, such as a layer's options, gives a new model object or calls :func:`forget`.
 
+    Of heterogeneous data ``node_type`` is the type whose nodes are explained; None for the one of
+    which the model gives outputs.
+
     Raises:
         ValueError: As :class:`PreparedModel`.
     """
     if not isinstance(model, nn.Module):
         raise ValueError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    if not isinstance(data, Data):
+    kind = KINDS.get(type(data))
+    if not isinstance(data, Data) and kind is None:
         raise ValueError(f"data must be a torch_geometric.data.Data, got {type(data).__name__}")
-    given = [data.get(name) for name in ("edge_index", "batch", *EDGE_INPUTS, "x")]
+    given = _given(data)
     tensors = [tensor for tensor in given if isinstance(tensor, Tensor)]
     tensors += _compat.tensors(model)
     with _LOCK, torch.inference_mode(False), torch.no_grad():
         state = [_state(tensor) for tensor in tensors]
         kept = _PREPARED.setdefault(model, {})
-        known = kept.pop(id(data), None)
+        key = id(data), node_type
+        known = kept.pop(key, None)
         if known is None or not known.holds(state, tensors):
-            prepared = PreparedModel(model, data)
-            content = [_content(tensor, tensor is given[-1]) for tensor in tensors]
+            prepared = kind(model, data, node_type) if kind else PreparedModel(model, data)
+            features = None if kind else given[-1]
+            content = [_content(tensor, tensor is features) for tensor in tensors]
             known = _Known(state, tensors, content, {"": prepared})
-        kept[id(data)] = known
+        kept[key] = known
         if len(kept) > GRAPHS_KEPT:
             del kept[next(iter(kept))]
         asked = _name(config)
@@ -79,6 +92,14 @@ def forget(model: nn.Module) -> None:
     """Lets the next :func:`prepare` begin anew, for a model of which more has changed than that."""
     with _LOCK:
         _PREPARED.pop(model, None)
+
+
+def _given(data: Data | HeteroData) -> list[Any]:
+    """What may be read of the data; the features of a homogeneous graph last."""
+    names = ("edge_index", "batch", *EDGE_INPUTS, "x")
+    if isinstance(data, Data):
+        return [data.get(name) for name in names]
+    return [store.get(name) for store in data.stores for name in names]
 
 
 def _name(config: ModelConfig | dict[str, Any] | None) -> str:

@@ -89,6 +89,7 @@ class PreparedHetero(PreparedModel):
                 f"by {distance(output, self.output)}: it depends on something that copy.deepcopy "
                 "does not copy, or on a graph that a convolution has cached"
             )
+        self._check_rows()
         self.hops, self.trial = self._depth_and_trial()
         self.beyond = self._looks_beyond()
 
@@ -232,14 +233,50 @@ class PreparedHetero(PreparedModel):
         if node_type is None and len(fitting) == 1:
             node_type = fitting[0]
         if node_type not in fitting:
+            say = "; say which: nodes=(node_type, [...]), or as_algorithm(..., node_type=...)"
+            say = say if len(fitting) > 1 else ""
             raise ValueError(
                 f"model {self.name} returned {rows_of(output)}"
                 f"{'' if node_type is None else f' for node type {node_type!r}'}; explaining nodes "
                 "needs an output [N, C] for one node type, or a dictionary of them; the types "
-                f"have N = {', '.join(f'{count} ({name})' for name, count in counts.items())}"
-                + ("" if len(fitting) < 2 else "; say which with nodes=(node_type, [...])")
+                f"have N = {', '.join(f'{count} ({name})' for name, count in counts.items())}{say}"
             )
         return node_type, output[:, None] if output.dim() == 1 else output
+
+    def _check_rows(self) -> None:
+        """Where another type has as many nodes: the rows are those of the type that is named.
+
+        Raises:
+            ValueError: They are not: with one node of each other type there are others.
+        """
+        if self.schema.counts.count(self.units) == 1:
+            return
+        starts, own = self.schema.node_ptr[:-1], self.type_number
+        ids = self.edge_index.new_tensor(
+            [s for s, n in zip(starts, self.schema.counts, strict=True) if n]
+        )
+        n_id = torch.cat([ids, self.roots(torch.arange(self.units, device=ids.device))]).unique()
+        nothing = ids[:0]
+        part = ComputationGraphs(
+            n_id,
+            n_id.new_tensor([0, len(n_id)]),
+            nothing,
+            n_id.new_zeros(2),
+            ids.new_empty(2, 0),
+            nothing,
+        )
+        layout = Layout(self.schema, part, self.whole.inputs)
+        try:
+            with self.borrowed() as copy, torch.no_grad():
+                rows = run(copy, self.x[n_id][None], layout).size(0)
+        except Exception:
+            return  # it cannot be run on a part of the graph: then nothing is cut either
+        if rows != self.units:
+            raise ValueError(
+                f"model {self.name} returns {rows} rows if there are {layout.sizes[own]} nodes of "
+                f"type {self.node_type!r} and one of each other: its outputs are not of that type; "
+                "name the type that they are of"
+            )
 
     def _stays_in_unit(self) -> bool:
         found = [self.run_whole(scale * self.x) for scale in SCALES]

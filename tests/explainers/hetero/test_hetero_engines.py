@@ -286,3 +286,43 @@ def test_masks_of_hgt_are_on_its_messages(monkeypatch, engine):
     found = torch.autograd.grad(output, [*masks.values()], materialize_grads=True)
     expected = dict(zip(masks, (one.abs() for one in found), strict=True))
     assert_same([({}, explainers.to_full(explanation, data)[1])], [({}, expected)])
+
+
+@pytest.mark.parametrize("node_mask_type", ["attributes", "object", "common_attributes", None])
+def test_as_algorithm_of_pygs_explainer(node_mask_type):
+    model, data = random_case("weighted-sum", 1)
+    explainer = Explainer(
+        model,
+        explainers.as_algorithm("input_x_gradient", node_type="a"),
+        explanation_type="model",
+        node_mask_type=node_mask_type,
+        edge_mask_type="object",
+        model_config=RAW,
+    )
+    weights = {"edge_weight_dict": data.edge_weight_dict}
+    found = explainer(data.x_dict, data.edge_index_dict, index=torch.tensor([2]), **weights)
+    kind = "node_and_edge" if node_mask_type else "edge"
+    method = explainers.load("input_x_gradient", mask_type=kind)
+    (ours,) = method.explain(model, data, ("a", 2), model_config=RAW)
+    nodes, edges = explainers.to_full(ours, data)
+    for name, mask in edges.items():
+        assert torch.equal(found[name].edge_mask, mask)
+    for name, mask in nodes.items():
+        if node_mask_type is None:
+            assert "node_mask" not in found[name]
+            continue
+        shaped = {
+            "attributes": mask,
+            "object": mask.sum(dim=1, keepdim=True),
+            "common_attributes": mask.sum(dim=0, keepdim=True),
+        }[node_mask_type]
+        assert torch.equal(found[name].node_mask, shaped)
+    explainer.algorithm.node_type = None
+    with pytest.raises(ValueError, match=r"N = 6 \(a\), 8 \(b\), 6 \(c\); say which"):
+        explainer(data.x_dict, data.edge_index_dict, index=torch.tensor([2]), **weights)
+    with pytest.raises(ValueError, match="index must name one node, got None"):
+        explainer(data.x_dict, data.edge_index_dict, **weights)
+    with pytest.raises(ValueError, match="extra: models of heterogeneous graphs"):
+        explainer.algorithm(
+            model, data.x_dict, data.edge_index_dict, target=found.target, index=0, extra=1
+        )

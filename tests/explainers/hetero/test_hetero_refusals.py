@@ -7,6 +7,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.nn import HeteroConv, PairNorm, SAGEConv
 
 import explainers
+from explainers import drawing
 
 from .schemas import predict, random_case, random_hetero
 
@@ -229,6 +230,11 @@ def test_outputs_must_be_of_the_type():
 
     with pytest.raises(ValueError, match=r"returned \[2, 2\] for node type 'a'.*3 \(a\), 2 \(b\)"):
         explain(Other(), data)
+    same = two_types()
+    same["b"].x = torch.rand(3, 1)  # as many as of a
+    with pytest.raises(ValueError, match="are not of that type"):
+        explain(Other(), same)
+    assert len(explain(Other(), same, ("b", 0))[1]) == 1
     method = explainers.load("saliency")
     assert method.chosen_engine(Other(), data, RAW) == "batched"  # only b has two nodes
     with pytest.raises(ValueError, match="outputs for node types b, a; say which are explained"):
@@ -292,6 +298,17 @@ def test_the_users_model_is_left_alone():
     assert model.training
     assert torch.equal(predict(model, data), output)
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_they_are_not_drawn():
+    model, data = random_case("sage", 0)
+    _, (explanation,) = explain(model, data)
+    for refused in (
+        lambda: explainers.draw(explanation),
+        lambda: drawing.compare({"saliency": explanation}),
+    ):
+        with pytest.raises(ValueError, match="visualize_graph"):
+            refused()
 
 
 def test_seeds_are_refused():

@@ -9,7 +9,7 @@ have been deleted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -35,11 +35,11 @@ class CallMap:
     types: tuple[int, ...]
     loops: bool = False
 
-    def mask(self, layout: Layout, edge_mask: Tensor) -> Tensor:
-        """Factors for the messages of this call, of a mask [B * e]; 1 for the layer's loops."""
-        parts = [edge_mask.index_select(0, layout.edges[number]) for number in self.types]
+    def mask(self, layout: Layout, by_type: Sequence[Tensor]) -> Tensor:
+        """Factors for the messages of this call, of masks by type; 1 for the layer's loops."""
+        parts = [by_type[number] for number in self.types]
         if self.loops:
-            parts.append(edge_mask.new_ones(layout.count * self._nodes(layout)))
+            parts.append(parts[0].new_ones(layout.count * self._nodes(layout)))
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def _nodes(self, layout: Layout) -> int:

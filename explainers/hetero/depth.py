@@ -31,11 +31,12 @@ def depth_and_trial(
     factors: list[Tensor] = []
 
     def masks(layer: int, call: int) -> Tensor:
-        mask = maps[layer][call].mask(layout, ones) if maps[layer][call].types else ones[:1]
+        mask = maps[layer][call].mask(layout, parts) if maps[layer][call].types else one
         factors.append(mask.detach().clone().requires_grad_())
         return factors[-1]
 
-    ones = x.new_ones(max(1, len(layout.graphs.e_id)))
+    one = x.new_ones(1)
+    parts = layout.by_edge_type(x.new_ones(len(layout.graphs.e_id)))
     most = sum(map(len, maps))
     leaf = x.detach().clone().requires_grad_()
     try:

@@ -42,6 +42,7 @@ class Layout:
         self._place = place
         # Of each type the positions of its edges in a flat mask over all copies, [count * e].
         self.edges: list[Tensor] = []
+        self._complete = kept is None
         self.edge_index: dict[EdgeType, Tensor] = {}
         self.inputs: dict[str, dict[EdgeType, Tensor]] = {name: {} for name in inputs}
         copies = torch.arange(count, device=device)[:, None]
@@ -64,19 +65,30 @@ class Layout:
     def features(self, x: Tensor) -> dict[str, Tensor]:
         """Features [B, n, F] by type, each [B * n_t, F_t]; types without features are left out."""
         schema = self.schema
+        # Taken apart at once: on the way back, each slice would be a tensor of all nodes.
+        parts = (x if self._in_order else x.index_select(1, self._order)).split(self.sizes, dim=1)
         return {
-            name: x[:, self._nodes[t], : schema.widths[t]].flatten(0, 1)
-            for t, name in enumerate(schema.node_types)
-            if schema.featured[t]
+            name: part[..., :width].flatten(0, 1)
+            for name, part, width, has in zip(
+                schema.node_types, parts, schema.widths, schema.featured, strict=True
+            )
+            if has
         }
 
     @cached_property
-    def _nodes(self) -> list[Tensor | slice]:
-        """The rows of each type; as a slice, which copies nothing, where they follow each other."""
-        if len(self.graphs) > 1:
-            return list(self._rows)
-        starts = [int(rows[0]) if len(rows) else 0 for rows in self._rows]
-        return [slice(start, start + size) for start, size in zip(starts, self.sizes, strict=True)]
+    def _order(self) -> Tensor:
+        return torch.cat(self._rows)
+
+    @property
+    def _in_order(self) -> bool:
+        """Whether types follow each other: within a computation graph they do."""
+        return len(self.graphs) == 1
+
+    def by_edge_type(self, edge_mask: Tensor) -> tuple[Tensor, ...]:
+        """A mask [B * e] over all copies by type, each in the order of its edges."""
+        if not (self._in_order and self.count == 1 and self._complete):
+            edge_mask = edge_mask.index_select(0, torch.cat(self.edges))
+        return edge_mask.split([len(one) for one in self.edges])
 
     def explained(self, output: Tensor, node_type: int, roots: Tensor) -> Tensor:
         """Of the model's rows for a node type those of ``roots`` [R] in each copy: [B, R, C]."""
@@ -90,11 +102,12 @@ class Layout:
             maps: Of each layer, for each call, the :class:`explainers.hetero.calls.CallMap`.
         """
         made: dict[Any, Tensor | None] = {}
+        parts = self.by_edge_type(edge_mask)
 
         def mask(layer: int, call: int) -> Tensor | None:
             one = maps[layer][call % len(maps[layer])] if maps[layer] else None
             if one not in made:
-                made[one] = one.mask(self, edge_mask) if one is not None and one.types else None
+                made[one] = one.mask(self, parts) if one is not None and one.types else None
             return made[one]
 
         return mask

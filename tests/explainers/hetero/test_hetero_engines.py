@@ -326,3 +326,43 @@ def test_as_algorithm_of_pygs_explainer(node_mask_type):
         explainer.algorithm(
             model, data.x_dict, data.edge_index_dict, target=found.target, index=0, extra=1
         )
+
+
+@pytest.mark.parametrize("kind", ["hgt", "three-layers"])
+def test_the_explained_node_of_a_type_that_is_not_the_first(kind):
+    model, data = random_case(kind, 1)
+    if kind == "hgt":  # what is known of one type is not taken for another's
+        explainers.load("saliency").explain(model, data, ("a", 0), model_config=RAW)
+    model.out = "c"  # of those that return one type
+    nodes = [3, 0]
+    for engine in ("batched", "stock"):
+        method = explainers.load("saliency", engine=engine)
+        for node, explanation in zip(
+            nodes, method.explain(model, data, ("c", nodes), model_config=RAW), strict=True
+        ):
+            assert explanation.node_type == "c"
+            assert explainers.unit(explanation) == node
+            assert int(explanation["c"].n_id[explanation.index]) == node
+            output = predict(model, data, "c")
+            torch.testing.assert_close(explanation.prediction, output[node].detach())
+            x = {name: one.clone().requires_grad_() for name, one in data.x_dict.items()}
+            predict(model, data, "c", x=x)[node, int(explanation.target)].backward()
+            found, _ = explainers.to_full(explanation, data)
+            expected = {
+                k: torch.zeros_like(one) if one.grad is None else one.grad.abs()
+                for k, one in x.items()
+            }
+            assert_same([(found, {})], [(expected, {})])
+
+
+def test_gnn_explainer_comes_to_rest_where_a_type_is_not_in_use():
+    """PyG takes the mean of no entries, NaN, into its loss."""
+    model, data = random_case("sage", hash_of("sage"))
+    found = []
+    for engine in ("batched", "stock"):
+        method = explainers.load("gnn_explainer", engine=engine, epochs=150, lr=0.2)
+        (explanation,) = method.explain(model, data, ("a", 0), model_config=RAW)
+        found.append(explanation)
+    unused = [not one.edge_mask.any() for one in found[0].edge_stores]
+    assert any(unused)
+    assert [bool(one.converged) for one in found] == [True, True]

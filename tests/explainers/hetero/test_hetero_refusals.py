@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 from torch_geometric.data import HeteroData
-from torch_geometric.nn import HeteroConv, PairNorm, SAGEConv
+from torch_geometric.nn import GCNConv, HeteroConv, PairNorm, SAGEConv
 
 import explainers
-from explainers import drawing
+from explainers import drawing, metrics
 
 from .schemas import predict, random_case, random_hetero
 
@@ -72,6 +72,45 @@ def test_a_model_that_looks_at_all_nodes_is_explained_on_all_of_them(ring):
     torch.testing.assert_close(explanation["a"].node_mask, x.grad.abs())
     with pytest.raises(ValueError, match="engine 'batched' does not support"):
         explain(model, ring, engine="batched")
+
+
+def test_what_shows_at_other_inputs_only_is_noticed(ring):
+    """A term of all nodes that is 0 at the data's features: masks would bring it up."""
+    ring["a"].x = ring["a"].x.abs() + 5
+    start = float(ring["a"].x.mean()) - 1
+
+    class Hidden(Written):
+        def forward(self, x_dict, edge_index_dict):
+            return super().forward(x_dict, edge_index_dict) + (start - x_dict["a"].mean()).relu()
+
+    torch.manual_seed(0)
+    with pytest.warns(UserWarning, match="depends on more than the messages"):
+        method, _ = explain(Hidden().double(), ring)
+    assert method.engine == "stock"
+
+
+def test_degrees_follow_deletions_alike_on_both_engines():
+    """Beyond the border, too: what is left there counts into the degrees of its nodes."""
+    generator = torch.Generator().manual_seed(0)
+    data = HeteroData()
+    data["a"].x = torch.randn(40, 2, generator=generator, dtype=torch.float64)
+    edges = torch.randint(40, (2, 70), generator=generator)
+    data["a", "to", "a"].edge_index = edges[:, edges[0] != edges[1]]
+    torch.manual_seed(0)
+    model = Written()
+    for layer, width in zip(model.layers, (2, 3), strict=True):
+        layer.convs["a", "to", "a"] = GCNConv(width, 3)
+    model.double()
+    _, explanations = explain(model, data, ("a", [1, 2, 3, 4]))
+    found = [
+        metrics.evaluate(
+            model, data, explanations, at=["k=1", "k=2"], metrics=["fidelity"], engine=engine
+        )
+        for engine in ("batched", "stock")
+    ]
+    assert {row["semantics"] for row in found[0]} == {"mask", "delete"}
+    for one, other in zip(*found, strict=True):
+        assert one["value"] == pytest.approx(other["value"], abs=1e-9), one
 
 
 def test_relations_weighed_by_a_mean_over_all_nodes_are_noticed():

@@ -12,19 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch_geometric.explain import Explanation
+from torch_geometric.explain.algorithm.captum import CaptumHeteroModel as PyGCaptumHeteroModel
 from torch_geometric.explain.algorithm.captum import CaptumModel
-from torch_geometric.explain.algorithm.utils import clear_masks
+from torch_geometric.explain.algorithm.utils import clear_masks, set_hetero_masks
 from torch_geometric.nn import MessagePassing, Sequential
 
 __all__ = [
+    "CaptumHeteroModel",
     "CaptumModel",
     "adam_step",
     "clear_masks",
     "explanation",
     "has_mask",
     "leftovers",
+    "mask_of",
     "named_inputs",
     "original_module",
+    "set_hetero_masks",
     "set_norm",
     "sigmoid_backward",
     "strip",
@@ -36,6 +40,22 @@ __all__ = [
 CACHES = ("_cached_edge_index", "_cached_adj_t", "_cached_x", "_cached_h")
 # What PyG's explainers set on a layer, with the values of a layer that none has touched.
 MASKS = {"_edge_mask": None, "_loop_mask": None, "_apply_sigmoid": True}
+
+
+class CaptumHeteroModel(PyGCaptumHeteroModel):
+    """PyG's, with masks as they are.
+
+    PyG 2.8 leaves ``apply_sigmoid`` at its default there, other than in ``CaptumModel``: a mask of
+    ones multiplies all messages by sigmoid(1) = 0.73, so that another model than the user's is
+    explained.
+    """
+
+    def forward(self, *args: Any) -> Tensor:
+        """The explained rows for masks and features by type, then the edges by type."""
+        x, edge_index, masks = self._captum_data_to_hetero_data(*args)
+        set_hetero_masks(self.model, masks, edge_index, apply_sigmoid=False)
+        found: Tensor = self.postprocess(self.model(x, edge_index))
+        return found
 
 
 def explanation(values: Mapping[str, Any]) -> Explanation:
@@ -79,6 +99,12 @@ def original_module(model: nn.Module) -> nn.Module | None:
     """The module that ``torch.compile`` has wrapped, or None if it has not."""
     found = getattr(model, "_orig_mod", None)
     return found if isinstance(found, nn.Module) else None
+
+
+def mask_of(layer: MessagePassing) -> Tensor | None:
+    """The mask that an explainer has set on the layer."""
+    found: Tensor | None = layer._edge_mask
+    return found
 
 
 def has_mask(layer: MessagePassing) -> bool:

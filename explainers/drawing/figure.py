@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
-from torch_geometric.explain import Explanation
+from torch_geometric.explain import Explanation, HeteroExplanation
 
 from explainers.drawing import layout
 from explainers.drawing.panel import captions, legend_handles, panel, wrapped
@@ -67,6 +67,7 @@ def draw(
         ImportError: The extra ``draw`` is not installed.
         ValueError: ``edges``, ``classes``, ``labels`` or ``truth`` are invalid, or scores are NaN.
     """
+    _check_homogeneous([explanation])
     matplotlib, networkx = _libraries()
     part = shown(explanation, edges)
     right = right_edges(explanation, truth)
@@ -125,6 +126,7 @@ def compare(
         ValueError: As :func:`draw`; or no explanation, or of different nodes.
     """
     matplotlib, networkx = _libraries()
+    _check_homogeneous(explanations.values())
     _check_same(explanations)
     found = list(explanations.values())
     parts = [shown(explanation, edges) for explanation in found]
@@ -175,6 +177,14 @@ def _libraries() -> tuple[Any, Any]:
             f"pictures need matplotlib, networkx and scipy ({error}); install them with the extra "
             "`draw`: python -m pip install 'gnn-explainer-bench[draw]'"
         ) from error
+
+
+def _check_homogeneous(explanations: Iterable[object]) -> None:
+    if any(isinstance(one, HeteroExplanation) for one in explanations):
+        raise ValueError(
+            "explanations of heterogeneous graphs are not drawn here: use their own "
+            "visualize_graph() of PyG"
+        )
 
 
 def _check_same(explanations: Mapping[str, Explanation]) -> None:

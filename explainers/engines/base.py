@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.explain import ExplainerAlgorithm, Explanation
 
 from explainers import _compat
@@ -159,6 +159,19 @@ class Problem(ABC):
     def edge_rows(self) -> Tensor | slice:
         """Which entries of ``edge_mask`` are edges of the computation graphs, in their order."""
         return slice(None)
+
+    @property
+    def node_groups(self) -> tuple[Tensor, int]:
+        """To which mask each row of ``x`` counts, [n], and how many each computation graph has.
+
+        One for each node type; those of computation graph r come before those of r + 1.
+        """
+        return self.node_batch, 1
+
+    @property
+    def edge_groups(self) -> tuple[Tensor, int]:
+        """As ``node_groups``, for the entries of ``edge_mask`` and edge types."""
+        return self.edge_batch, 1
 
     def check(self, output: Tensor) -> None:
         """Compares the outputs [R, C] at ``x`` and ``edge_mask`` with the user's model's.
@@ -489,6 +502,10 @@ class ReferenceProblem(Problem):
     def run_pyg(self, algorithm: ExplainerAlgorithm) -> Explanation:
         """What one of PyG's explainers, connected to its settings, gives for node and target."""
 
+    def masks_for_pyg(self, nodes: Tensor, edges: Tensor) -> tuple[Any, Any]:
+        """Logits of masks, as ``x`` and ``edge_mask``, in the form that PyG's explainers have."""
+        return nn.Parameter(nodes), nn.Parameter(edges)
+
     @abstractmethod
     def train_pyg(self, algorithm: Any, epoch: int) -> float:
         """One step of ``algorithm.train``, for those of PyG's explainers that are trained."""
@@ -550,10 +567,11 @@ def unit(explanation: Explanation) -> int:
 
     Of a link its place among those that were given, by ``edges`` or ``data.edge_label_index``.
     """
-    for name in ("graph", "link"):
+    for name in ("graph", "link", "unit"):
         if name in explanation:
             return int(explanation[name])
-    return int(explanation.n_id[explanation.index])
+    of_type = explanation[explanation.node_type] if "node_type" in explanation else explanation
+    return int(of_type.n_id[explanation.index])
 
 
 def groups(costs: Tensor, budget: float, most: int | None = None) -> Iterator[slice]:

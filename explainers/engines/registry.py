@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -46,8 +46,8 @@ class Choice:
     refusals: dict[str, str]
 
 
-def get(name: str) -> Engine:
-    """The engine ``name``.
+def get(name: str, prepared: PreparedModel | None = None) -> Engine:
+    """The engine ``name``; of a kind of graph that has its own, the one for ``prepared``.
 
     Raises:
         ValueError: There is none.
@@ -56,7 +56,8 @@ def get(name: str) -> Engine:
         raise ValueError(
             f"unknown engine {name!r}; there are: {', '.join(NAMES)}{did_you_mean(name, NAMES)}"
         )
-    return _ENGINES[name]
+    own: Mapping[str, Engine] = {} if prepared is None else prepared.engines
+    return own.get(name, _ENGINES[name])
 
 
 def choose(
@@ -79,11 +80,13 @@ def choose(
     """
     refusals: dict[str, str] = {}
     # The sort is stable: those that gain nothing here come behind all others.
-    ranked = sorted(candidates, key=lambda name: not get(name).gains(prepared, along_path))
+    ranked = sorted(
+        candidates, key=lambda name: not get(name, prepared).gains(prepared, along_path)
+    )
     for name in ranked if asked is None else (asked,):
-        reason = get(name).refusal(prepared)
+        reason = get(name, prepared).refusal(prepared)
         if reason is None:
-            return Choice(get(name), refusals)
+            return Choice(get(name, prepared), refusals)
         refusals[name] = reason
     model = f"model {prepared.name}"
     if asked is not None:
@@ -103,5 +106,5 @@ def reference_problems(
     prepared: PreparedModel, nodes: Tensor, targets: Tensor, memory_budget: int
 ) -> Iterator[ReferenceProblem]:
     """One problem for each node, on the engine that runs what is published elsewhere."""
-    problems = get("stock").problems(prepared, nodes, targets, memory_budget)
+    problems = get("stock", prepared).problems(prepared, nodes, targets, memory_budget)
     return cast(Iterator[ReferenceProblem], problems)

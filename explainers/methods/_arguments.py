@@ -6,14 +6,40 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch_geometric.data import Data, HeteroData
 
 from explainers.prepare import PreparedModel
 from explainers.prepare.outputs import is_multiclass, is_regression
 
 WHOLE = {"node": "graph", "graph": "batch", "edge": "edge_label_index"}
+Numbers = int | Sequence[int] | Tensor
+Nodes = Numbers | tuple[str, Numbers]  # of heterogeneous data with their type
 
 
-def chosen_nodes(nodes: int | Sequence[int] | Tensor | None, prepared: PreparedModel) -> Tensor:
+def nodes_of_type(
+    nodes: Nodes | None, data: Data | HeteroData
+) -> tuple[str | None, Numbers | None]:
+    """The type of ``nodes`` and their numbers in it; None for a homogeneous graph.
+
+    Raises:
+        ValueError: Nodes of a heterogeneous graph have no type, or others have.
+    """
+    typed = isinstance(nodes, tuple) and len(nodes) == 2 and isinstance(nodes[0], str)
+    if typed and not isinstance(data, HeteroData):
+        raise ValueError(
+            f"nodes {nodes!r:.80}: data is a {type(data).__name__}, whose nodes have no type; "
+            "leave it out"
+        )
+    if not typed and isinstance(data, HeteroData):
+        example = next(iter(data.node_types), "paper")
+        raise ValueError(
+            f"nodes {nodes!r:.80}: data is a HeteroData; say of which type they are, such as "
+            f"nodes=({example!r}, [0, 1])"
+        )
+    return nodes if typed else (None, nodes)  # type: ignore[return-value]
+
+
+def chosen_nodes(nodes: Numbers | None, prepared: PreparedModel) -> Tensor:
     """``nodes`` as an int64 tensor [R] on the graph's device.
 
     Raises:

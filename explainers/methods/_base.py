@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.explain import Explanation, ModelConfig
 
 from explainers._names import did_you_mean
@@ -28,7 +28,7 @@ from explainers.engines.base import (
     Stale,
 )
 from explainers.engines.memory import is_out_of_memory, note_split, smaller
-from explainers.methods._arguments import chosen_nodes, targets_of
+from explainers.methods._arguments import Nodes, chosen_nodes, nodes_of_type, targets_of
 from explainers.methods._links import left_out
 from explainers.prepare import PreparedModel, forget, prepare
 from explainers.prepare.outputs import FORMS, form
@@ -86,6 +86,7 @@ class Method(ABC):
         costly: Whether its passes grow with the size of the computation graph, each of them over
             the whole graph on ``stock``; quick runs then leave that engine out.
         not_links: Why it explains no links, or ``""``.
+        homogeneous_only: Why it explains graphs of one type of nodes and edges only, or ``""``.
         citation: Where the method is defined.
     """
 
@@ -102,6 +103,7 @@ class Method(ABC):
     along_path: ClassVar[bool] = False
     costly: ClassVar[bool] = False
     not_links: ClassVar[str] = ""
+    homogeneous_only: ClassVar[str] = ""
     citation: ClassVar[str] = ""
 
     engine: str | None = None
@@ -172,8 +174,8 @@ class Method(ABC):
     def explain(
         self,
         model: nn.Module,
-        data: Data,
-        nodes: int | Sequence[int] | Tensor | None = None,
+        data: Data | HeteroData,
+        nodes: Nodes | None = None,
         target: int | Sequence[int] | Tensor | None = None,
         model_config: ModelConfig | dict[str, Any] | None = None,
         *,
@@ -194,9 +196,13 @@ class Method(ABC):
                 it; returns [N, C], [G, C], [R] or [R, C]. It is explained in eval mode and is not
                 changed.
             data: ``x`` [N, F] and ``edge_index`` [2, E]; for graphs also ``batch`` [N], such as a
-                ``torch_geometric.data.Batch``.
+                ``torch_geometric.data.Batch``. Or ``HeteroData``: the model is then called as
+                ``model(x_dict, edge_index_dict)``, with ``edge_weight`` or ``edge_attr`` (or either
+                with ``_dict`` behind it) by keyword if the data have it and the model takes it.
             nodes: One node or several; every one gets an explanation of its own. Of a model that
-                predicts links, columns of ``data.edge_label_index``.
+                predicts links, columns of ``data.edge_label_index``. Of heterogeneous data with
+                their type, ``("paper", [0, 1])``; the model returns [N, C] for that type, or a
+                dictionary of such outputs.
             target: The class to explain for each node; None for the class that the model predicts
                 (PyG's "model" explanations), ``data.y[nodes]`` for "phenomenon" explanations. Of
                 independent binary outputs, and of a regression, the column.
@@ -219,7 +225,10 @@ class Method(ABC):
             ``prediction`` [C] (the model's output for the node). The computation graph of a graph
             is the graph; its explanation has no ``index`` but ``graph``, the graph's number. That
             of a link is what either end depends on; its explanation has ``edge_label_index``
-            [2, 1], the positions of the ends in ``n_id``, and ``link``, its column.
+            [2, 1], the positions of the ends in ``n_id``, and ``link``, its column. Of
+            heterogeneous data PyG's ``HeteroExplanation``, with ``n_id`` and ``node_mask`` for each
+            node type, ``e_id``, ``edge_index`` and ``edge_mask`` for each edge type, and the
+            explained node's ``node_type``, in which ``index`` is a position.
 
         Raises:
             ValueError: An argument is malformed, or the engine asked for cannot explain the model;
@@ -233,6 +242,11 @@ class Method(ABC):
     def _over_seeds(self, seeds: int, *arguments: Any, **links: Any) -> list[Explanation]:
         if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 2:
             raise ValueError(f"seeds must be a whole number and at least 2, got {seeds!r}")
+        if isinstance(arguments[1], HeteroData):
+            raise ValueError(
+                f"seeds {seeds}: explanations of heterogeneous graphs are of one seed; explain "
+                "with each seed, by the method's own, and average the masks of each type"
+            )
         if self.deterministic:
             raise ValueError(
                 f"seeds {seeds}: {type(self).__name__} has no random part; leave it out"
@@ -262,8 +276,8 @@ class Method(ABC):
     def stream(
         self,
         model: nn.Module,
-        data: Data,
-        nodes: int | Sequence[int] | Tensor | None = None,
+        data: Data | HeteroData,
+        nodes: Nodes | None = None,
         target: int | Sequence[int] | Tensor | None = None,
         model_config: ModelConfig | dict[str, Any] | None = None,
         *,
@@ -281,11 +295,16 @@ class Method(ABC):
                 f"edges: {self.name or type(self).__name__} trains on links that it does not "
                 "explain; put all into data.edge_label_index, and say which ones by nodes=[...]"
             )
+        if edges is not None and isinstance(data, HeteroData):
+            raise ValueError(
+                "edges: links of heterogeneous graphs are not explained; explain nodes of a type"
+            )
+        node_type, numbers = (None, None) if edges is not None else nodes_of_type(nodes, data)
 
         def prepared_now() -> tuple[PreparedModel, Tensor, Tensor]:
-            prepared = prepare(model, data, model_config, edges)
+            prepared = self._prepare(model, data, model_config, node_type, edges)
             with torch.inference_mode(False):
-                asked = nodes if edges is None else torch.arange(prepared.units)
+                asked = numbers if edges is None else torch.arange(prepared.units)
                 chosen = chosen_nodes(asked, prepared)
                 return prepared, chosen, targets_of(target, chosen, prepared)
 
@@ -325,7 +344,7 @@ class Method(ABC):
     def fit(
         self,
         model: nn.Module,
-        data: Data,
+        data: Data | HeteroData,
         nodes: int | Sequence[int] | Tensor | None = None,
         model_config: ModelConfig | dict[str, Any] | None = None,
     ) -> None:
@@ -335,7 +354,7 @@ class Method(ABC):
     def fitted(
         self,
         model: nn.Module,
-        data: Data,
+        data: Data | HeteroData,
         model_config: ModelConfig | dict[str, Any] | None = None,
     ) -> bool:
         """Whether :meth:`explain` can go on without training first."""
@@ -344,12 +363,13 @@ class Method(ABC):
     def supports(
         self,
         model: nn.Module,
-        data: Data,
+        data: Data | HeteroData,
         model_config: ModelConfig | dict[str, Any] | None = None,
+        node_type: str | None = None,
     ) -> bool:
-        """Whether :meth:`explain` takes this model and graph."""
+        """Whether :meth:`explain` takes this model and graph; of ``HeteroData`` for a type."""
         try:
-            self.chosen_engine(model, data, model_config)
+            self.chosen_engine(model, data, model_config, node_type)
         except ValueError:
             return False
         return True
@@ -357,15 +377,33 @@ class Method(ABC):
     def chosen_engine(
         self,
         model: nn.Module,
-        data: Data,
+        data: Data | HeteroData,
         model_config: ModelConfig | dict[str, Any] | None = None,
+        node_type: str | None = None,
     ) -> str:
         """The name of the engine on which :meth:`explain` would run; nothing is changed.
+
+        Of ``HeteroData`` for nodes of a type, or of the only one that has outputs.
 
         Raises:
             ValueError: It would not run at all; says why.
         """
-        return self._choose(prepare(model, data, model_config), warn=False)
+        return self._choose(self._prepare(model, data, model_config, node_type), warn=False)
+
+    def _prepare(
+        self,
+        model: nn.Module,
+        data: Data | HeteroData,
+        model_config: ModelConfig | dict[str, Any] | None,
+        node_type: str | None = None,
+        edges: Tensor | None = None,
+    ) -> PreparedModel:
+        if self.homogeneous_only and isinstance(data, HeteroData):
+            raise ValueError(
+                f"{self.name or type(self).__name__} does not explain heterogeneous graphs: "
+                f"{self.homogeneous_only}; use another method, such as 'integrated_gradients'"
+            )
+        return prepare(model, data, model_config, edges, node_type)
 
     def at_least(self, option: str, least: int) -> None:
         """Checks that an option is a whole number and not below ``least``."""
@@ -434,8 +472,9 @@ class Method(ABC):
         memory_budget: int | None = None,
     ) -> Iterator[Explanation]:
         budget = memory_budget or self.planned_budget
-        variants, most = self.share(registry.get(engine))
-        problems = registry.get(engine).problems(prepared, nodes, targets, budget, variants, most)
+        kind = registry.get(engine, prepared)
+        variants, most = self.share(kind)
+        problems = kind.problems(prepared, nodes, targets, budget, variants, most)
         while True:
             # Not around the loop: a generator would leave the mode to its caller between turns.
             with torch.inference_mode(False), torch.enable_grad():
@@ -520,7 +559,9 @@ class Method(ABC):
         self.refuse(prepared)
         candidates = self.candidates
         if self.explained_output is not None and form(prepared.config, self.explained_output):
-            candidates = tuple(one for one in candidates if registry.get(one).explains_forms)
+            candidates = tuple(
+                one for one in candidates if registry.get(one, prepared).explains_forms
+            )
             if self._asked not in (None, *candidates):
                 raise ValueError(
                     f"engine {self._asked!r} explains what the model returns "
@@ -530,7 +571,7 @@ class Method(ABC):
         choice = registry.choose(prepared, candidates, self._asked, along_path=self.along_path)
         for engine, reason in choice.refusals.items():
             # A special engine is for some models only; that the general one refuses is news.
-            if warn and registry.get(engine).general:
+            if warn and registry.get(engine, prepared).general:
                 warnings.warn(
                     f"engine {engine!r} does not support model {prepared.name}: {reason}; "
                     f"explaining with the slower engine {choice.engine.name!r}",

@@ -35,6 +35,9 @@ class Attention(Method):
     target_dependent: ClassVar[bool] = False
     needs_gradients: ClassVar[bool] = False
     granularity: ClassVar[tuple[str, ...]] = ("edges",)
+    homogeneous_only: ClassVar[str] = (
+        "its scores are PyG's, which reads the attention of layers of one edge type"
+    )
     citation: ClassVar[str] = "Velickovic et al. 2018, arXiv:1710.10903"
 
     reduce: str = "max"

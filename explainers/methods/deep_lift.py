@@ -32,6 +32,7 @@ class DeepLift(Method):
     ``-and``; on ``-inhibit``, what carries as much for the class as against it gets 0.
     """
 
+    homogeneous_only: ClassVar[str] = "its rules cover the layers of homogeneous models"
     citation: ClassVar[str] = "Shrikumar et al. 2017, arXiv:1704.02685"
 
     def attribute(self, problem: Problem) -> Attribution:

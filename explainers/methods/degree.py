@@ -24,6 +24,9 @@ class Degree(Method):
     signed: ClassVar[bool] = False
     model_dependent: ClassVar[bool] = False
     needs_gradients: ClassVar[bool] = False
+    homogeneous_only: ClassVar[str] = (
+        "the weights of a graph convolution by degrees are of one type of edges"
+    )
     citation: ClassVar[str] = "Kipf and Welling 2017, arXiv:1609.02907, eq. 2"
 
     def attribute(self, problem: Problem) -> Attribution:

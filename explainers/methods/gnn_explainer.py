@@ -139,11 +139,10 @@ class GNNExplainer(Method):
         self, problem: Problem, learned: Sequence[int], used: list[Tensor], logits: Tensor
     ) -> _Penalty:
         """Those of the features' mask (0) and the edges' (1), as far as they are learned."""
-        batches = (problem.node_batch, problem.edge_batch)
+        groups = [(problem.node_groups, problem.edge_groups)[i] for i in learned]
         coefficients = {**PyGGNNExplainer.default_coeffs, "edge_size": self.edge_size}
         kinds = [("node_feat", "edge")[i] for i in learned]
-        fields = [batches[i] for i in learned]
-        return _Penalty(used, fields, kinds, len(problem.graphs), coefficients, logits)
+        return _Penalty(used, groups, kinds, len(problem.graphs), coefficients, logits)
 
     def _state(
         self, problem: Problem, edge_mask: Tensor, losses: Sequence[Tensor]
@@ -163,7 +162,7 @@ class _SeededGNNExplainer(PyGGNNExplainer):
     Only those inside the computation graph matter: outside, no gradient ever moves them.
     """
 
-    def __init__(self, problem: Problem, seed: int, **options: Any) -> None:
+    def __init__(self, problem: ReferenceProblem, seed: int, **options: Any) -> None:
         super().__init__(**options)
         self._problem, self._seed = problem, seed
         self.losses: list[Tensor] = []  # of each epoch
@@ -182,7 +181,21 @@ class _SeededGNNExplainer(PyGGNNExplainer):
 
     def _initialize_masks(self, x: Tensor, edge_index: Tensor) -> None:
         logits = _everywhere(self._problem, *initial_masks(self._problem, self._seed))
-        self.node_mask, self.edge_mask = map(torch.nn.Parameter, logits)
+        self.node_mask, self.edge_mask = self._problem.masks_for_pyg(*logits)
+        if self.is_hetero:
+            self.hard_node_mask = dict.fromkeys(self.node_mask)
+            self.hard_edge_mask = dict.fromkeys(self.edge_mask)
+
+    def _collect_gradients(self) -> None:
+        if self.is_hetero:
+            # A type on which no output depends has no gradient, which PyG takes for a mistake.
+            for mask in (*self.node_mask.values(), *self.edge_mask.values()):
+                mask.grad = torch.zeros_like(mask) if mask.grad is None else mask.grad
+        super()._collect_gradients()
+
+    def _add_mask_regularization(self, loss: Tensor, mask: Tensor, hard: Tensor, *how: Any) -> Any:
+        # Of a type of which nothing is in use PyG takes the mean, which is NaN.
+        return super()._add_mask_regularization(loss, mask, hard, *how) if hard.any() else loss
 
 
 class _Penalty:
@@ -195,7 +208,8 @@ class _Penalty:
 
     Args:
         hard: Of each mask, the entries in use, bool [n, F] or [e].
-        fields: Of each mask, the node to which a row belongs, [n] or [e].
+        groups: Of each mask, the group of each row, [n] or [e], and how many groups each node has:
+            one, or one for each type of its nodes or edges.
         kinds: The names of the masks in the coefficients.
         count: How many nodes, R.
         coefficients: PyG's.
@@ -209,23 +223,23 @@ class _Penalty:
     def __init__(
         self,
         hard: Sequence[Tensor],
-        fields: Sequence[Tensor],
+        groups: Sequence[tuple[Tensor, int]],
         kinds: Sequence[str],
         count: int,
         coefficients: dict[str, Any],
         logits: Tensor,
     ) -> None:
         sizes, entropies = [], []
-        for used, field, kind in zip(hard, fields, kinds, strict=True):
+        for used, (group, types), kind in zip(hard, groups, kinds, strict=True):
             by_row = used.double() if used.dim() == 1 else used.double().sum(dim=1)
-            by_field = by_row.new_zeros(count).index_add_(0, field, by_row)
+            by_group = by_row.new_zeros(count * types).index_add_(0, group, by_row)
             # A mask of which nothing is in use has no mean; its entries count nothing.
-            mean = (1 / by_field.clamp(min=1))[field].view(-1, *[1] * (used.dim() - 1)) * used
+            mean = (1 / by_group.clamp(min=1))[group].view(-1, *[1] * (used.dim() - 1)) * used
             size = mean if coefficients[f"{kind}_reduction"] == "mean" else used
             sizes.append(coefficients[f"{kind}_size"] * size)
             entropies.append(coefficients[f"{kind}_ent"] * mean)
         self.size, self.entropy = _joined(sizes).to(logits), _joined(entropies).to(logits)
-        self._fields, self._count, self._shapes = fields, count, [used.shape for used in hard]
+        self._groups, self._count, self._shapes = groups, count, [used.shape for used in hard]
 
     def values(self, mask: Tensor, logits: Tensor) -> Tensor:
         """The terms themselves, added up for each node, [R]."""
@@ -233,8 +247,9 @@ class _Penalty:
         entropy = F.softplus(logits) - mask * logits
         terms = self.size * mask + self.entropy * entropy
         total = mask.new_zeros(self._count)
-        for part, field in zip(_parts(terms, self._shapes), self._fields, strict=True):
-            total.index_add_(0, field, part if part.dim() == 1 else part.sum(dim=1))
+        for part, (group, types) in zip(_parts(terms, self._shapes), self._groups, strict=True):
+            # A group is a type of nodes or edges of one computation graph, types in a row.
+            total.index_add_(0, group // types, part if part.dim() == 1 else part.sum(dim=1))
         return total
 
 
@@ -253,8 +268,8 @@ def _parts(vector: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
 def initial_masks(problem: Problem, seed: int) -> tuple[Tensor, Tensor]:
     """Initial logits of the masks, [n, F] and [e]; PyG's normal distributions."""
     graphs, features = problem.graphs, problem.x.size(1)
-    # PyG scales by the number of nodes of the whole graph.
-    alone, whole = problem.prepared.task_level == "graph", problem.prepared.num_nodes
+    # PyG scales by the number of nodes of the whole graph, or of its largest type.
+    alone, whole = problem.prepared.task_level == "graph", problem.prepared.widest_type
     gain = torch.nn.init.calculate_gain("relu")
     nodes, edges = [], []
     counts = zip(graphs.node_counts, graphs.edge_counts, strict=True)

@@ -35,6 +35,9 @@ class GradientShap(Method):
     deterministic: ClassVar[bool] = False
     explains_forms: ClassVar[bool] = True
     engines: ClassVar[tuple[str, ...]] = ("hoisted", "batched", "stock")
+    homogeneous_only: ClassVar[str] = (
+        "a baseline is the features of a random node, which has another type's"
+    )
     citation: ClassVar[str] = "Lundberg and Lee 2017, arXiv:1705.07874"
 
     n_samples: int = 50

@@ -56,6 +56,9 @@ class GraphMask(TrainedMethod):
     signed: ClassVar[bool] = False
     target_dependent: ClassVar[bool] = False
     granularity: ClassVar[tuple[str, ...]] = ("edges",)
+    homogeneous_only: ClassVar[str] = (
+        "it learns gates for layers that send messages along all edges"
+    )
     citation: ClassVar[str] = "Schlichtkrull et al. 2021, arXiv:2010.00577"
 
     epochs: int = 10

@@ -59,6 +59,7 @@ class LRP(Method):
         epsilon: Of the rule ``epsilon``, above 0; None for 1e-6.
     """
 
+    homogeneous_only: ClassVar[str] = "its rules cover the layers of homogeneous models"
     citation: ClassVar[str] = "Bach et al. 2015, doi:10.1371/journal.pone.0130140"
 
     rule: str = "z+"

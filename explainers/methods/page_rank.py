@@ -35,6 +35,9 @@ class PageRank(Method):
     signed: ClassVar[bool] = False
     model_dependent: ClassVar[bool] = False
     needs_gradients: ClassVar[bool] = False
+    homogeneous_only: ClassVar[str] = (
+        "a random walk over nodes of different kinds has no common meaning"
+    )
     citation: ClassVar[str] = "Page et al. 1999, Stanford InfoLab 1999-66"
 
     damping: float = 0.85

@@ -48,6 +48,7 @@ class PGExplainer(TrainedMethod):
     target_dependent: ClassVar[bool] = False
     granularity: ClassVar[tuple[str, ...]] = ("edges",)
     not_links: ClassVar[str] = "it is defined for nodes and graphs"
+    homogeneous_only: ClassVar[str] = "it learns from embeddings that all nodes have in common"
     citation: ClassVar[str] = "Luo et al. 2020, arXiv:2011.04573"
 
     epochs: int = 30

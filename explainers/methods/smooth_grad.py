@@ -33,6 +33,9 @@ class SmoothGrad(Method):
     deterministic: ClassVar[bool] = False
     explains_forms: ClassVar[bool] = True
     engines: ClassVar[tuple[str, ...]] = ("hoisted", "batched", "stock")
+    homogeneous_only: ClassVar[str] = (
+        "its noise is a share of a feature's spread over all nodes, whose types have other features"
+    )
     citation: ClassVar[str] = "Smilkov et al. 2017, arXiv:1706.03825"
 
     n_samples: int = 50

@@ -56,6 +56,9 @@ class Zorro(Method):
     needs_gradients: ClassVar[bool] = False
     costly: ClassVar[bool] = True
     granularity: ClassVar[tuple[str, ...]] = ("edges", "nodes")
+    homogeneous_only: ClassVar[str] = (
+        "its noise is the features of a random node, which has another type's"
+    )
     citation: ClassVar[str] = "Funke et al. 2022, arXiv:2105.08621"
 
     threshold: float = 0.85

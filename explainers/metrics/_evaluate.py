@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
-from torch_geometric.explain import Explanation, ModelConfig
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.explain import Explanation, HeteroExplanation, ModelConfig
 
+from explainers import hetero
 from explainers._names import did_you_mean
 from explainers.engines import registry
 from explainers.engines.base import Engine, NotTheModel, unit
+from explainers.hetero import EdgeType
 from explainers.metrics._base import Metric
 from explainers.metrics._case import EdgeBudget, edge_budgets
 from explainers.metrics._ranking import SELECTIONS, Integers
@@ -29,20 +31,21 @@ Row = dict[str, Any]
 
 def evaluate(
     model: nn.Module,
-    data: Data,
-    explanations: Sequence[Explanation],
+    data: Data | HeteroData,
+    explanations: Sequence[Explanation | HeteroExplanation],
     *,
     at: Sequence[str] | None = None,
     semantics: Sequence[str] = SEMANTICS,
     selections: Sequence[str] = SELECTIONS,
     metrics: Sequence[str | Metric] | None = None,
     labels: Sequence[int] | Tensor | None = None,
-    truth: Tensor | None = None,
-    alternatives: Tensor | None = None,
+    truth: Tensor | Mapping[EdgeType, Tensor] | None = None,
+    alternatives: Tensor | Mapping[EdgeType, Tensor] | None = None,
     engine: str | None = None,
     memory_budget: int = 256 * 2**20,
     model_config: ModelConfig | dict[str, Any] | None = None,
     edges: Tensor | None = None,
+    edge_type: EdgeType | None = None,
 ) -> list[Row]:
     """Scores explanations: at every edge budget, the model is asked without and with the selection.
 
@@ -78,6 +81,10 @@ def evaluate(
             explained nodes (over all, where these have the same output); metrics that need
             probabilities have no value.
         edges: The links among which the explained ones are, if ``explain`` was given ``edges``.
+        edge_type: Of ``HeteroData``, score the edges of this type by themselves: budgets are of
+            its edges, and those of other types stay as they are. None for all types together:
+            budgets select from their union. ``truth`` and ``alternatives`` are then dictionaries
+            by edge type.
 
     Returns:
         One dict for each value: ``node`` (the graph's number, if graphs were explained, or the
@@ -92,13 +99,23 @@ def evaluate(
             edges; a metric that gives what it does not declare, or whose value depends on the order
             of the edges and does not say so.
     """
-    asked = _request(at, semantics, selections, metrics, labels, truth, alternatives)
+    if isinstance(data, HeteroData) and not explanations:
+        return []
+    prepared, explanations, right, alternatives, number = _over_all_types(
+        model, data, explanations, truth, alternatives, model_config, edge_type, edges
+    )
+    asked = _request(at, semantics, selections, metrics, labels, right, alternatives)
     _check(asked, data, len(explanations))
-    prepared = prepare(model, data, model_config, edges)
     _check_links(prepared, explanations)
-    if truth is not None and truth.dim() == 2 and len(truth) != len(prepared.output):
+    for name, metric in asked.metrics.items():
+        if metric.perturbs == "features" and not prepared.homogeneous:
+            raise ValueError(
+                f"the metric {name!r} does not score explanations of heterogeneous graphs: it "
+                "takes features of random nodes, which may have another type's; leave it out"
+            )
+    if right is not None and right.dim() == 2 and len(right) != len(prepared.output):
         raise ValueError(
-            f"truth has {len(truth)} rows; it must be one for each of the {len(prepared.output)} "
+            f"truth has {len(right)} rows; it must be one for each of the {len(prepared.output)} "
             f"{prepared.task_level}s, or bool [{data.num_edges}]"
         )
     if engine not in (None, *registry.NAMES):
@@ -111,7 +128,7 @@ def evaluate(
         return []
     while True:
         try:
-            return _all_rows(prepared, chosen, asked, explanations, memory_budget)
+            return _all_rows(prepared, chosen, asked, explanations, memory_budget, number)
         except NotTheModel as error:
             prepared.replace(f"{chosen.name}: refusal", str(error))
             chosen = registry.choose(prepared, registry.NAMES, engine).engine
@@ -131,12 +148,50 @@ def _check_links(prepared: PreparedModel, explanations: Sequence[Explanation]) -
             )
 
 
+def _over_all_types(
+    model: nn.Module,
+    data: Data | HeteroData,
+    explanations: Sequence[Any],
+    truth: Tensor | Mapping[EdgeType, Tensor] | None,
+    alternatives: Tensor | Mapping[EdgeType, Tensor] | None,
+    model_config: ModelConfig | dict[str, Any] | None,
+    edge_type: EdgeType | None,
+    edges: Tensor | None,
+) -> tuple[PreparedModel, Sequence[Any], Tensor | None, Tensor | None, int | None]:
+    """Model, explanations, truth and alternatives over the union of types; and the type, or None.
+
+    Raises:
+        ValueError: Something is by type and the data are not, or the other way round.
+    """
+    marks = {"truth": truth, "alternatives": alternatives}
+    found: dict[str, Tensor | None] = {}
+    if not isinstance(data, HeteroData):
+        for name, value in {**marks, "edge_type": edge_type}.items():
+            if isinstance(value, (Mapping, tuple)):
+                raise ValueError(f"{name} is by edge type, but data has no types")
+            found[name] = value
+        prepared = prepare(model, data, model_config, edges)
+        return prepared, explanations, found["truth"], found["alternatives"], None
+    if edges is not None:
+        raise ValueError("edges: data is a HeteroData, of which no links are explained")
+    prepared = prepare(model, data, model_config, node_type=hetero.node_type_of(explanations))
+    assert isinstance(prepared, hetero.PreparedHetero)
+    schema, number = prepared.schema, None
+    if edge_type is not None:
+        number = hetero.edge_type_number(edge_type, schema)
+    for name, value in marks.items():
+        found[name] = None if value is None else hetero.marks_over_all(name, value, schema)
+    explanations = hetero.unions(explanations, prepared, number)
+    return prepared, explanations, found["truth"], found["alternatives"], number
+
+
 def _all_rows(
     prepared: PreparedModel,
     engine: Engine,
     asked: _Request,
     explanations: Sequence[Explanation],
     memory_budget: int,
+    edge_type: int | None,
 ) -> list[Row]:
     # A pass asks about all graphs of a problem: those with as many questions belong together.
     turn = np.argsort(
@@ -152,6 +207,8 @@ def _all_rows(
     for problem in engine.problems(prepared, nodes, targets, 3 * memory_budget, passes):
         if asked.semantics:
             problem.verify()
+        if edge_type is not None:
+            problem = hetero.of_edge_type(problem, edge_type)
         group = np.arange(len(rows), len(rows) + len(problem.graphs))
         scored = score(asked.of(group), problem, [explanations[i] for i in group], reading)
         found: list[list[Row]] = [[] for _ in scored]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.explain.config import ModelConfig
 
 from explainers import _compat
@@ -18,6 +19,8 @@ from explainers.prepare.model import COMPARED, PreparedModel
 
 GRAPHS_KEPT = 4  # for each model
 LINKS_KEPT = 8  # sets of links, for each model and graph
+# Data of other kinds, by their class: what prepares a model on them, for nodes of one type.
+KINDS: dict[type, Callable[[nn.Module, Any, str | None], PreparedModel]] = {}
 
 
 @dataclass
@@ -51,16 +54,18 @@ def _key(links: Tensor | None) -> bytes:
     return b"" if links is None else links.cpu().numpy().tobytes()
 
 
-_PREPARED: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, bool], _Known]]
-_PREPARED = weakref.WeakKeyDictionary()
+# The id of the data, whether links are explained, and a node type.
+_Place = tuple[int, bool, str | None]
+_PREPARED: weakref.WeakKeyDictionary[nn.Module, dict[_Place, _Known]] = weakref.WeakKeyDictionary()
 _LOCK = threading.RLock()
 
 
 def prepare(
     model: nn.Module,
-    data: Data,
+    data: Data | HeteroData,
     config: ModelConfig | dict[str, Any] | None = None,
     edges: Tensor | None = None,
+    node_type: str | None = None,
 ) -> PreparedModel:
     """The :class:`PreparedModel` of a model and a graph; made once, until either changes.
 
@@ -73,30 +78,37 @@ def prepare(
     the computation graphs of the explained nodes read them. Whoever changes anything else about a
     model, such as a layer's options, gives a new model object or calls :func:`forget`.
 
+    Of heterogeneous data ``node_type`` is the type whose nodes are explained; None for the one of
+    which the model gives outputs.
+
     Raises:
         ValueError: As :class:`PreparedModel`.
     """
     if not isinstance(model, nn.Module):
         raise ValueError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    if not isinstance(data, Data):
+    kind = KINDS.get(type(data))
+    if not isinstance(data, Data) and kind is None:
         raise ValueError(f"data must be a torch_geometric.data.Data, got {type(data).__name__}")
-    given = [data.get(name) for name in ("edge_index", "batch", *EDGE_INPUTS, "x")]
+    given = _given(data)
     tensors = [tensor for tensor in given if isinstance(tensor, Tensor)]
     tensors += _compat.tensors(model)
     with _LOCK, torch.inference_mode(False), torch.no_grad():
         state = [_state(tensor) for tensor in tensors]
         kept = _PREPARED.setdefault(model, {})
         # Models may take links or nodes: one that was looked at for nodes says nothing of links.
-        place = id(data), edges is not None or data.get("edge_label_index") is not None
+        links = None if kind else links_of(model, data, edges)
+        takes_links = not kind and (edges is not None or data.get("edge_label_index") is not None)
+        place = id(data), takes_links, node_type
         known = kept.pop(place, None)
         if known is None or not known.holds(state, tensors):
-            prepared = PreparedModel(model, data, edges)
-            content = [_content(tensor, tensor is given[-1]) for tensor in tensors]
+            prepared = kind(model, data, node_type) if kind else PreparedModel(model, data, edges)
+            features = None if kind else given[-1]
+            content = [_content(tensor, tensor is features) for tensor in tensors]
             known = _Known(state, tensors, content, {_key(prepared.links): {"": prepared}})
         kept[place] = known
         if len(kept) > GRAPHS_KEPT:
             del kept[next(iter(kept))]
-        made, asked = known.of(links_of(model, data, edges)), _name(config)
+        made, asked = known.of(links), _name(config)
         if asked not in made:
             made[asked] = made[""].with_config(config)
         return made[asked]
@@ -106,6 +118,14 @@ def forget(model: nn.Module) -> None:
     """Lets the next :func:`prepare` begin anew, for a model of which more has changed than that."""
     with _LOCK:
         _PREPARED.pop(model, None)
+
+
+def _given(data: Data | HeteroData) -> list[Any]:
+    """What may be read of the data; the features of a homogeneous graph last."""
+    names = ("edge_index", "batch", *EDGE_INPUTS, "x")
+    if isinstance(data, Data):
+        return [data.get(name) for name in names]
+    return [store.get(name) for store in data.stores for name in names]
 
 
 def _name(config: ModelConfig | dict[str, Any] | None) -> str:

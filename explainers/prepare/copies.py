@@ -71,6 +71,11 @@ class ModelCopy:
             for number in norms or {}:
                 _compat.set_norm(self.layers[number], None)
 
+    @property
+    def calls(self) -> list[int]:
+        """How many times each layer has sent messages in the last pass."""
+        return list(self._calls)
+
     def skip(self, number: int) -> None:
         """Counts a layer's call that does not take place, as its result is known."""
         self._calls[number] += 1

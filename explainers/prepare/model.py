@@ -11,10 +11,10 @@ from __future__ import annotations
 import copy
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -84,10 +84,15 @@ class PreparedModel:
             given the norms of the whole graph.
         trial: What a pass with gradients showed.
         config: What the outputs mean.
+        homogeneous: Whether there is one type of nodes and edges.
+        engines: Engines that take the place of those of the same name, for this kind of graph.
 
     Raises:
         ValueError: The model, the data or the two together cannot be explained; says why.
     """
+
+    homogeneous: ClassVar[bool] = True
+    engines: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, model: nn.Module, data: Data, edges: Tensor | None = None) -> None:
         check_data(data)
@@ -197,6 +202,11 @@ class PreparedModel:
     def num_nodes(self) -> int:
         """N."""
         return self.x.size(0)
+
+    @property
+    def widest_type(self) -> int:
+        """The nodes of the largest type, which are all of one graph."""
+        return self.num_nodes
 
     @property
     def units(self) -> int:
@@ -313,7 +323,10 @@ class PreparedModel:
 
     def differs(self, output: Tensor, units: Tensor) -> str:
         """By how much ``output`` [R, C] is not the model's own for ``units`` [R], or ``""``."""
-        expected = self.output.index_select(0, units)
+        return self.difference(output, self.output.index_select(0, units))
+
+    def difference(self, output: Tensor, expected: Tensor) -> str:
+        """By how much one output [R, C] is not the other, or ``""``."""
         if alike(output, expected, self.typical):
             return ""
         return f"{float((output.double() - expected.double()).abs().max()):.1e}"

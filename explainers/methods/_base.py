@@ -290,7 +290,7 @@ class Method(ABC):
         """
         if nodes is not None and edges is not None:
             raise ValueError("nodes and edges: explain one or the other, and leave one of them out")
-        if edges is not None and self.needs_fit:
+        if edges is not None and self.needs_fit and not self.not_links:
             raise ValueError(
                 f"edges: {self.name or type(self).__name__} trains on links that it does not "
                 "explain; put all into data.edge_label_index, and say which ones by nodes=[...]"

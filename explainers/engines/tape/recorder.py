@@ -77,7 +77,7 @@ class Tape:
 class _Recorder(TorchDispatchMode):
     """Notes the operations on tensors that depend on the inputs.
 
-    Tensors are told apart by the memory they show: those that the backward pass reads are other
+    Tensors are distinguished by the memory they show: those that the backward pass reads are other
     objects than those that the forward pass made.
     """
 

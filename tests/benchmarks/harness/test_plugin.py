@@ -93,6 +93,7 @@ def bench(pytester, monkeypatch, drawn):
             model_config=None,
             target=None,
             mode="multiclass_classification",
+            level="node",
             accuracy_kind="accuracy",
             performance="accuracy 100.00%",
             motif=False,

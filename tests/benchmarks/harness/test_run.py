@@ -42,6 +42,7 @@ def make_task(name, model="gcn"):
         model_config=None,
         target=None,
         mode="multiclass_classification",
+        level="node",
         accuracy_kind="accuracy",
         performance="accuracy 75.00%",
         motif=False,
@@ -483,6 +484,7 @@ def test_manifest_knows_the_tasks(run):
     assert manifest["tasks"][0] == {
         "name": "karate",
         "model": "gcn",
+        "layers": 1,
         "model_seed": 0,
         "accuracy": 0.75,
         "accuracy_kind": "accuracy",

@@ -169,7 +169,7 @@ def graphs():
     assert f"{task.name}, graph 1: " in shown
     assert re.search(r"predicted class \d \((ring|path)\) .*, labelled 1 \(path\);", shown)
     assert "all 2 edges drawn" in shown
-    assert {"C3 -> N4", "N4 -> O5"} == set(re.findall(r"\w+ -> \w+", shown))
+    assert {"C0 -> N1", "N1 -> O2"} == set(re.findall(r"\w+ -> \w+", shown))
     (heading,) = re.findall(r".*edge .*", shown)
     features = [line[heading.index("feature") :].split() for line in shown.splitlines()]
     assert {"C", "N", "O"} >= {words[0] for words in features[7:10] if words} > set()

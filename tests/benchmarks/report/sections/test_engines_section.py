@@ -37,7 +37,7 @@ def test_each_engine_has_both_ratios_by_network_and_depth(folder):
     manifest = json.loads((folder.path / "manifest.json").read_text())
     folder.manifest(**{**manifest, "tasks": entries})
     results = load(folder.path)
-    heading, table = cost.engines(split(results), results.manifest)
+    heading, best, table = cost.engines(split(results), results.manifest)
     assert (heading.text, len(table.header)) == ("Engines", 14)
     hand, dash = "k-hop by hand", "–"
     batched = ["1 s", "2 MB", "0.5", "1e-07", dash]
@@ -56,6 +56,17 @@ def test_each_engine_has_both_ratios_by_network_and_depth(folder):
         [*("twitch-en", "gcn", "3", "saliency", "batched", "1", "40× [20×, 80×]"),
          *("2× [2×, 2×]", "2 / 3", *batched)],
     ]  # fmt: skip
+    by_hand = [row for row in table.rows if row[4].text == hand]
+    assert best.rows == [row[:9] for row in table.rows if row not in by_hand]
+
+
+def test_the_fastest_engine_stands_first(folder):
+    for engine, seconds in (("stock", 8.0), ("k-hop by hand", 0.5), ("batched", 2.0)):
+        cell(folder, "gcn", "saliency", engine, [seconds] * 3)
+    cell(folder, "gcn", "saliency", "hoisted", [1.0] * 3)
+    results = load(folder.path)
+    _, best, _ = cost.engines(split(results), results.manifest)
+    assert [(row[4].text, row[6].text[:2]) for row in best.rows] == [("hoisted", "8×")]
 
 
 def test_nothing_is_said_where_no_engine_was_compared(folder):

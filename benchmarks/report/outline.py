@@ -16,7 +16,15 @@ from benchmarks.report.data.section import (
 from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import Block, Caution, Heading
 from benchmarks.report.render.wording import machine
-from benchmarks.report.sections import appendix, cost, first, provenance, quality, replication
+from benchmarks.report.sections import (
+    appendix,
+    cost,
+    engines,
+    first,
+    provenance,
+    quality,
+    replication,
+)
 from benchmarks.report.sections.agreement import agreement
 from benchmarks.report.sections.axioms import axioms
 from benchmarks.report.sections.counterfactual import counterfactual
@@ -48,7 +56,7 @@ def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
         *provenance.cautions(results),
         *first.first(sections, palette, results.manifest),
         *(block for block in tasks if isinstance(block, Caution)),
-        *(() if alone(sections) else verdict(sections)),
+        *(() if alone(sections) or engines.alone(sections) else verdict(sections)),
     ]
     parts: list[Block] = [block for block in tasks if not isinstance(block, Caution)]
     parts += [*provenance.explained(sections), *methods(results)]
@@ -56,7 +64,7 @@ def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
     for section in sections:
         parts += _section(section, palette, results.manifest)
     parts += [
-        *cost.engines(sections, results.manifest),
+        *engines.engines(sections, results.manifest),
         *replication.replication(sections),
         *appendix.failures(results, sections),
         *appendix.meaning(results, equivalence),

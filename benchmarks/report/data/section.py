@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -233,3 +234,13 @@ def _slug(title: str, taken: set[str]) -> str:
         number += 1
         slug = f"{plain}-{number}"
     return slug
+
+
+def benchmarks_of(sections: Sequence[Section]) -> set[str]:
+    """The names of all benchmarks that the sections have cells of."""
+    return {
+        str(name)
+        for section in sections
+        for frame in (section.quality, section.runtime)
+        for name in frame["benchmark"].unique()
+    }

@@ -1,18 +1,15 @@
-"""What the explanations of a task cost: time, memory, the sweep, the engines, scaling."""
+"""What the explanations of a task cost: time, memory, the sweep, scaling."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from benchmarks.report.data import runtimes, steps
-from benchmarks.report.data.frames import natural
-from benchmarks.report.data.section import BY_HAND, STOCK, Section
+from benchmarks.report.data.section import STOCK, Section
 from benchmarks.report.data.steps import Setting
 from benchmarks.report.figures import node_times, scaling_curves, sweep_heatmaps
 from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import (
-    NOTHING,
     Block,
     Choice,
     Entry,
@@ -20,10 +17,8 @@ from benchmarks.report.render.blocks import (
     Option,
     Table,
     Text,
-    factor,
     factors,
     measured,
-    number,
     picture,
     seconds,
     share,
@@ -31,7 +26,6 @@ from benchmarks.report.render.blocks import (
 )
 from benchmarks.report.render.wording import variant
 
-_REFERENCE = Entry("1× (reference)", value=1.0)
 _BOUNDS = (0.1, 0.05, 0.01, 0.001, 0.0001)
 
 
@@ -86,7 +80,7 @@ def runtime(section: Section, palette: Palette, machine: str) -> Iterator[Block]
 
 def _over_stock(timing: runtimes.Timing) -> Entry:
     if timing.engine == STOCK:
-        return _REFERENCE
+        return Entry("1× (reference)", value=1.0)
     return measured(factors, timing.over_stock)
 
 
@@ -165,77 +159,6 @@ def _recommendation(setting: Setting) -> str:
         f"n_steps = {setting.n_steps}, internal_batch_size = {setting.batch}: "
         f"{seconds(setting.values['seconds'])} per node on this machine, "
         f"error {share(setting.values['relative_error'])}"
-    )
-
-
-def engines(sections: Sequence[Section], manifest: dict[str, Any]) -> Iterator[Block]:
-    """Each engine against stock, and against what a user writes by hand, on all tasks."""
-    found = [(section, one) for section in sections for one in runtimes.engine_ratios(section)]
-    if not found:
-        return
-    depths = {
-        (entry.get("name"), entry.get("model", "gcn")): entry.get("layers")
-        for entry in manifest.get("tasks") or ()
-    }
-    rows = []
-    for section, one in found:
-        layers = depths.get((section.task, section.model))
-        hand = one.over_hand
-        row = [
-            Entry(section.task if len({s.device for s, _ in found}) == 1 else section.title),
-            Entry(section.model.rstrip("0123456789")),
-            measured(str, layers) if layers else Entry(NOTHING),
-            Entry(one.label),
-            Entry(one.engine),
-            Entry(f"{one.at_once:,}", value=one.at_once),
-            measured(factors, one.ratio),
-            _REFERENCE if one.engine == BY_HAND and not hand else measured(factors, hand),
-            Entry(f"{one.ratio.n} / {hand.n if hand else NOTHING}", value=one.ratio.n),
-            measured(seconds, one.seconds),
-            measured(size, one.peak_bytes),
-            measured(number, one.over_budget),
-            measured(number, one.error),
-            measured(factor, one.over_limit),
-        ]
-        key = (natural(section.task), section.model.rstrip("0123456789"), layers or 0, one.label)
-        rows.append(((*key, one.at_once, one.ratio.value), row))
-    yield Heading("Engines", "engines")
-    header = (
-        *("task", "network", "layers", "method", "engine", "nodes at once"),
-        *(f"speed-up over {STOCK} ↑", f"speed-up over {BY_HAND} ↑", "nodes"),
-    )
-    fastest: dict[tuple[Any, ...], list[Entry]] = {}
-    for (*place, label, at_once, _), row in sorted(rows, key=lambda pair: pair[0][-1]):
-        if row[header.index("engine")].text != BY_HAND:  # the last of them is the fastest
-            fastest[*place, label.partition(" (")[0], at_once] = row[: len(header)]
-    yield Table(
-        "The fastest engine of each method, for one node a call and for many, out of the table "
-        "below, which says what is compared.",
-        header,
-        [row for _, row in sorted(fastest.items(), key=lambda pair: pair[0])],
-    )
-    yield Table(
-        "Speed-up of each engine over two baselines of the same method, by task, network and "
-        f"number of message-passing layers, with 95 % intervals over the nodes. {STOCK}: Captum "
-        f"and PyG as published, on the whole graph. {BY_HAND}: an exact cut with the whole graph's "
-        "norms (a graph by itself where graphs are classified), and for Integrated Gradients "
-        "Captum's fastest internal batch; a dash where a method was not written by hand. One node "
-        "at once: geometric means of ratios, paired within a repeat on the same random node. Many "
-        "at once, streamed unless returned=list: the mean time of a baseline's nodes, one at a "
-        "time, over the call's time for one node. Nodes (graphs, where "
-        "those are classified): those of the ratio over stock / by hand, a random subset of the "
-        "task's; stock explained the first of the others' only, where it takes seconds each. "
-        "Time: median for one node on this machine. Peak memory: of the first call, what is "
-        "prepared included, and by hand the search for the batch; of the budget: over "
-        "memory_budget and what the model itself takes, together. Difference to stock: relative, "
-        "of the attributions, the largest. Over limit: time over the least that this machine needs "
-        "to compute and write the answer, measured in the same run.",
-        (
-            *header,
-            *("time a node", "peak memory", "of the budget ↓"),
-            *("difference to stock ↓", "over limit ↓"),
-        ),
-        [row for _, row in sorted(rows, key=lambda pair: pair[0])],
     )
 
 

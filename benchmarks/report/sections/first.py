@@ -29,7 +29,7 @@ from benchmarks.report.render.blocks import (
     seconds,
 )
 from benchmarks.report.render.wording import counted, join, machine
-from benchmarks.report.sections import peers
+from benchmarks.report.sections import engines, peers
 from benchmarks.report.sections.verdict import HEADLINES, outcome, warnings
 from benchmarks.report.stats.standings import (
     NO_WINNER,
@@ -85,6 +85,9 @@ def first(
     yield Text(f"{_question(sections)} {_facts(sections, manifest)}")
     if peers.alone(sections):
         yield Items(peers.answers(sections))
+    elif engines.alone(sections):
+        yield Items(engines.answers(sections))
+        yield from engines.fastest(sections, manifest)
     else:
         yield Items([safe_default(sections), _best(sections), price(sections)])
     plots = [block for section in sections for block in _forest(section, palette)]
@@ -114,6 +117,8 @@ def _question(sections: Sequence[Section]) -> str:
         )
     if peers.alone(sections):
         return "How do the explainers of other packages compare with this library's?"
+    if engines.alone(sections):
+        return "How much faster are the engines than what is published and than code by hand?"
     return "What do explanations of these models' predictions cost?"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report.data.frames import natural
-from benchmarks.report.data.section import Section
+from benchmarks.report.data.section import Section, benchmarks_of
 from benchmarks.report.render.blocks import (
     NOTHING,
     Block,
@@ -84,13 +84,7 @@ def overall(sections: Sequence[Section], manifest: Mapping[str, Any]) -> Iterato
 
 def alone(sections: Sequence[Section]) -> bool:
     """Whether a run compared with other packages, and did nothing else."""
-    found = {
-        str(name)
-        for section in sections
-        for frame in (section.quality, section.runtime)
-        for name in frame["benchmark"].unique()
-    }
-    return found == {BENCHMARK}
+    return benchmarks_of(sections) == {BENCHMARK}
 
 
 def answers(sections: Sequence[Section]) -> list[str]:

@@ -6,7 +6,7 @@ import json
 
 from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import split
-from benchmarks.report.sections import cost
+from benchmarks.report.sections import engines
 
 
 def cell(folder, model, method, engine, seconds, *, nodes=1, peak=None, error=None, **options):
@@ -37,7 +37,14 @@ def test_each_engine_has_both_ratios_by_network_and_depth(folder):
     manifest = json.loads((folder.path / "manifest.json").read_text())
     folder.manifest(**{**manifest, "tasks": entries})
     results = load(folder.path)
-    heading, best, table = cost.engines(split(results), results.manifest)
+    sections = split(results)
+    assert engines.alone(sections)
+    heading, table = engines.engines(sections, results.manifest)
+    (best,) = engines.fastest(sections, results.manifest)
+    assert engines.answers(sections) == [
+        "saliency, one explanation a call on the fastest engine: 4× to 40× as fast as Captum and "
+        "PyG as published (stock) and 2× as fast as k-hop by hand; 2 pairs of a task and a network."
+    ]
     assert (heading.text, len(table.header)) == ("Engines", 14)
     hand, dash = "k-hop by hand", "–"
     batched = ["1 s", "2 MB", "0.5", "1e-07", dash]
@@ -65,11 +72,11 @@ def test_the_fastest_engine_stands_first(folder):
         cell(folder, "gcn", "saliency", engine, [seconds] * 3)
     cell(folder, "gcn", "saliency", "hoisted", [1.0] * 3)
     results = load(folder.path)
-    _, best, _ = cost.engines(split(results), results.manifest)
+    (best,) = engines.fastest(split(results), results.manifest)
     assert [(row[4].text, row[6].text[:2]) for row in best.rows] == [("hoisted", "8×")]
 
 
 def test_nothing_is_said_where_no_engine_was_compared(folder):
     folder.quality("saliency", [0.5, 0.7])
     results = load(folder.path)
-    assert list(cost.engines(split(results), results.manifest)) == []
+    assert list(engines.engines(split(results), results.manifest)) == []

@@ -14,6 +14,7 @@ from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
 from benchmarks.harness.variants import parametrize
 from benchmarks.measures.agreement import Floats, edge_scores, relative_error
+from benchmarks.measures.engines import output_of
 from benchmarks.measures.equivalent_networks import REWRITES, is_gcn
 from benchmarks.measures.sensitivity import violations
 from benchmarks.tasks import Task
@@ -148,8 +149,7 @@ def check_equal(task: Task, other: torch.nn.Module, name: str) -> None:
     Raises:
         ValueError: Its outputs differ by more than rounding.
     """
-    with torch.no_grad():
-        outputs = [model(task.data.x, task.data.edge_index) for model in (task.model, other)]
+    outputs = [output_of(task, model) for model in (task.model, other)]
     wrong = float((outputs[0] - outputs[1]).abs().max())
     if not wrong <= 1e-4 * max(1.0, float(outputs[0].abs().max())):
         raise ValueError(f"the network {name} is another function: outputs differ by {wrong:.1e}")

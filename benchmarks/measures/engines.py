@@ -7,7 +7,7 @@ from collections.abc import Callable
 from statistics import median
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.explain import Explanation
 
 from benchmarks.tasks import Task
@@ -38,11 +38,12 @@ def least_seconds(task: Task, rows: int, edges: int, timer: Callable[[], float])
     return scores * weight.element_size() * per_byte + operations * per_operation
 
 
-def output_of(task: Task) -> Tensor:
-    """What the model gives for all nodes or graphs; what it takes, it takes without explaining."""
-    given = {name: task.data[name] for name in ("batch", "edge_weight") if name in task.data}
+def output_of(task: Task, model: nn.Module | None = None) -> Tensor:
+    """What the task's model, or another in its place, gives for all nodes, graphs or links."""
+    names = ("batch", "edge_label_index", "edge_weight")
+    given = {name: task.data[name] for name in names if name in task.data}
     with torch.no_grad():
-        output: Tensor = task.model(task.data.x, task.data.edge_index, **given)
+        output: Tensor = (model or task.model)(task.data.x, task.data.edge_index, **given)
     return output
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
+from benchmarks.measures.engines import output_of
 from benchmarks.tasks import Task, accuracy, definition, fine_tuned, without_edges
 from benchmarks.tasks._source import seeded
 from explainers.metrics import Case, Metric, Value
@@ -115,10 +115,7 @@ def accuracies(model: Any, task: Task, seed: int) -> dict[str, float]:
 
 def same_class(model: nn.Module, task: Task, nodes: list[int], targets: list[int]) -> list[float]:
     """1 for each node, graph or link whose explained class the model predicts, else 0."""
-    names = ("batch", "edge_label_index", "edge_weight")
-    keywords = {name: task.data[name] for name in names if name in task.data}
-    with torch.no_grad():
-        found = model(task.data.x, task.data.edge_index, **keywords).argmax(dim=-1)
+    found = output_of(task, model).argmax(dim=-1)
     return [float(found[node] == target) for node, target in zip(nodes, targets, strict=True)]
 
 

@@ -9,6 +9,7 @@ from torch_geometric.utils import negative_sampling
 
 import explainers
 from benchmarks import tasks
+from benchmarks.measures.engines import output_of
 from benchmarks.tasks import _training, karate
 from benchmarks.tasks._links import RECIPE, links, split
 from benchmarks.tasks._models import LinkGNN
@@ -144,3 +145,12 @@ def test_saliency_misses_what_is_saturated():
     right = task.ground_truth[unit, other.e_id]
     assert (other.edge_mask[right] > 0.1).all()
     assert (other.edge_mask[~right].abs() < 1e-6).all()
+
+
+def test_all_benchmarks_ask_the_model_for_the_tasks_links():
+    task = tasks.load(WHITE[0])
+    asked = task.data.edge_label_index
+    with torch.no_grad():
+        expected = task.model(task.data.x, task.data.edge_index, edge_label_index=asked)
+    assert torch.equal(output_of(task), expected)
+    assert torch.equal(output_of(task, task.model), expected)

@@ -41,6 +41,8 @@ _ASKS = {
     "randomisation": "whether scores depend on the trained weights",
     "runtime": "what an explanation costs",
     "engines": "how much faster the engines are",
+    "counterfactual": "how many deleted edges change the class",
+    "peers": "how the explainers of other packages compare",
     "ig_sweep": "how many steps Integrated Gradients needs",
     "scaling": "how cost grows with the graph",
     "calibration": "whether published results are replicated",

@@ -179,7 +179,7 @@ def test_the_data_must_fit():
         (
             "pg_explainer",
             {"edges": LINKS},
-            "trains on links that it does not explain; put all into",
+            "predicts links, which .* nodes and graphs; use another",
         ),
         ("graph_mask", {"edges": LINKS}, "trains on links that it does not explain; put all into"),
         (

@@ -53,10 +53,7 @@ def merge(options: argparse.Namespace) -> int:
         raise ValueError(f"--out {out}: is there already; name a new folder")
     cells: list[list[Cell]] = []
     for place in (options.first, options.second):
-        if not archive.has_cells(place):
-            raise ValueError(
-                f"{place}: no results folder, it has no cells/; name one that a run has written"
-            )
+        archive.require_cells(place)
         found, problems = archive.load_run(place)
         if problems:
             raise ValueError(f"{place}: {problems[0]}; go on with that run by --resume first")

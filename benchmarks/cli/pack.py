@@ -30,10 +30,7 @@ def pack(options: argparse.Namespace) -> int:
     from benchmarks.store import archive
 
     folder: Path = options.folder
-    if not archive.has_cells(folder):
-        raise ValueError(
-            f"{folder}: no results folder, it has no cells/; name one that a run has written"
-        )
+    archive.require_cells(folder)
     for name in PAGES:
         if not (folder / name).is_file():
             raise ValueError(

@@ -45,7 +45,7 @@ def add_parser(commands: Any) -> None:
 
 def report(options: argparse.Namespace) -> int:
     """Draws the tables, figures and pages of a results folder again. Needs no torch."""
-    from benchmarks.store.archive import has_cells
+    from benchmarks.store.archive import require_cells
 
     if not 0 <= options.equivalence < 1:
         raise ValueError(
@@ -59,10 +59,7 @@ def report(options: argparse.Namespace) -> int:
             f"--guide {options.guide}: goes with --index only; say report --index results --guide "
             f"{options.guide}"
         )
-    if not has_cells(folder):
-        raise ValueError(
-            f"{folder}: no results folder, it has no cells/; name one that a run has written"
-        )
+    require_cells(folder)
     import benchmarks.report
 
     formats = benchmarks.report.FORMATS if options.format == "all" else (options.format,)

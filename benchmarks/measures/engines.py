@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.explain import Explanation
 
 from benchmarks.tasks import Task
+from benchmarks.tasks._training import _output
 from explainers.metrics import Value
 
 
@@ -40,11 +42,9 @@ def least_seconds(task: Task, rows: int, edges: int, timer: Callable[[], float])
 
 def output_of(task: Task, model: nn.Module | None = None) -> Tensor:
     """What the task's model, or another in its place, gives for all nodes, graphs or links."""
-    names = ("batch", "edge_label_index", "edge_weight")
-    given = {name: task.data[name] for name in names if name in task.data}
+    asked: Any = model or task.model
     with torch.no_grad():
-        output: Tensor = (model or task.model)(task.data.x, task.data.edge_index, **given)
-    return output
+        return _output(asked, task.data)
 
 
 def _seconds(function: Callable[[], object], timer: Callable[[], float]) -> float:

@@ -62,6 +62,18 @@ def has_cells(folder: Path) -> bool:
     return (folder / CELLS).is_dir() or (folder / NAME).is_file()
 
 
+def require_cells(folder: Path) -> None:
+    """Refuses a folder that is no run's.
+
+    Raises:
+        ValueError: It has no cells, packed or not.
+    """
+    if not has_cells(folder):
+        raise ValueError(
+            f"{folder}: no results folder, it has no cells/; name one that a run has written"
+        )
+
+
 def pack(folder: Path) -> None:
     """Puts the folder ``cells`` of a run into its archive and removes it, ``cells/aside`` included.
 

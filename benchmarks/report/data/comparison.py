@@ -27,7 +27,7 @@ from benchmarks.report.data.runtimes import FIT
 from benchmarks.report.data.section import STOCK
 from benchmarks.report.stats import estimates as statistics
 from benchmarks.report.stats.estimates import Estimate
-from benchmarks.store.archive import has_cells, load_run
+from benchmarks.store.archive import load_run, require_cells
 from benchmarks.store.cell import Cell
 from benchmarks.store.codec import spread
 
@@ -110,10 +110,7 @@ class _Run:
 
     @classmethod
     def load(cls, folder: Path) -> _Run:
-        if not has_cells(folder):
-            raise ValueError(
-                f"{folder}: no results folder, it has no cells/; name one that a run has written"
-            )
+        require_cells(folder)
         cells, problems = load_run(folder)
         if not cells:
             raise ValueError(f"{folder}: there is no cell in it; name a folder of a finished run")

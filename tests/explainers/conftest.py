@@ -89,18 +89,23 @@ class Stack(nn.Module):
 
 
 class LinkStack(Stack):
-    """A stack, and a decoder of both ends on top: the inner product, [R], or classes, [R, 3]."""
+    """A stack, and a decoder of both ends on top: the inner product, [R], or classes, [R, 3].
+
+    Of classes there are two kinds: ``classes`` and, with ReLU in the place of tanh, ``relu``.
+    """
 
     def __init__(self, layers, decoder="inner", features=6):
         super().__init__(layers, output="none")
         self.linear = None if decoder == "inner" else nn.Linear(2 * features, 3)
+        self.function = torch.relu if decoder == "relu" else torch.tanh
 
     def forward(self, x, edge_index, edge_label_index, edge_weight=None):
         x = super().forward(x, edge_index, edge_weight)
         source, target = x[edge_label_index]
         if self.linear is None:
             return (source * target).sum(dim=-1)
-        return self.linear(torch.cat([source, target], dim=-1).tanh()).log_softmax(dim=-1)
+        ends = self.function(torch.cat([source, target], dim=-1))
+        return self.linear(ends).log_softmax(dim=-1)
 
 
 LINKS = {  # what the outputs of the decoders mean

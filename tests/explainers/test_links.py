@@ -36,7 +36,7 @@ from .engines.test_engines import OPTIONS, PAIRS, equal
 from .methods.by_hand import in_float64
 
 NAMES = explainers.available()
-NONE = ("pg_explainer", "pgm_explainer")  # defined for nodes and graphs
+NONE = [name for name in NAMES if explainers.load(name).not_links]
 INNER = LINKS["inner"]
 FROM = torch.tensor([[3, 0, 11], [5, 3, 0]])  # 11 has no edges
 
@@ -49,10 +49,10 @@ def suited(name, data, links):
     """A link model that the method takes: products of two layers have no rule, say."""
     asked = copy.copy(data)
     asked.edge_label_index = links
-    for conv, decoder in (("gcn", "inner"), ("gcn", "classes"), ("gat", "inner")):
-        model = random_link_model(0, conv, decoder=decoder)
-        if explainers.load(name).supports(model, asked, LINKS[decoder]):
-            return model, LINKS[decoder], asked
+    for conv, decoder in (("gcn", "inner"), ("gcn", "classes"), ("gat", "inner"), ("gcn", "relu")):
+        model, config = random_link_model(0, conv, decoder=decoder), LINKS.get(decoder)
+        if explainers.load(name).supports(model, asked, config):
+            return model, config, asked
     raise AssertionError(f"no link model for {name}")
 
 

@@ -68,6 +68,7 @@ def check(
                 raise Invalid(f"{name} is not detached")
             if bad := int((~mask.isfinite()).sum()):
                 raise Invalid(f"{name} has {bad} of {mask.numel()} scores that are not finite")
+        _check_types(explanation)
     targets = task.targets(nodes) if targets is None else targets
     # Which outcome a single column stands for is the library's own convention.
     if targets is not None or task.mode == "multiclass_classification":
@@ -76,6 +77,47 @@ def check(
 
 
 _ROWS = {"edge_mask": "e_id", "node_mask": "n_id"}
+# How an explanation says what it is of, by the task level.
+_UNITS = {"node": "index", "graph": "graph", "edge": "link"}
+
+
+def _whole(explanation: Explanation, name: str) -> int:
+    """A single whole number; a number that would be cut to one is none.
+
+    Raises:
+        Invalid: It is not there, or none.
+    """
+    value = explanation.get(name)
+    if not isinstance(value, Tensor) or value.dtype != torch.long or value.numel() != 1:
+        raise Invalid(f"{name} is not a tensor of one int64 number")
+    return int(value)
+
+
+def _check_types(explanation: Explanation) -> None:
+    """That the rest is of the types in which it is read, with what methods may say besides."""
+    if explanation.get("target") is not None:
+        _whole(explanation, "target")
+    prediction = explanation.get("prediction")
+    if isinstance(prediction, Tensor):
+        if not prediction.is_floating_point() or prediction.layout != torch.strided:
+            raise Invalid("prediction is not a dense tensor of real numbers")
+        if prediction.requires_grad:
+            raise Invalid("prediction is not detached")
+        if not prediction.isfinite().all():
+            raise Invalid("prediction is not finite")
+    for name in ("converged", "collapsed", "valid"):
+        value = explanation.get(name)
+        if value is not None and not (_is_bool(value) and value.numel() == 1):
+            raise Invalid(f"{name} is not a tensor of one bool")
+    chosen = explanation.get("selected_edges")
+    if chosen is None and explanation.get("valid") is not None:
+        raise Invalid("valid is there without selected_edges")
+    if chosen is not None and not (_is_bool(chosen) and chosen.shape == explanation.e_id.shape):
+        raise Invalid(f"selected_edges is not {list(explanation.e_id.shape)} bool")
+
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, Tensor) and value.dtype == torch.bool
 
 
 def _check_places(explanation: Explanation, task: Task, node: int) -> None:
@@ -91,15 +133,27 @@ def _check_places(explanation: Explanation, task: Task, node: int) -> None:
             raise Invalid(f"{name} has a number twice")
     if not isinstance(edge_index, Tensor) or list(edge_index.shape) != [2, len(e_id)]:
         raise Invalid(f"edge_index is not [2, {len(e_id)}]")
+    if edge_index.dtype != torch.long:
+        raise Invalid("edge_index is not int64")
     if edge_index.numel() and not 0 <= int(edge_index.min()) <= int(edge_index.max()) < len(n_id):
         raise Invalid("edge_index has positions beyond n_id")
     if not torch.equal(n_id[edge_index], task.data.edge_index[:, e_id]):
         raise Invalid("edge_index, n_id and e_id are not of the same edges")
-    try:
-        of = unit(explanation)
-    except Exception as error:
-        raise Invalid(f"index does not say which node it is of ({error})") from error
-    if of != node:
+    place = _whole(explanation, _UNITS[task.level])
+    for level, name in _UNITS.items():
+        if level != task.level and name in explanation:
+            raise Invalid(f"an explanation of a {task.level} has {name}, as one of a {level} has")
+    if task.level == "node" and not 0 <= place < len(n_id):
+        raise Invalid(f"index is {place}, where n_id has positions 0 to {len(n_id) - 1}")
+    if task.level == "edge":
+        ends = explanation.get("edge_label_index")
+        if not isinstance(ends, Tensor) or ends.dtype != torch.long or list(ends.shape) != [2, 1]:
+            raise Invalid("edge_label_index is not a [2, 1] tensor of int64")
+        if not 0 <= int(ends.min()) <= int(ends.max()) < len(n_id) or not torch.equal(
+            n_id[ends[:, 0]], task.data.edge_label_index[:, node]
+        ):
+            raise Invalid("edge_label_index and n_id are not those of the link")
+    if (of := unit(explanation)) != node:
         raise Invalid(f"an explanation is of {of} where {node} was asked for")
 
 
@@ -108,14 +162,12 @@ def _check_targets(
 ) -> None:
     """That the explained class is the one asked for, else that with the largest output."""
     for i, explanation in enumerate(explanations):
-        target, prediction = explanation.get("target"), explanation.get("prediction")
+        target, prediction = _whole(explanation, "target"), explanation.get("prediction")
         if not isinstance(prediction, Tensor) or prediction.dim() != 1:
             raise Invalid("prediction is not the model's output for the node")
-        if not isinstance(target, Tensor) or target.numel() != 1:
-            raise Invalid("target is not a class")
         wanted = int(prediction.argmax() if targets is None else targets[i])
-        if int(target) != wanted:
-            raise Invalid(f"target is {int(target)} where class {wanted} was asked for")
+        if target != wanted:
+            raise Invalid(f"target is {target} where class {wanted} was asked for")
 
 
 def _check_prepared(explanations: Sequence[Explanation], task: Task, nodes: Sequence[int]) -> None:

@@ -28,14 +28,19 @@ __all__ = [
     "Outcome",
     "Raised",
     "attempt",
+    "is_long",
     "memory_limit",
     "one_line",
     "own_streams",
     "peak_memory",
+    "text_of",
     "timer",
 ]
 
 MESSAGE_LENGTH = 500
+# Characters of an error's text that are read: it may have any number of them.
+TEXT_LENGTH = 10_000
+MOST_ERRORS = 30  # that have led to one another and are printed
 
 
 @dataclass
@@ -67,7 +72,7 @@ def attempt() -> Iterator[Outcome]:
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) and interrupts.received():
             raise
-        outcome.status = "oom" if is_out_of_memory(error) else "error"
+        outcome.status = "oom" if _is_out_of_memory(error) else "error"
         if isinstance(error, Invalid):
             outcome.status = "invalid"
         outcome.message = one_line(error)
@@ -85,18 +90,53 @@ def attempt() -> Iterator[Outcome]:
                 torch.cuda.empty_cache()
 
 
+def _is_out_of_memory(error: BaseException) -> bool:
+    """The same of an error whose message may raise anything where it is read."""
+    try:
+        return is_out_of_memory(error)
+    except KeyboardInterrupt:
+        if interrupts.received():
+            raise
+        return False
+
+
 class Raised(Exception):
     """A method has raised something that would end the process, or the test."""
 
 
+def text_of(error: BaseException) -> str:
+    """The beginning of an error's message; of a class of the method's own it may raise anything."""
+    try:
+        # Not by a method of its own, which a class of texts may have.
+        return str.__getitem__(str(error), slice(TEXT_LENGTH))
+    except BaseException as failure:
+        if isinstance(failure, KeyboardInterrupt) and interrupts.received():
+            raise
+        return "(its message cannot be printed)"
+
+
 def one_line(error: BaseException) -> str:
     """Class and message of an error, in one line that can be printed."""
-    try:
-        told = str(error)
-    except Exception:  # a class of the method's own
-        told = "(its message cannot be printed)"
-    text = " ".join(printable(f"{type(error).__name__}: {told}").split())
+    name = type(error).__name__[:MESSAGE_LENGTH]
+    text = " ".join(printable(f"{name}: {text_of(error)}").split())
     return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"
+
+
+def is_long(error: BaseException) -> bool:
+    """Whether an error, with those that led to it and what was added to them, is long to print."""
+    errors, seen = [error], set[int]()
+    while errors:
+        one = errors.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        notes = vars(one).get("__notes__", ())
+        texts = [type(one).__name__, text_of(one), *(text for text in notes if type(text) is str)]
+        if sum(map(len, texts)) >= TEXT_LENGTH or len(seen) > MOST_ERRORS:
+            return True
+        errors += [led for led in (one.__cause__, one.__context__) if led is not None]
+        errors += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+    return False
 
 
 def peak_memory(function: Callable[[], object], device: str | torch.device = "cpu") -> int | None:

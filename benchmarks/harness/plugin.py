@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -374,8 +375,10 @@ def _as_outcome() -> Iterator[None]:
     except (KeyboardInterrupt, pytest.exit.Exception) as error:
         if interrupts.received() or interrupts.received_alone():
             raise
+        from benchmarks.harness.measure import text_of
+
         name = type(error).__name__
-        raise RuntimeError(f"a method has raised {name} {error}") from error
+        raise RuntimeError(f"a method has raised {name} {text_of(error)}") from error
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -383,16 +386,46 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Counts what was skipped, and records what failed before its cell began."""
-    report = yield
     run = item.config.stash.get(RUN, None)
+    raised = call.excinfo
+    if run is not None and raised is not None:
+        call.excinfo = _short(raised)
+    report = yield
     if run is not None:  # what a method prints may be without end
         report.sections = [(title, text[-MOST_PRINTED:]) for title, text in report.sections]
-    if run is not None and report.failed and call.excinfo is not None:
-        run.failed_before_its_cell(call.excinfo.value)
+    if run is not None and report.failed and raised is not None:
+        run.failed_before_its_cell(raised.value)
     progress = item.config.stash.get(PROGRESS, None)
     if progress is not None:
         progress.skipped += report.skipped
     return report
+
+
+def _short(
+    raised: pytest.ExceptionInfo[BaseException],
+) -> pytest.ExceptionInfo[BaseException]:
+    """What was raised, or what tells of it where a message is too long to print."""
+    from benchmarks.harness.measure import Raised, is_long, one_line
+
+    if isinstance(raised.value, pytest.skip.Exception) or not is_long(raised.value):
+        return raised
+    told = Raised(one_line(raised.value)).with_traceback(raised.tb)
+    return pytest.ExceptionInfo.from_exception(told)
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """The same of what fails while tests are collected, as the import of a method."""
+    if RUN in collector.config.stash:
+        told = collector.repr_failure
+        collector.repr_failure = lambda excinfo: told(_short(excinfo))  # type: ignore[method-assign]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
+    """The same of a warning."""
+    text = str(warning_message.message)
+    if len(text) > MOST_PRINTED:
+        warning_message.message = UserWarning(f"{text[:MOST_PRINTED]} ...")
 
 
 @pytest.hookimpl(wrapper=True)

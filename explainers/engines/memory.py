@@ -17,6 +17,7 @@ _OUT_OF_MEMORY = (
     "not enough memory",  # the same, on Windows
     "alloc_failed",  # cuBLAS and cuDNN handles
 )
+LONGEST = 10_000  # characters of a message that are read
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -26,8 +27,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     if not isinstance(error, RuntimeError):
         return False
     try:
-        text = str(error).lower()
-    except Exception:  # of a class of the method's own
+        text = str(error)[:LONGEST].lower()
+    except BaseException as failure:  # of a class of the method's own
+        if type(failure) is KeyboardInterrupt:  # perhaps the user's
+            raise
         return False
     return any(part in text for part in _OUT_OF_MEMORY)
 

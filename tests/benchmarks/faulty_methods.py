@@ -159,6 +159,40 @@ class _OwnError(_Own, RuntimeError):
     pass
 
 
+class RaisesAtLength(Fine):
+    """100 MB, with which a traceback is drawn, too."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        raise RuntimeError("no such luck " + "x" * 10**8)
+
+
+class RaisesManyLines(Fine):
+    """And control characters; by its ``repr``, in an error that led to another."""
+
+    def attribute(self, problem: Problem) -> Attribution:
+        raise KeyError("no luck") from ValueError(_Long())
+
+
+class RaisesAtLengthBeforeItsCell(Fine):
+    def supports(self, *arguments: Any) -> bool:
+        raise RuntimeError("no such luck" + "\n\x07" * 10**8)
+
+
+class InterruptsWhenRead(Fine):
+    def attribute(self, problem: Problem) -> Attribution:
+        raise _Interrupts
+
+
+class _Interrupts(RuntimeError):
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+class _Long:
+    def __repr__(self) -> str:
+        return "no such luck" + "\n\x07" * 5 * 10**7
+
+
 class ExitsPytest(Fine):
     def attribute(self, problem: Problem) -> Attribution:
         pytest.exit("enough")
@@ -384,6 +418,16 @@ class OtherTarget(Fine):
         found = super().explain(*arguments)
         for one in found:
             one.target = (one.target + 1) % len(one.prediction)
+        return found
+
+
+class FractionOfAClass(Fine):
+    """Which ``int`` would cut to the one that was asked for."""
+
+    def explain(self, *arguments: Any) -> list[Explanation]:
+        found = super().explain(*arguments)
+        for one in found:
+            one.target = one.target + 0.7
         return found
 
 

@@ -38,6 +38,10 @@ FAULTS = {
     "closes_its_generator": ("error", "GeneratorExit:"),
     "raises_its_own": ("error", r"_OwnError: \(its message cannot be printed\)"),
     "raises_no_exception": ("error", r"_Own: \(its message cannot be printed\)"),
+    "raises_at_length": ("error", "RuntimeError: no such luck x{400,}…"),
+    "raises_many_lines": ("error", "KeyError: 'no luck'"),
+    "raises_at_length_before_its_cell": ("error", "RuntimeError: no such luck"),
+    "interrupts_when_read": ("error", "KeyboardInterrupt:"),
     "exits_politely": ("error", "SystemExit: 0"),
     "exits_pytest": ("error", "Exit: enough"),
     "exits_pytest_before_its_cell": ("error", "RuntimeError: a method has raised Exit enough"),
@@ -71,6 +75,7 @@ FAULTS = {
     "draws_numbers": ("ok", ""),
     "flips_edges": ("invalid", "Invalid: edge_index, n_id and e_id are not of the same edges"),
     "other_target": ("invalid", r"Invalid: target is \d where class \d was asked for"),
+    "fraction_of_a_class": ("invalid", "Invalid: target is not a tensor of one int64 number"),
     "other_prediction": ("invalid", "Invalid: prediction differs from the model's output .*"),
     "in_reverse": ("invalid", r"Invalid: an explanation is of \d+ where \d+ was asked for"),
     "changes_model": ("invalid", r"Invalid: the method has changed the model's parameter \S+"),
@@ -194,6 +199,9 @@ def test_the_run_counts_them_and_fails(faulty_run):
     assert done.returncode == 1
     counts = Counter(status for status, _ in FAULTS.values())
     counts["ok"] += len(FAULTS)
+    # Of 100 MB that a method raises neither the terminal nor a file has more than the beginning.
+    assert len(done.stdout) + len(done.stderr) < 2 * 10**6
+    assert all(path.stat().st_size < 5 * 10**6 for path in folder.rglob("*"))
     told = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
     assert f"cells: {told}" in done.stdout.splitlines()
     deaths = counts["crash"] + counts["timeout"] + 1  # and one that interrupts itself

@@ -80,6 +80,72 @@ def _no_explanation(found):
     found[0] = found[0].edge_mask
 
 
+def _as(name, change):
+    """The change of one entry of the first explanation."""
+
+    def changed(found):
+        found[0][name] = change(found[0].get(name))
+
+    changed.__name__ = f"{name}_{change.__name__}"
+    return changed
+
+
+def fraction(value):
+    return value + 0.7  # which int() cuts off
+
+
+def of_float(value):
+    return value.double()
+
+
+def of_int32(value):
+    return value.int()
+
+
+def of_bool(value):
+    return value.bool()
+
+
+def in_python(value):
+    return int(value)
+
+
+def from_the_end(value):
+    return value - 1 - 10**6
+
+
+def twice(value):
+    return value.repeat(2)
+
+
+def undefined(value):
+    return value.double() * float("nan")
+
+
+def with_gradient(value):
+    return value.clone().requires_grad_()
+
+
+def complex_numbers(value):
+    return value.to(torch.complex64)
+
+
+def there(value):
+    return torch.tensor(3)
+
+
+def yes(value):
+    return torch.tensor(True)
+
+
+def seven(value):
+    return torch.tensor(7.0)
+
+
+def three(value):
+    return torch.ones(3, dtype=torch.bool)
+
+
 def _infinite(found):
     found[0].node_mask[0, 0] = float("inf")
 
@@ -138,6 +204,29 @@ def _no_scores(found):
         (_sparse, "node_mask is not a dense tensor"),
         (_of_other_features, r"node_mask is \[\d+, 3\] instead of \[\d+, 34\]"),
         (_no_scores, "neither edge_mask nor node_mask"),
+        *(
+            (_as(name, change), f"{name} is not a tensor of one int64 number")
+            for name in ("target", "index")
+            for change in (fraction, of_float, of_int32, of_bool, in_python, twice, undefined)
+        ),
+        (_as("index", from_the_end), "index is .*, where n_id has positions 0 to"),
+        (_as("graph", there), "an explanation of a node has graph, as one of a graph has"),
+        *(
+            (_as(name, change), f"{name} is not int64|{name} is not an int64 vector")
+            for name in ("n_id", "e_id", "edge_index")
+            for change in (of_float, of_int32, of_bool, undefined)
+        ),
+        (_as("prediction", of_int32), "prediction is not a dense tensor of real numbers"),
+        (_as("prediction", complex_numbers), "prediction is not a dense tensor of real numbers"),
+        (_as("prediction", undefined), "prediction is not finite"),
+        (_as("prediction", with_gradient), "prediction is not detached"),
+        (_as("prediction", twice), "prediction is not the model's output"),
+        (_as("edge_mask", of_bool), "edge_mask is not a tensor of real numbers"),
+        (_as("edge_mask", undefined), "edge_mask has .* that are not finite"),
+        (_as("node_mask", complex_numbers), "node_mask is not a tensor of real numbers"),
+        (_as("converged", seven), "converged is not a tensor of one bool"),
+        (_as("valid", yes), "valid is there without selected_edges"),
+        (_as("selected_edges", three), r"selected_edges is not \[\d+\] bool"),
     ],
     ids=lambda value: getattr(value, "__name__", "").strip("_"),
 )
@@ -146,6 +235,15 @@ def test_what_is_none_is_refused(task, found, change, message):
     change(found)
     with pytest.raises(Invalid, match=message):
         check(found, task, NODES)
+
+
+@pytest.mark.parametrize("change", [of_float, "half"])
+def test_masks_and_predictions_may_have_another_real_type(task, found, change):
+    """They are read as float64."""
+    for one in found:
+        one.prediction = one.prediction.double()
+        one.node_mask = one.node_mask.double() if change is of_float else one.node_mask.half()
+    check(found, task, NODES)
 
 
 def test_what_is_no_list_is_refused(task, found):

@@ -136,6 +136,49 @@ def test_message_is_one_short_line():
     assert len(outcome.message) == measure.MESSAGE_LENGTH
 
 
+def test_of_a_long_message_only_the_beginning_is_read(monkeypatch):
+    class Text(str):
+        __slots__ = ()
+
+        def __getitem__(self, key):
+            raise AssertionError
+
+    class Own(ValueError):
+        def __str__(self):
+            return Text("first\n" * 10**6)
+
+    read = []
+    shown = measure.printable
+    monkeypatch.setattr(measure, "printable", lambda text: [read.append(len(text)), shown(text)][1])
+    for error in (Own(), ValueError("first\n" * 10**6), KeyError(Own())):
+        assert measure.one_line(error).startswith(type(error).__name__)
+        assert len(measure.one_line(error)) <= measure.MESSAGE_LENGTH
+    assert max(read) < 2 * measure.TEXT_LENGTH
+
+
+@pytest.mark.parametrize("raised", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_a_message_that_cannot_be_read(raised):
+    class Own(RuntimeError):
+        def __str__(self):
+            raise raised
+
+    with attempt() as outcome:
+        raise Own
+    assert outcome.status == "error"
+    assert outcome.message == "Own: (its message cannot be printed)"
+
+
+def test_an_error_is_long_by_those_that_led_to_it_too():
+    long = ValueError("x" * 10**6)
+    noted, led, grouped = ValueError(), ValueError(), ExceptionGroup("some", [KeyError(), long])
+    noted.add_note("x" * 10**6)
+    led.__cause__ = KeyError()
+    led.__cause__.__context__ = long
+    assert all(map(measure.is_long, (long, noted, led, grouped)))
+    led.__cause__.__context__ = led  # round and round
+    assert not measure.is_long(led)
+
+
 def test_attempt_never_swallows_an_interrupt_of_the_user(monkeypatch):
     monkeypatch.setattr(measure.interrupts, "received", lambda: True)
     with pytest.raises(KeyboardInterrupt), attempt():

@@ -26,7 +26,7 @@ from benchmarks.harness.lock import locked
 from benchmarks.harness.measure import timer as clock
 from benchmarks.harness.option import Option, one_of
 from benchmarks.harness.options import ALWAYS
-from benchmarks.harness.plugin import _answers
+from benchmarks.harness.plugin import MOST_PRINTED, _answers, pytest_warning_recorded
 from benchmarks.harness.presets import PRESETS, Preset
 
 ROOT = Path(__file__).parents[3]
@@ -410,3 +410,9 @@ def test_a_run_ends_with_the_answers_of_its_report(tmp_path):
         "# Title\n\nText.\n\n- First \\* of *two*.\n- Second.\n\nText.\n\n- A caution.\n"
     )
     assert _answers(page) == ["First * of *two*.", "Second."]
+
+
+def test_a_long_warning_is_cut():
+    told = SimpleNamespace(message=FutureWarning("x" * 10**6))
+    pytest_warning_recorded(told)
+    assert len(str(told.message)) < 2 * MOST_PRINTED

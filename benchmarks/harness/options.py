@@ -49,9 +49,6 @@ PROFILES = {
 # The real data if they can be had, else a stand-in of the same size; and tasks with ground truth.
 PREFERRED, STAND_IN = "twitch-en", "twitch-sim"
 ALWAYS = ("ba-shapes", *WHITE_BOX)
-# Seconds a node on every engine where computation graphs are large: quick runs leave them out,
-# unless they are named. A list, as to ask the methods would import those of other packages here.
-SLOW = ("gstarx", "pgm_explainer", "subgraphx", "zorro")
 # What a method is compared with where no other was asked for: choice at random, the graph's
 # structure, and the method that the suite is about.
 COMPARED_WITH = ("random", "degree", "page_rank", "integrated_gradients")
@@ -70,9 +67,13 @@ def _quick(_: Mapping[str, Any]) -> str:
 
 def _all_methods(before: Mapping[str, Any]) -> list[str]:
     import explainers
+    from benchmarks.harness.supervisor import foreign_methods
 
-    quick = before["profile"] == "quick"
-    return [name for name in explainers.available() if not (quick and name in SLOW)]
+    names = explainers.available()
+    if before["profile"] != "quick":
+        return names
+    foreign = foreign_methods(())  # whose import may do anything: it is not asked for here
+    return [name for name in names if name in foreign or not explainers.load(name).slow]
 
 
 def _device(_: Mapping[str, Any]) -> str:
@@ -119,8 +120,8 @@ class Plan:
         tuple[str, ...],
         Option(
             "--method",
-            "measure this method; repeatable (default: all; of the quick profile all but "
-            f"{', '.join(SLOW)})",
+            "measure this method; repeatable (default: all; of the quick profile all but those "
+            "that take seconds a node)",
             "NAME",
             repeatable=True,
             default=_all_methods,

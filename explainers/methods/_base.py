@@ -85,6 +85,8 @@ class Method(ABC):
         along_path: Whether it asks for gradients at many points of the straight path from zero.
         costly: Whether its passes grow with the size of the computation graph, each of them over
             the whole graph on ``stock``; quick runs then leave that engine out.
+        slow: Whether a node of a large computation graph takes it seconds on every engine; quick
+            runs then leave it out, unless it is named.
         not_links: Why it explains no links, or ``""``.
         homogeneous_only: Why it explains graphs of one type of nodes and edges only, or ``""``.
         citation: Where the method is defined.
@@ -102,6 +104,7 @@ class Method(ABC):
     explains_forms: ClassVar[bool] = False
     along_path: ClassVar[bool] = False
     costly: ClassVar[bool] = False
+    slow: ClassVar[bool] = False
     not_links: ClassVar[str] = ""
     homogeneous_only: ClassVar[str] = ""
     citation: ClassVar[str] = ""

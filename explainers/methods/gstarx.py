@@ -48,6 +48,7 @@ class GStarX(PerturbationMethod):
     """
 
     deterministic: ClassVar[bool] = False
+    slow: ClassVar[bool] = True
     citation: ClassVar[str] = "Zhang et al. 2022, arXiv:2201.12380"
 
     game_nodes: int = 10
@@ -92,23 +93,36 @@ def growth(neighbours: Sequence[int], component: int) -> tuple[list[int], Floats
         over the number of the set's neighbours.
     """
     players = bits(component)
-    sets, rates = list[int](), list[Floats]()
-    layer = {1 << player: row for player, row in zip(players, np.eye(len(players)), strict=True)}
-    while component not in layer:
-        following: dict[int, Floats] = {}
-        for some, passed in layer.items():
-            joining = 0
-            for player in bits(some):
-                joining |= neighbours[player]
-            new = bits(joining & component & ~some)
-            rate = passed / len(new)
-            sets.append(some)
-            rates.append(rate)
-            for player in new:
-                grown = some | 1 << player
-                following[grown] = following[grown] + rate if grown in following else rate
-        layer = following
-    return sets, np.array(rates).reshape(len(sets), len(players))
+    place = {player: i for i, player in enumerate(players)}
+    kind = np.int64 if len(players) < 63 else object
+    single = np.array([1 << i for i in range(len(players))], dtype=kind)
+    near = np.array(
+        [
+            sum(1 << place[other] for other in bits(neighbours[player] & component))
+            for player in players
+        ],
+        dtype=kind,
+    )
+    # A layer is the connected sets of one size, by places among the players, with what is near
+    # them and the probabilities that they are passed.
+    layer, around, passed = single, near, np.eye(len(players))
+    inside, rates = [], []
+    for _ in players[1:]:
+        joining = around & ~layer
+        each = (joining[:, None] & single != 0).astype(np.bool_)
+        rate = passed / each.sum(axis=1, keepdims=True)
+        inside.append((layer[:, None] & single != 0).astype(np.bool_))
+        rates.append(rate)
+        row, player = each.nonzero()
+        grown = layer[row] | single[player]
+        layer, first, to = np.unique(grown, return_index=True, return_inverse=True)
+        around = around[row[first]] | near[player[first]]
+        passed = np.zeros((len(layer), len(players)))
+        np.add.at(passed, to, rate[row])
+    members = np.concatenate([np.zeros((0, len(players)), dtype=np.bool_), *inside])
+    # As bits of the whole graph's numbers, which no type of NumPy's may hold.
+    sets = members.astype(object) @ np.array([1 << player for player in players], dtype=object)
+    return sets.tolist(), np.concatenate([np.zeros((0, len(players))), *rates])
 
 
 def hamiache_navarro(inside: Floats, rates: Floats, worth: Floats, whole: float) -> Floats:
@@ -140,7 +154,12 @@ def hamiache_navarro(inside: Floats, rates: Floats, worth: Floats, whole: float)
 
 def bits(some: int) -> list[int]:
     """The members of a set that is the bits of a number."""
-    return [i for i in range(some.bit_length()) if some >> i & 1]
+    found = []
+    while some:
+        lowest = some & -some
+        found.append(lowest.bit_length() - 1)
+        some ^= lowest
+    return found
 
 
 def _played(game: ConnectedGame, players: Sequence[int]) -> Iterator[tuple[list[int], Floats]]:

@@ -57,6 +57,7 @@ class PGMExplainer(Method):
     granularity: ClassVar[tuple[str, ...]] = ("edges", "nodes")
     not_links: ClassVar[str] = "it is defined for nodes and graphs"
     homogeneous_only: ClassVar[str] = "its variables are nodes with the same features"
+    slow: ClassVar[bool] = True
     citation: ClassVar[str] = "Vu and Thai 2020, arXiv:2010.05788"
 
     n_samples: int = 100

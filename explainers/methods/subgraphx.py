@@ -59,6 +59,7 @@ class SubgraphX(PerturbationMethod):
 
     signed: ClassVar[bool] = False
     deterministic: ClassVar[bool] = False
+    slow: ClassVar[bool] = True
     citation: ClassVar[str] = "Yuan et al. 2021, arXiv:2102.05152"
 
     rollouts: int = 20

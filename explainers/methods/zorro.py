@@ -59,6 +59,7 @@ class Zorro(Method):
     homogeneous_only: ClassVar[str] = (
         "its noise is the features of a random node, which has another type's"
     )
+    slow: ClassVar[bool] = True
     citation: ClassVar[str] = "Funke et al. 2022, arXiv:2105.08621"
 
     threshold: float = 0.85

@@ -23,8 +23,8 @@ _DASHES: Sequence[Any] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5))
 _MARKERS = "osD^vPXph*"
 # How markers are filled, a turn of the colours each; the second one is hollow.
 _FILLS = ("full", "full", "left", "bottom", "right", "top")
-# The place of a method that this project has is fixed: append to the list, never sort it. Others
-# have a place that comes from their name.
+# Methods of published figures keep the place that they have there. Every other has one that comes
+# from its name: a new method has nothing to add here.
 _KNOWN = (
     *("integrated_gradients", "saliency", "gnn_explainer", "occlusion", "input_x_gradient"),
     *("guided_backprop", "deconvolution", "gradient_shap", "smooth_grad", "shapley_sampling"),

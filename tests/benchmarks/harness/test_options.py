@@ -6,11 +6,12 @@ import pytest
 import torch
 
 import benchmarks.tasks
+import explainers
+from benchmarks.harness import supervisor
 from benchmarks.harness.options import (
     COMPARED_WITH,
     DEVICE_VARIABLE,
     PROFILES,
-    SLOW,
     make_plan,
 )
 from benchmarks.harness.presets import PRESETS
@@ -19,8 +20,6 @@ from benchmarks.harness.variants import variant_id
 
 @pytest.fixture(autouse=True)
 def names(monkeypatch):
-    import explainers
-
     monkeypatch.delenv(DEVICE_VARIABLE, raising=False)
     monkeypatch.setattr(benchmarks.tasks, "available", lambda: ["ba-shapes", "karate"])
     monkeypatch.setattr(explainers, "available", lambda: ["random", "saliency"], raising=False)
@@ -64,12 +63,15 @@ def test_a_presets_options_hold_where_none_are_given(monkeypatch):
 
 
 def test_a_quick_run_leaves_slow_methods_out_unless_they_are_named(monkeypatch):
-    import explainers
-
-    monkeypatch.setattr(explainers, "available", lambda: ["random", *SLOW], raising=False)
-    assert make_plan().methods == ("random",)
-    assert make_plan(profile="full").methods == ("random", *SLOW)
-    assert make_plan(methods=[SLOW[0]]).methods == SLOW[:1]
+    """By what each says; those of other packages are not imported to be asked."""
+    monkeypatch.setattr(supervisor, "foreign_methods", lambda _: ["theirs"])
+    monkeypatch.setattr(
+        explainers, "available", lambda: ["random", "theirs", "zorro"], raising=False
+    )
+    assert explainers.load("zorro").slow
+    assert make_plan().methods == ("random", "theirs")
+    assert make_plan(profile="full").methods == ("random", "theirs", "zorro")
+    assert make_plan(methods=["zorro"]).methods == ("zorro",)
 
 
 def test_a_method_alone_is_scored_beside_the_baselines():

@@ -121,3 +121,17 @@ def test_the_tutorial_runs(tutorial):
     NotebookClient(
         tutorial.copy(), timeout=120, resources={"metadata": {"path": str(ROOT)}}
     ).execute()
+
+
+def test_every_fault_names_a_test_that_is_there():
+    rows = [
+        line for line in (ROOT / "docs" / "faults.md").read_text().splitlines() if line[:2] == "| "
+    ][2:]
+    assert len(rows) > 80
+    files = {path.name: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    for row in rows:
+        named = re.search(r"`(test_\w+\.py)::(\w+)(?:\[(.+?)\])?` \|$", row)
+        assert named, row
+        file, test, case = named.groups()
+        assert f"def {test}(" in files[file], row
+        assert case is None or case in files[file], row

@@ -123,12 +123,14 @@ class _Fidelity:
         self._problem = problem
         self._own = problem.x[problem.node_rows]
         self.sizes = tuple(self._own.shape)
-        everywhere, column = problem.prepared.x, torch.arange(self.sizes[1])
+        everywhere = problem.prepared.x
         draws = (
             torch.from_numpy(generator.integers(len(everywhere), size=self.sizes))
             for _ in range(samples)
         )
-        self._noise = torch.stack([everywhere[drawn, column] for drawn in draws])
+        self._noise = torch.stack(
+            [everywhere.gather(0, drawn.to(everywhere.device)) for drawn in draws]
+        )
         self._before = decided(problem.prepared.output[problem.nodes], problem)
 
     def __call__(self, sets: Sequence[_Kept]) -> NDArray[np.float64]:
@@ -139,8 +141,11 @@ class _Fidelity:
             torch.from_numpy(np.stack(kept)).to(device) for kept in zip(*sets, strict=True)
         )
         stays = []
+        whole = bool(features.all())
         for which, draw in (part.unbind(1) for part in pairs.split(self._problem.copies)):
-            kept = nodes[which][:, :, None] & features[which][:, None]
+            kept = nodes[which][:, :, None]
+            if not whole:
+                kept = kept & features[which][:, None]
             x = torch.where(kept, self._own, self._noise[draw])
             stays.append((self._decisions(x) == self._before)[:, 0])
         share = torch.cat(stays).view(len(sets), samples).double().mean(dim=1)
@@ -149,9 +154,11 @@ class _Fidelity:
     def _decisions(self, x: Tensor) -> Tensor:
         """For features [B, n, F] of the computation graph, bool [B, 1]."""
         problem = self._problem
-        inputs = problem.x.repeat(len(x), 1, 1)
-        inputs[:, problem.node_rows] = x
-        return decided(problem.predict(inputs, problem.edge_mask.expand(len(x), -1)), problem)
+        if not isinstance(problem.node_rows, slice):  # there is more of the graph
+            inputs = problem.x.repeat(len(x), 1, 1)
+            inputs[:, problem.node_rows] = x
+            x = inputs
+        return decided(problem.predict(x, problem.edge_mask.expand(len(x), -1)), problem)
 
 
 class _Greedy:

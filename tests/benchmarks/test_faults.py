@@ -1,5 +1,6 @@
 """A method may fail in any way: the run ends, the others are right, and the fault is a row."""
 
+# long: one table of all that can go wrong, and the runs that it is tried in
 import json
 import os
 import re

@@ -1,5 +1,6 @@
 """The benchmarks' pytest options, from the command line to the results folder."""
 
+# long: all that meets pytest, as the plugin
 import dataclasses
 import json
 import os

@@ -25,7 +25,7 @@ from explainers.methods._learning import (
 )
 from explainers.methods._seeded import generators
 
-KEPT = 8  # what is kept in an epoch, in passes
+KEPT = 2  # what is kept in an epoch, in passes
 
 
 @dataclass(kw_only=True)

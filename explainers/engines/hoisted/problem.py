@@ -37,7 +37,6 @@ from explainers.engines.hoisted.widest import Widest
 from explainers.prepare.computation_graph import ComputationGraphs, Reach
 from explainers.prepare.model import PreparedModel
 
-
 EDGE_BYTES = 64  # of an edge of the widest hop in a pass, as VARIANT numbers for a node
 VARIANT = 4
 
@@ -131,8 +130,9 @@ class HoistedProblem(BatchedProblem):
     @property
     def copies(self) -> int:
         """As the base class says, beside the answer and the explanations' own copies of it."""
-        answer = 2 * len(self.graphs.n_id) * self.prepared.x.size(1) * self.prepared.x.element_size()
-        return max(1, int((self.memory_budget - answer) / self.bytes_per_variant))
+        x = self.prepared.x
+        answers = 2 * len(self.graphs.n_id) * x.size(1) * x.element_size()
+        return max(1, int((self.memory_budget - answers) / self.bytes_per_variant))
 
     @property
     def points_at_once(self) -> int:
@@ -234,7 +234,7 @@ class HoistedProblem(BatchedProblem):
         if first.constant is not None:
             sent = sent + first.constant
         weights = (self.widest.norm * kept).index_select(1, order.order).flatten()
-        ptr = torch.cat([tiled(order.ptr[:-1], len(one), count), one.new_tensor([len(source)])])
+        ptr = torch.cat([tiled(order.ptr[:-1], len(one), count), one.new_full((1,), len(source))])
         value = weighted_sums(ptr, source, weights, sent).view(count, len(inner), -1)
         value = value + own + self.widest.constant
         return self.rest(value, kept[:, self.inner_edges], read)

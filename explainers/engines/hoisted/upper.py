@@ -73,7 +73,7 @@ class Order:
 
         def ptr(base: Tensor) -> Tensor:
             starts = tiled(base[:-1], edges, count)
-            return torch.cat([starts, starts.new_tensor([count * edges])])
+            return torch.cat([starts, starts.new_full((1,), count * edges)])
 
         return Order(
             ptr(self.ptr),

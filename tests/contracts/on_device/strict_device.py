@@ -94,6 +94,10 @@ class StrictTensor(Tensor):
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         return _run(func, args, kwargs or {})
 
+    @property
+    def layout(self) -> torch.layout:  # which torch asks of sparse tensors of a device's own kind
+        return self.raw.layout
+
     def data_ptr(self) -> int:
         return self.raw.data_ptr()
 

@@ -45,6 +45,7 @@ BULK = {
     ("saliency", "analytic"): 1000,
     ("input_x_gradient", "analytic"): 1000,
     ("saliency", "batched"): 1000,
+    ("gnn_explainer", "hoisted"): 64,
     ("gnn_explainer", "batched"): 64,
     ("pg_explainer", "batched"): 1000,
     ("gnn_explainer", by_hand.NAME): 64,

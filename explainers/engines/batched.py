@@ -25,7 +25,7 @@ from explainers.prepare.computation_graph import ComputationGraphs, LinkGraphs, 
 from explainers.prepare.layers import edge_type, normalise
 from explainers.prepare.model import PreparedModel
 
-RECORDED = 4  # budgets that a pass may take if it is recorded: how much it takes is not known well
+RECORDED = 1  # budgets that a pass may take if it is recorded: how much it takes is not known well
 
 
 class BatchedProblem(Problem):

@@ -25,7 +25,7 @@ from explainers.methods._learning import (
 )
 from explainers.methods._seeded import generators
 
-KEPT = 8  # what is kept in an epoch, in passes
+KEPT = 2  # what is kept in an epoch, in passes
 
 
 @dataclass(kw_only=True)
@@ -75,15 +75,16 @@ class GNNExplainer(Method):
     @torch.no_grad()
     def attribute(self, problem: Problem) -> Attribution:
         """The learned masks, in [0, 1]."""
+        x, edge_mask = problem.x, problem.edge_mask  # an engine may gather them at each request
         start = _everywhere(problem, *initial_masks(problem, self.seed))
         # What is not attributed keeps its value: it has no mask.
         learned = [i for i, on in enumerate((problem.with_features, problem.with_edges)) if on]
         shapes = [start[i].shape for i in learned]
         # Both masks are one vector: each of its operations is done once for all.
         logits = _joined(start[i] for i in learned)
-        inputs = _joined((problem.x, problem.edge_mask)[i].to(logits) for i in learned)
+        inputs = _joined((x, edge_mask)[i].to(logits) for i in learned)
         mask, point, slope = (torch.empty_like(logits) for _ in range(3))
-        points = [problem.x, problem.edge_mask]
+        points = [x, edge_mask]
         for i, at in zip(learned, _parts(point, shapes), strict=True):
             points[i] = at
         given, parts = _parts(inputs, shapes), _parts(slope, shapes)
@@ -91,7 +92,7 @@ class GNNExplainer(Method):
         moved = torch.zeros_like(logits), torch.zeros_like(logits)
         steps = torch.zeros((), dtype=torch.float32, device=logits.device)
         objective = problem.objective(lambda out: likelihood_losses(out, problem), self.epochs)
-        watched: dict[int, Tensor] = dict.fromkeys(moments(self.epochs), problem.x)
+        watched: dict[int, Tensor] = dict.fromkeys(moments(self.epochs), steps)
         for epoch in range(self.epochs):
             torch.sigmoid(logits, out=mask)
             torch.mul(inputs, mask, out=point)
@@ -110,10 +111,9 @@ class GNNExplainer(Method):
                 watched[epoch] = losses + penalty.values(mask, logits)
             _compat.sigmoid_backward(slope, mask)
             _compat.adam_step(logits, slope, moved, steps, self.lr)
-        masks = [torch.zeros_like(one) for one in start]
-        found = _parts(logits.sigmoid() * used, shapes)
-        for i, part in zip(learned, found, strict=True):
-            masks[i] = part.clone()
+        torch.sigmoid(logits, out=mask).mul_(used)
+        found = dict(zip(learned, _parts(mask, shapes), strict=True))
+        masks = [found[i].clone() if i in found else torch.zeros_like(start[i]) for i in (0, 1)]
         state = self._state(problem, masks[1], [watched[at] for at in moments(self.epochs)])
         return Attribution(masks[0], masks[1], state)
 
@@ -229,23 +229,26 @@ class _Penalty:
         coefficients: dict[str, Any],
         logits: Tensor,
     ) -> None:
-        sizes, entropies = [], []
-        for used, (group, types), kind in zip(hard, groups, kinds, strict=True):
-            by_row = used.double() if used.dim() == 1 else used.double().sum(dim=1)
+        self._groups, self._count, self._shapes = groups, count, [used.shape for used in hard]
+        self.size, self.entropy = torch.empty_like(logits), torch.empty_like(logits)
+        parts = _parts(self.size, self._shapes), _parts(self.entropy, self._shapes)
+        for used, (group, types), kind, size, entropy in zip(
+            hard, groups, kinds, *parts, strict=True
+        ):
+            by_row = (used if used.dim() == 1 else used.sum(dim=1)).double()
             by_group = by_row.new_zeros(count * types).index_add_(0, group, by_row)
             # A mask of which nothing is in use has no mean; its entries count nothing.
-            mean = (1 / by_group.clamp(min=1))[group].view(-1, *[1] * (used.dim() - 1)) * used
-            size = mean if coefficients[f"{kind}_reduction"] == "mean" else used
-            sizes.append(coefficients[f"{kind}_size"] * size)
-            entropies.append(coefficients[f"{kind}_ent"] * mean)
-        self.size, self.entropy = _joined(sizes).to(logits), _joined(entropies).to(logits)
-        self._groups, self._count, self._shapes = groups, count, [used.shape for used in hard]
+            mean = (1 / by_group.clamp(min=1))[group].view(-1, *[1] * (used.dim() - 1))
+            each = mean if coefficients[f"{kind}_reduction"] == "mean" else torch.ones_like(mean)
+            # Rounded by the row: nothing of the features' size is made in float64.
+            torch.mul((coefficients[f"{kind}_size"] * each).to(size), used, out=size)
+            torch.mul((coefficients[f"{kind}_ent"] * mean).to(entropy), used, out=entropy)
 
     def values(self, mask: Tensor, logits: Tensor) -> Tensor:
         """The terms themselves, added up for each node, [R]."""
         # H(sigmoid(l)) = softplus(l) - m l: no logarithm of 0.
-        entropy = F.softplus(logits) - mask * logits
-        terms = self.size * mask + self.entropy * entropy
+        entropy = F.softplus(logits).addcmul_(mask, logits, value=-1)
+        terms = entropy.mul_(self.entropy).addcmul_(self.size, mask)
         total = mask.new_zeros(self._count)
         for part, (group, types) in zip(_parts(terms, self._shapes), self._groups, strict=True):
             # A group is a type of nodes or edges of one computation graph, types in a row.

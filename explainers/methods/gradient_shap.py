@@ -86,11 +86,17 @@ class GradientShap(Method):
             along = alpha[:, problem.node_batch, None], alpha[:, problem.edge_batch]
             differences = x - baseline, mask.expand(len(alpha), -1)
             # Features that are not attributed are integers, perhaps: they are not scaled.
-            noisy = baseline + along[0] * differences[0] if problem.with_features else baseline
+            if problem.with_features:
+                noisy = (along[0] * differences[0]).add_(baseline)
+            else:
+                noisy = baseline
             masks = along[1] * differences[1] if problem.with_edges else differences[1]
+            del baseline
             gradients = problem.gradients(noisy, masks)
+            del noisy, masks
             for total, difference, gradient in zip(totals, differences, gradients, strict=True):
                 total += (difference * gradient).sum(dim=0) / self.n_samples
+            del differences, gradients, difference, gradient  # before the next pass
         return Attribution(*totals)
 
 

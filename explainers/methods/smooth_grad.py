@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from explainers.engines.base import Attribution, Engine, Problem
 from explainers.methods._base import Method
@@ -65,15 +66,22 @@ class SmoothGrad(Method):
         )
         for start in range(0, self.n_samples, problem.copies):
             size = min(problem.copies, self.n_samples - start)
-            drawn = [generator.standard_normal((size, n, x.size(1))) for generator, n in draws]
             noisy = x.repeat(size, 1, 1)
+            # Drawn in any case: what is attributed does not change the random numbers.
+            drawn = [self._drawn((size, n, x.size(1)), generator, x) for generator, n in draws]
             if problem.with_features:
-                noise = torch.from_numpy(np.concatenate(drawn, 1)).to(x)
-                noisy[:, problem.node_rows] += scale * noise
+                noisy[:, problem.node_rows] += torch.cat(drawn, dim=1).to(x.device).mul_(scale)
+            del drawn
             gradients = problem.gradients(noisy, problem.edge_mask.repeat(size, 1))
             for total, gradient in zip(totals, gradients, strict=True):
                 total += gradient.sum(dim=0) / self.n_samples
+            del noisy, gradients, gradient  # before the next pass
         return Attribution(*totals)
+
+    @staticmethod
+    def _drawn(shape: tuple[int, ...], generator: np.random.Generator, x: Tensor) -> Tensor:
+        """Noise on the host, in the type of ``x``: float64 for one node at a time."""
+        return torch.from_numpy(generator.standard_normal(shape)).to(x.dtype)
 
 
 METHOD = SmoothGrad

@@ -100,3 +100,11 @@ def expand(ptr: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def to_indptr(length: Tensor) -> Tensor:
     """0, and where each of some runs of ``length`` [P] ends that follow each other: [P + 1]."""
     return torch.cat([length.new_zeros(1), length.cumsum(0)])
+
+
+def counts(numbers: Tensor, size: int) -> Tensor:
+    """How often each of 0, ..., ``size`` - 1 is among ``numbers`` [e]: [size].
+
+    As ``bincount``, for whose result the host of a GPU waits.
+    """
+    return numbers.new_zeros(size).index_add_(0, numbers, torch.ones_like(numbers))

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).with_name("on_device")
-FILES = ("itself", "methods", "waiting")
+FILES = ("itself", "methods", "links_and_types", "waiting")
 
 
 def test_everything_runs_on_a_device_that_refuses_others_tensors():

@@ -12,7 +12,7 @@ from explainers.engines import batched
 from explainers.engines.base import Engine, NotTheModel, groups
 from explainers.engines.batched import BatchedProblem
 from explainers.engines.hoisted.first import FirstHop, find
-from explainers.engines.hoisted.problem import HoistedProblem
+from explainers.engines.hoisted.problem import EDGE_BYTES, HoistedProblem, variant_bytes
 from explainers.engines.hoisted.ways import WAYS, ways
 from explainers.prepare.computation_graph import ComputationGraphs, Reach, reach
 from explainers.prepare.csr import expand
@@ -67,15 +67,25 @@ def first_hop(prepared: PreparedModel) -> FirstHop | str:
 
 
 def bytes_per_unit(prepared: PreparedModel, copies: int) -> Tensor:
-    """Roughly what an explanation of each node takes, [N]: passes of the rest, and the answer."""
-    width = prepared.x.size(1) * prepared.x.element_size() + NODE_BYTES
+    """Roughly what an explanation of each node takes, [N]: the dearer of two ways to it.
+
+    Along a path, ``copies`` passes of the rest, and the answer. By inputs that lie on no path, one
+    variant of the widest hop (more of them share a pass only as far as ``HoistedProblem.copies``
+    says), the answer, and the explanation's own copy of it.
+    """
+    first = first_hop(prepared)
+    assert isinstance(first, FirstHop), first
+    answer = prepared.x.size(1) * prepared.x.element_size() + NODE_BYTES
+    variant = variant_bytes(prepared, first) + EDGE_BYTES
     if prepared.task_level == "graph":
-        size = prepared.batch_index.sizes().cpu() + 1
-        return size * (copies * prepared.bytes_per_edge + width)
-    hops = prepared.hops
-    inner = prepared.size_bound(hops - 1) if hops > 1 else torch.zeros(prepared.units)
-    whole = prepared.size_bound(hops)
-    return (inner + 1) * copies * prepared.bytes_per_edge + (whole + 1) * width
+        inner = whole = prepared.batch_index.sizes().cpu()
+    else:
+        hops = prepared.hops
+        inner = prepared.size_bound(hops - 1) if hops > 1 else torch.zeros(prepared.units)
+        whole = prepared.size_bound(hops)
+    rest = (inner + 1) * prepared.bytes_per_edge
+    along_path = copies * rest + (whole + 1) * answer
+    return torch.maximum(along_path, rest + (whole + 1) * (variant + 2 * answer))
 
 
 def make_problem(

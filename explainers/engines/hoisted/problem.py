@@ -37,6 +37,15 @@ from explainers.engines.hoisted.widest import Widest
 from explainers.prepare.computation_graph import ComputationGraphs, Reach
 from explainers.prepare.model import PreparedModel
 
+EDGE_BYTES = 64  # of an edge of the widest hop in a pass, as VARIANT numbers for a node
+VARIANT = 4
+
+
+def variant_bytes(prepared: PreparedModel, first: FirstHop) -> int:
+    """Roughly what a node takes in a pass of one variant that lies on no path."""
+    columns = first.y.size(1) + prepared.x.size(1) * (first.weight is not None)
+    return VARIANT * columns * prepared.x.element_size()
+
 
 @dataclass(frozen=True)
 class InnerGradients:
@@ -115,10 +124,15 @@ class HoistedProblem(BatchedProblem):
     @cached_property
     def bytes_per_variant(self) -> float:
         """As the base class says; of points of a path more go into a pass."""
-        prepared, first, graphs = self.prepared, self.first, self.graphs
-        columns = first.y.size(1) + prepared.x.size(1) * (first.weight is not None)
-        whole = 4 * len(graphs.n_id) * columns * prepared.x.element_size() + 64 * len(graphs.e_id)
-        return whole + self._bytes_of_rest
+        each, graphs = variant_bytes(self.prepared, self.first), self.graphs
+        return len(graphs.n_id) * each + len(graphs.e_id) * EDGE_BYTES + self._bytes_of_rest
+
+    @property
+    def copies(self) -> int:
+        """As the base class says, beside the answer and the explanations' own copies of it."""
+        x = self.prepared.x
+        answers = 2 * len(self.graphs.n_id) * x.size(1) * x.element_size()
+        return max(1, int((self.memory_budget - answers) / self.bytes_per_variant))
 
     @property
     def points_at_once(self) -> int:
@@ -220,7 +234,7 @@ class HoistedProblem(BatchedProblem):
         if first.constant is not None:
             sent = sent + first.constant
         weights = (self.widest.norm * kept).index_select(1, order.order).flatten()
-        ptr = torch.cat([tiled(order.ptr[:-1], len(one), count), one.new_tensor([len(source)])])
+        ptr = torch.cat([tiled(order.ptr[:-1], len(one), count), one.new_full((1,), len(source))])
         value = weighted_sums(ptr, source, weights, sent).view(count, len(inner), -1)
         value = value + own + self.widest.constant
         return self.rest(value, kept[:, self.inner_edges], read)

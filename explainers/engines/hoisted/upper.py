@@ -28,7 +28,7 @@ from explainers.engines.base import NotTheModel
 from explainers.engines.batched import Blocks
 from explainers.prepare.computation_graph import ComputationGraphs, LinkGraphs
 from explainers.prepare.copies import ModelCopy
-from explainers.prepare.csr import to_indptr
+from explainers.prepare.csr import counts, to_indptr
 from explainers.prepare.layers import edge_type
 from explainers.prepare.model import PreparedModel
 from explainers.prepare.outputs import alike
@@ -59,10 +59,10 @@ class Order:
         """That of edges [k] among so many rows."""
         order, out_order = target.argsort(stable=True), source.argsort(stable=True)
         return cls(
-            to_indptr(torch.bincount(target, minlength=targets)),
+            to_indptr(counts(target, targets)),
             order,
             source[order],
-            to_indptr(torch.bincount(source, minlength=sources)),
+            to_indptr(counts(source, sources)),
             out_order,
             target[out_order],
         )
@@ -73,7 +73,7 @@ class Order:
 
         def ptr(base: Tensor) -> Tensor:
             starts = tiled(base[:-1], edges, count)
-            return torch.cat([starts, starts.new_tensor([count * edges])])
+            return torch.cat([starts, starts.new_full((1,), count * edges)])
 
         return Order(
             ptr(self.ptr),

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from explainers.engines.analytic.params import products, weighted_sums
 from explainers.engines.tape.steps import Step, Value, flat
-from explainers.prepare.csr import to_indptr
+from explainers.prepare.csr import counts, to_indptr
 
 DENSE = 10_000  # entries of a matrix that is made in full
 
@@ -50,7 +50,7 @@ class Edges:
     def into(self) -> tuple[Tensor, Tensor, Tensor]:
         """Edges by their targets: where those of each begin, their sources, and their numbers."""
         order = self.target.argsort(stable=True)
-        ptr = to_indptr(torch.bincount(self.target, minlength=self.targets))
+        ptr = to_indptr(counts(self.target, self.targets))
         return ptr, self.source[order], order
 
     @cached_property
@@ -291,7 +291,8 @@ class _Rules:
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:
-    return one is other or torch.equal(one, other)
+    # Shapes first: for the numbers the host of a GPU waits.
+    return one is other or (one.shape == other.shape and torch.equal(one, other))
 
 
 def _is_zero(part: Any) -> bool:

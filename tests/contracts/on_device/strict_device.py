@@ -29,6 +29,7 @@ from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 import explainers
+from explainers.engines import recorded
 
 NAME = "strict"
 OURS = f"{Path(explainers.__file__).parent}/"  # of these files the notes name the lines
@@ -93,6 +94,10 @@ class StrictTensor(Tensor):
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         return _run(func, args, kwargs or {})
+
+    @property
+    def layout(self) -> torch.layout:  # which torch asks of sparse tensors of a device's own kind
+        return self.raw.layout
 
     def data_ptr(self) -> int:
         return self.raw.data_ptr()
@@ -364,6 +369,7 @@ def set_up() -> None:
             if not overload.endswith("out"):
                 direct.impl(func.name(), functools.partial(_run_factory, func), "PrivateUse1")
     torch.Generator = Generator  # type: ignore[misc]
+    recorded.DEVICES = (*recorded.DEVICES, NAME)  # it has what a tape asks for, as CUDA has
     _LIBRARIES.extend([fallback, direct])
 
 

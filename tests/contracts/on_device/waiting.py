@@ -17,17 +17,17 @@ set_up()
 
 # How often the host waits in a call that explains a batch of nodes of a prepared model: to compare
 # what has been prepared, for the sizes of the computation graphs at each hop, to verify outputs,
-# and to bring nodes and steps to the device. Found are 17, 24, 14 by gradients; 28 and 17 by
-# GNNExplainer.
+# and to bring nodes and steps to the device. Found are 17, 24, 14 by gradients; GNNExplainer's
+# include what it takes to record a tape and to compare what it plays, once.
 MOST = {
     ("saliency", "analytic"): 17,
-    ("saliency", "hoisted"): 28,
+    ("saliency", "hoisted"): 21,
     ("saliency", "batched"): 16,
     ("integrated_gradients", "analytic"): 17,
-    ("integrated_gradients", "hoisted"): 28,
+    ("integrated_gradients", "hoisted"): 21,
     ("integrated_gradients", "batched"): 16,
-    ("gnn_explainer", "batched"): 17,
-    ("gnn_explainer", "hoisted"): 28,
+    ("gnn_explainer", "batched"): 30,
+    ("gnn_explainer", "hoisted"): 21,
 }
 STEPS = {"integrated_gradients": "n_steps", "gnn_explainer": "epochs"}
 

@@ -41,11 +41,32 @@ class BatchIndex:
 
     def cut(self, graphs: Tensor) -> WholeGraphs:
         """The computation graphs of ``graphs`` [R]: the graphs."""
+        if len(graphs) == 1 and graphs.device.type == "cpu":
+            return self._one(int(graphs))
         n_id, n_ptr = self._nodes.of(graphs)
         e_id, e_ptr = self._edges.of(graphs)
         shift = n_ptr[:-1].repeat_interleave(e_ptr.diff(), output_size=len(e_id))
         edge_index = self._position[self.edge_index[:, e_id]] + shift
         return WholeGraphs(n_id, n_ptr, e_id, e_ptr, edge_index, roots=graphs.new_empty(0))
+
+    def _one(self, graph: int) -> WholeGraphs:
+        """The same of a single graph, whose members lie side by side."""
+        nodes, edges = self._nodes.of_one(graph), self._edges.of_one(graph)
+        # What is given away owns its memory.
+        n_id, e_id = self._nodes.member[nodes].clone(), self._edges.member[edges].clone()
+        return WholeGraphs(
+            n_id,
+            torch.tensor([0, len(n_id)]),
+            e_id,
+            torch.tensor([0, len(e_id)]),
+            self._local[:, edges].clone(),
+            roots=n_id.new_empty(0),
+        )
+
+    @cached_property
+    def _local(self) -> Tensor:
+        """The edges graph after graph, as positions in their graphs, [2, E]."""
+        return self._position[self.edge_index[:, self._edges.member]]
 
     def reach(self, index: CSC, graphs: Tensor) -> Reach:
         """The computation graphs of ``graphs`` [R], all nodes of which are inner nodes."""

@@ -77,10 +77,19 @@ class Groups:
         self.ptr = to_indptr(count)
         self.member = group.argsort(stable=True)
 
+    @cached_property
+    def bounds(self) -> list[int]:
+        """``ptr`` on the host."""
+        return self.ptr.tolist()
+
     def of(self, groups: Tensor) -> tuple[Tensor, Tensor]:
         """The members of ``groups`` [R], one group after the other; and where each begins."""
         ptr, place, _ = expand(self.ptr, groups)
         return self.member[place], ptr
+
+    def of_one(self, group: int) -> slice:
+        """The places of the members of a group among all."""
+        return slice(self.bounds[group], self.bounds[group + 1])
 
 
 def expand(ptr: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from explainers.prepare.csr import CSC, Groups, expand, to_indptr
+from explainers.prepare.one_reach import OneReach, one_reach
 
 
 class BatchIndex:
@@ -267,6 +268,8 @@ def reach(index: CSC, roots: Tensor, hops: int) -> Reach:
     edges are handled as one number each, of computation graph and id, so that all computation
     graphs grow in the same few operations.
     """
+    if roots.shape == (1,) and roots.device.type == "cpu":
+        return _of_one(one_reach(index.on_host, int(roots), hops))
     n, by_source = index.num_nodes, index.by_source
     graphs = torch.arange(len(roots) + 1, device=roots.device)
     start = _by_graph(roots, graphs[:-1]) * n + roots
@@ -324,6 +327,31 @@ def reach(index: CSC, roots: Tensor, hops: int) -> Reach:
         order,
         to_indptr(sent),
         out,
+    )
+
+
+def _of_one(found: OneReach) -> Reach:
+    """A :class:`Reach` of what was found for one node."""
+    graphs = ComputationGraphs(
+        found.n_id,
+        torch.tensor([0, len(found.n_id)]),
+        found.e_id,
+        torch.tensor([0, len(found.e_id)]),
+        found.edge_index,
+        found.root,
+    )
+    return Reach(
+        graphs,
+        found.inner,
+        found.inner_id,
+        torch.zeros_like(found.inner),
+        found.own,
+        found.ptr,
+        found.position,
+        found.target,
+        found.order,
+        found.out_ptr,
+        found.out,
     )
 
 

@@ -7,6 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from explainers.prepare.one_reach import HostIndex
+
 
 class CSC:
     """The edges of a graph, ordered by their destination (a CSC index).
@@ -33,6 +35,14 @@ class CSC:
     def by_source(self) -> SourceOrder:
         """The edges by source; built once a graph."""
         return SourceOrder(self)
+
+    @cached_property
+    def on_host(self) -> HostIndex:
+        """The same memory as NumPy has it, of an index on the CPU."""
+        by_source = self.by_source
+        tensors = (self.indptr, self.edge, self.source)
+        tensors += (by_source.edge, by_source.node, by_source.owner)
+        return HostIndex(*(one.numpy() for one in tensors), by_source.ascending)
 
     def size_bound(self, hops: int) -> Tensor:
         """How many edges the computation graph of each node has at most, float64 [N].

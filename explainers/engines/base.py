@@ -293,9 +293,7 @@ class Problem(ABC):
             # The gradient of the explained outputs' sum by all outputs, known without autograd.
             chosen = self.targets.expand(len(predicted), -1)[..., None]
             explained = torch.zeros_like(predicted).scatter_(2, chosen, 1.0)
-            found = iter(
-                torch.autograd.grad(predicted, wanted, explained, materialize_grads=True)
-            )
+            found = iter(torch.autograd.grad(predicted, wanted, explained, materialize_grads=True))
         else:
             total = self.explained(predicted).sum()
             found = iter(torch.autograd.grad(total, wanted, materialize_grads=True))
@@ -481,13 +479,14 @@ class Problem(ABC):
         alone = len(self.graphs) == 1
         masks = ("n_id", "e_id", "edge_index", "node_mask", "edge_mask")
         names = (*masks, OF_UNITS[level], "target", "prediction")
+        extras = {name: tuple(extra) for name, extra in part.extra.items()}
         for r, row in enumerate(self._rows(part)):
             # Each explanation owns its storage: one that is kept does not keep all others.
             values = {
                 name: value if alone and name in masks else value.clone()
                 for name, value in zip(names, row, strict=True)
             }
-            values.update((name, extra[r].clone()) for name, extra in part.extra.items())
+            values.update((name, extra[r].clone()) for name, extra in extras.items())
             if level == "edge":  # as a model takes it, and which of those that were asked for
                 values["edge_label_index"] = values["edge_label_index"][:, None]
                 values["link"] = self.nodes[r].clone()

@@ -1,7 +1,7 @@
 """The computation graph of one node, found on the host.
 
-The same as :func:`explainers.prepare.computation_graph.reach` finds for many. Of one node it is some
-forty operations on a few hundred numbers, for which NumPy takes a third of torch's time.
+The same as :func:`explainers.prepare.computation_graph.reach` finds for many. Of one node it is
+some forty operations on few numbers, each of which NumPy begins sooner than torch.
 """
 
 from __future__ import annotations

@@ -229,7 +229,7 @@ def _close(one: Tensor, other: Tensor, tolerance: float, typical: float) -> bool
     if one.device.type != "cpu":
         scale = other.abs().amax(-1).clamp(min=typical)
         return bool(((one - other).abs().amax(-1) <= tolerance * scale).all())
-    # Mostly a few numbers, of the nodes that are explained: NumPy takes a third of torch's time.
+    # Mostly a few numbers, of the nodes that are explained: NumPy begins sooner than torch.
     found, known = one.numpy(), other.numpy()
     with np.errstate(invalid="ignore"):
         scale = np.maximum(np.abs(known).max(-1), typical)

@@ -40,9 +40,15 @@ class CSC:
     def on_host(self) -> HostIndex:
         """The same memory as NumPy has it, of an index on the CPU."""
         by_source = self.by_source
-        tensors = (self.indptr, self.edge, self.source)
-        tensors += (by_source.edge, by_source.node, by_source.owner)
-        return HostIndex(*(one.numpy() for one in tensors), by_source.ascending)
+        return HostIndex(
+            indptr=self.indptr.numpy(),
+            edge=self.edge.numpy(),
+            source=self.source.numpy(),
+            slot_of_edge=by_source.edge.numpy(),
+            slot_of_node=by_source.node.numpy(),
+            owner=by_source.owner.numpy(),
+            ascending=by_source.ascending,
+        )
 
     def size_bound(self, hops: int) -> Tensor:
         """How many edges the computation graph of each node has at most, float64 [N].

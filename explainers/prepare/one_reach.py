@@ -82,12 +82,21 @@ def one_reach(index: HostIndex, root: int, hops: int) -> OneReach:
     inner_row = row[edges:]
     edge_index = np.stack([row[:edges][order], inner_row[target[order]]])
     own = inner.searchsorted([root])
-    arrays = (inner_row, inner, own, ptr, position, target, order, np.append(starts, len(out)), out)
-    # What an explanation has is torch's own memory, which may be resized.
     return OneReach(
-        *(torch.from_numpy(one).clone() for one in (owner[starts], e_id[order], edge_index)),
-        torch.from_numpy(inner_row[own]),
-        *map(torch.from_numpy, arrays),
+        # What an explanation has is torch's own memory, which may be resized.
+        n_id=torch.from_numpy(owner[starts]).clone(),
+        e_id=torch.from_numpy(e_id[order]).clone(),
+        edge_index=torch.from_numpy(edge_index).clone(),
+        root=torch.from_numpy(inner_row[own]),
+        inner=torch.from_numpy(inner_row),
+        inner_id=torch.from_numpy(inner),
+        own=torch.from_numpy(own),
+        ptr=torch.from_numpy(ptr),
+        position=torch.from_numpy(position),
+        target=torch.from_numpy(target),
+        order=torch.from_numpy(order),
+        out_ptr=torch.from_numpy(np.append(starts, len(out))),
+        out=torch.from_numpy(out),
     )
 
 

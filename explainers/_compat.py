@@ -81,12 +81,19 @@ def leftovers(model: nn.Module) -> dict[int, Any]:
 def tensors(model: nn.Module) -> list[Tensor]:
     """The parameters and buffers of all parts of a model, those that parts share several times.
 
-    ``model.parameters()`` makes a name for each, at several times the cost.
+    ``model.parameters()`` makes a name for each, and ``model.modules()`` one for each part, at
+    several times the cost.
     """
     found: list[Tensor] = []
-    for part in model.modules():
+    parts, seen = [model], {id(model)}
+    for part in parts:  # it grows meanwhile
         for kept in (part._parameters, part._buffers):
-            found += [one for one in kept.values() if one is not None]
+            if kept:
+                found += [one for one in kept.values() if one is not None]
+        for child in part._modules.values():
+            if child is not None and id(child) not in seen:
+                seen.add(id(child))
+                parts.append(child)
     return found
 
 

@@ -13,7 +13,7 @@ once, never asks on which engine it runs, and no engine knows a method.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -226,6 +226,26 @@ class Problem(ABC):
             complete: Whether to give ``convergence_delta`` [R] besides: the sum of all scores minus
                 F(x) - F(0).
         """
+        if list(points) == list(weights) == [1.0]:
+            node_mask, edge_mask = self._gradient()
+        else:
+            node_mask, edge_mask = self._summed(points, weights, batch_size)
+        scores = torch.empty_like(node_mask)
+        finish(node_mask, self.x, scores)
+        edges = torch.empty_like(edge_mask[:, None])
+        finish(edge_mask[:, None], torch.ones_like(edges), edges)
+        attribution = Attribution(scores, edges[:, 0])
+        return self.completed(attribution) if complete else attribution
+
+    def _gradient(self) -> tuple[Tensor, Tensor]:
+        """The gradients at the inputs, [n, F] and [e]."""
+        by_x, by_mask = self.gradients(self.x[None], self.edge_mask[None], full=True)
+        return by_x[0].to(self.edge_mask.dtype), by_mask[0]
+
+    def _summed(
+        self, points: Sequence[float], weights: Sequence[float], batch_size: int | None
+    ) -> tuple[Tensor, Tensor]:
+        """The gradients summed along the path, [n, F] and [e]; see :meth:`path_gradients`."""
         size = batch_size or self.copies
         steps = self.edge_mask.new_tensor(points).split(size)
         # Rounded as Captum rounds them.
@@ -239,12 +259,7 @@ class Problem(ABC):
             # Weights first: nothing of size S x n x F is made besides the gradient.
             node_mask += torch.einsum("s,snf->nf", share.to(by_x), by_x)
             edge_mask += share @ by_mask
-        scores = torch.empty_like(node_mask)
-        finish(node_mask, self.x, scores)
-        edges = torch.empty_like(edge_mask[:, None])
-        finish(edge_mask[:, None], torch.ones_like(edges), edges)
-        attribution = Attribution(scores, edges[:, 0])
-        return self.completed(attribution) if complete else attribution
+        return node_mask, edge_mask
 
     def at(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """The inputs at points ``a`` [S] of the path from zero, [S, n, F] and [S, e]."""
@@ -274,9 +289,14 @@ class Problem(ABC):
         predicted = self.predict(x, edge_mask)
         if full:
             self.check(predicted[-1].detach())
-        found = iter(
-            torch.autograd.grad(self.explained(predicted).sum(), wanted, materialize_grads=True)
-        )
+        if self.explained_form is None:
+            # The gradient of the explained outputs' sum by all outputs, known without autograd.
+            chosen = self.targets.expand(len(predicted), -1)[..., None]
+            explained = torch.zeros_like(predicted).scatter_(2, chosen, 1.0)
+            found = iter(torch.autograd.grad(predicted, wanted, explained, materialize_grads=True))
+        else:
+            total = self.explained(predicted).sum()
+            found = iter(torch.autograd.grad(total, wanted, materialize_grads=True))
         by_x = next(found) if self.with_features else edge_mask.new_zeros(()).expand(x.shape)
         by_mask = next(found) if self.with_edges else torch.zeros_like(edge_mask)
         return by_x, by_mask
@@ -408,6 +428,9 @@ class Problem(ABC):
 
     def in_computation_graphs(self, attribution: Attribution) -> Attribution:
         """The attribution's rows that belong to the computation graphs, in their order."""
+        rows = self.node_rows, self.edge_rows
+        if all(isinstance(one, slice) for one in rows):  # all of them
+            return attribution
         return Attribution(
             attribution.node_mask[self.node_rows],
             attribution.edge_mask[self.edge_rows],
@@ -452,41 +475,48 @@ class Problem(ABC):
 
     def explanations(self, attribution: Attribution) -> Iterator[Explanation]:
         """One PyG explanation for each node, of its own computation graph."""
-        part, graphs, prepared = self.in_computation_graphs(attribution), self.graphs, self.prepared
-        e_id = graphs.e_id if prepared.e_id is None else prepared.e_id[graphs.e_id]
-        nodes, edges = graphs.node_counts, graphs.edge_counts
-        shift = graphs.n_ptr[:-1]
-        level = prepared.task_level
-        local, roots = graphs.edge_index, self.nodes
-        if level != "graph":
-            roots = graphs.roots - shift.view(-1, *[1] * (graphs.roots.dim() - 1))
-        if len(graphs) > 1:
-            local = local - shift[graphs.edge_batch]
-        rows = zip(
-            graphs.n_id.split(nodes),
-            e_id.split(edges),
-            local.split(edges, dim=1),
-            part.node_mask.detach().split(nodes),
-            part.edge_mask.detach().split(edges),
-            roots.unbind(),
-            self.targets.unbind(),
-            prepared.output[self.nodes].unbind(),
-            strict=True,
-        )
-        alone = len(graphs) == 1
+        part, level = self.in_computation_graphs(attribution), self.prepared.task_level
+        alone = len(self.graphs) == 1
         masks = ("n_id", "e_id", "edge_index", "node_mask", "edge_mask")
         names = (*masks, OF_UNITS[level], "target", "prediction")
-        for r, row in enumerate(rows):
+        extras = {name: tuple(extra) for name, extra in part.extra.items()}
+        for r, row in enumerate(self._rows(part)):
             # Each explanation owns its storage: one that is kept does not keep all others.
             values = {
                 name: value if alone and name in masks else value.clone()
                 for name, value in zip(names, row, strict=True)
             }
-            values.update((name, extra[r].clone()) for name, extra in part.extra.items())
+            values.update((name, extra[r].clone()) for name, extra in extras.items())
             if level == "edge":  # as a model takes it, and which of those that were asked for
                 values["edge_label_index"] = values["edge_label_index"][:, None]
                 values["link"] = self.nodes[r].clone()
             yield _compat.explanation(values)
+
+    def _rows(self, part: Attribution) -> Iterable[tuple[Tensor, ...]]:
+        """Of each node what its explanation has: ids, edges, masks, itself, target, prediction."""
+        graphs, prepared = self.graphs, self.prepared
+        e_id = graphs.e_id if prepared.e_id is None else prepared.e_id[graphs.e_id]
+        local, roots = graphs.edge_index, self.nodes
+        masks = part.node_mask.detach(), part.edge_mask.detach()
+        predicted = prepared.output.index_select(0, self.nodes)
+        if len(graphs) == 1:
+            root = (roots if prepared.task_level == "graph" else graphs.roots)[0]
+            return [(graphs.n_id, e_id, local, *masks, root, self.targets[0], predicted[0])]
+        nodes, edges = graphs.node_counts, graphs.edge_counts
+        shift = graphs.n_ptr[:-1]
+        if prepared.task_level != "graph":
+            roots = graphs.roots - shift.view(-1, *[1] * (graphs.roots.dim() - 1))
+        return zip(
+            graphs.n_id.split(nodes),
+            e_id.split(edges),
+            (local - shift[graphs.edge_batch]).split(edges, dim=1),
+            masks[0].split(nodes),
+            masks[1].split(edges),
+            roots.unbind(),
+            self.targets.unbind(),
+            predicted.unbind(),
+            strict=True,
+        )
 
 
 class ReferenceProblem(Problem):

@@ -157,8 +157,13 @@ class Blocks:
         blocks = cls(prepared, _repeat(graphs, count), count * len(graphs.n_id))
         for name, value in prepared.inputs.items():
             blocks.inputs[name] = _copies(value[graphs.e_id], count)
+        of_layer: dict[int, int] = {}
         for layer in prepared.normalised:
             edges, loops = prepared.norm(layer)
+            first = of_layer.setdefault(id(edges), layer)
+            if first != layer:  # equal norms are the same tensors
+                blocks.norms[layer] = blocks.norms[first]
+                continue
             loops = loops[graphs.n_id] if len(loops) else loops
             blocks.set_norm(layer, _copies(edges[graphs.e_id], count), _copies(loops, count))
         blocks.set_units(graphs, count)
@@ -185,7 +190,9 @@ class Blocks:
         """Tells a model that asks for it which nodes are a graph by themselves, or the links."""
         if isinstance(graphs, LinkGraphs):
             self.inputs["edge_label_index"] = graphs.links(count)
-        if self.prepared.batch is not None:
+        if self.prepared.batch is not None and count == 1:
+            self.inputs["batch"] = graphs.node_batch
+        elif self.prepared.batch is not None:
             shift = torch.arange(count, device=graphs.n_id.device) * len(graphs)
             self.inputs["batch"] = (graphs.node_batch + shift[:, None]).flatten()
 
@@ -214,11 +221,18 @@ class Blocks:
             )
             # A message is the norm times what is sent: the mask goes onto the smaller factor.
             norms = {}
+            masked: dict[tuple[int, int], Tensor] = {}  # layers with the same norms share a product
             for number, (index, norm) in self.norms.items():
-                exempt = prepared.layers[number].explain is False
-                # Some loops may be left out, of nodes whose result nobody reads.
-                factor = by_edge(number, 0)[: len(norm)]
-                norms[number] = index, norm if exempt else norm * factor
+                if prepared.layers[number].explain is False:
+                    norms[number] = index, norm
+                    continue
+                factor = by_edge(number, 0)
+                key = id(norm), id(factor)
+                if key not in masked:
+                    # Some loops may be left out, of nodes whose result nobody reads.
+                    fits = len(factor) == len(norm)
+                    masked[key] = norm * (factor if fits else factor[: len(norm)])
+                norms[number] = index, masked[key]
 
             def masks(layer: int, call: int) -> Tensor | None:
                 return None if layer in self.norms else by_edge(layer, call)
@@ -278,6 +292,9 @@ class Batched(Engine):
         most: int | None = None,
     ) -> Iterator[BatchedProblem]:
         """Problems of as many nodes as fit into the budget ``copies`` times."""
+        if len(nodes) == 1:
+            yield BatchedProblem(prepared, prepared.cut(nodes), nodes, targets, memory_budget)
+            return
         costs = prepared.bytes_per_unit[nodes.cpu()] * copies
         for group in groups(costs, memory_budget, most):
             graphs = prepared.cut(nodes[group])

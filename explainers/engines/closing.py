@@ -29,13 +29,14 @@ def feature_scores(
         norm: [e], of the edges as they are found.
         loops: [P], of what inner nodes keep for themselves.
         rows: [2P, F]; row p comes back along the edges into inner node p, row P + p to itself.
+            [P, F] if these are the same.
         x: [N, F].
         finish: See :data:`explainers.engines.base.Finish`.
         read: [n, F], the nodes' features, if they have been gathered already.
     """
     pairs, n_id = len(found.inner), found.graphs.n_id
     values = torch.cat([norm, loops]).index_select(0, found.out)
-    number = torch.arange(pairs, 2 * pairs, device=rows.device)
+    number = torch.arange(len(rows) - pairs, len(rows), device=rows.device)
     column = torch.cat([found.target, number]).index_select(0, found.out)
     # On a CPU in blocks that stay in its cache, so that memory is written once.
     size = max(1, BLOCK // x.size(1)) if x.device.type == "cpu" else len(n_id)

@@ -258,6 +258,11 @@ def _request(
     alternatives: Tensor | None,
 ) -> _Request:
     budgets = edge_budgets() if at is None else tuple(map(EdgeBudget, at))
+    if not budgets:
+        raise ValueError(
+            "at must name at least one edge budget, such as 'k=10' or 'f=20%', got none; leave it "
+            "out for the usual ones"
+        )
     for what, given, known in (
         ("semantics", semantics, SEMANTICS),
         ("selection", selections, SELECTIONS),

@@ -23,13 +23,32 @@ LINKS_KEPT = 8  # sets of links, for each model and graph
 KINDS: dict[type, Callable[[nn.Module, Any, str | None], PreparedModel]] = {}
 
 
+@dataclass(frozen=True)
+class _Bytes:
+    """A tensor's bytes.
+
+    Attributes:
+        kept: What they were.
+        now: What they are: the tensor's own memory, for as long as its state is the same.
+    """
+
+    kept: bytearray
+    now: memoryview
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> _Bytes:
+        """Those of a contiguous tensor on the CPU."""
+        now = tensor.detach().view(-1).view(torch.uint8).numpy().data
+        return cls(bytearray(now), now)
+
+
 @dataclass
 class _Known:
     """Prepared models, by links and what their outputs mean, and the state they were made of."""
 
     state: list[tuple[Any, ...]]
     tensors: list[Tensor]  # kept, so that no other can get their addresses
-    content: list[bytearray | Tensor | None]
+    content: list[_Bytes | Tensor | None]
     made: dict[bytes, dict[str, PreparedModel]]
 
     def holds(self, state: list[tuple[Any, ...]], tensors: list[Tensor]) -> bool:
@@ -136,33 +155,30 @@ def _name(config: ModelConfig | dict[str, Any] | None) -> str:
 
 
 def _state(tensor: Tensor) -> tuple[Any, ...]:
-    pointer = tensor.data_ptr() if tensor.layout == torch.strided else 0
+    """What tells that a tensor is another, or lies elsewhere in memory or in another order."""
     version = 0 if tensor.is_inference() else tensor._version
-    return id(tensor), pointer, version, tensor.shape
+    if tensor.layout != torch.strided:
+        return id(tensor), version, tensor.shape
+    return id(tensor), version, tensor.shape, tensor.data_ptr(), tensor.stride()
 
 
-def _content(tensor: Tensor, features: bool) -> bytearray | Tensor | None:
+def _content(tensor: Tensor, features: bool) -> _Bytes | Tensor | None:
     """What to compare with later; features are compared row by row as they are read."""
     if features or tensor.numel() > COMPARED or tensor.layout != torch.strided:
         return None
     # Python compares bytes by memcmp, at five times the speed of torch.equal: at every call.
     plain = tensor.device.type == "cpu" and tensor.is_contiguous() and not tensor.is_complex()
-    return bytearray(_bytes(tensor)) if plain else tensor.detach().clone()
+    return _Bytes.of(tensor) if plain else tensor.detach().clone()
 
 
-def _same(content: list[bytearray | Tensor | None], tensors: list[Tensor]) -> bool:
-    """Whether tensors are what was kept of them, bit by bit if that is bytes."""
+def _same(content: list[_Bytes | Tensor | None], tensors: list[Tensor]) -> bool:
+    """Whether tensors of the same state are what was kept of them, bit by bit if that is bytes."""
     differ = []
     for kept, tensor in zip(content, tensors, strict=True):
-        if isinstance(kept, bytearray):
-            if kept != _bytes(tensor):
+        if isinstance(kept, _Bytes):
+            if kept.kept != kept.now:
                 return False
         elif kept is not None:
             differ.append((kept != tensor).any())
     # On a GPU the host waits once for all of them.
     return not differ or not torch.stack([one.to(differ[0].device) for one in differ]).any()
-
-
-def _bytes(tensor: Tensor) -> memoryview:
-    """A tensor's bytes, those of the tensor itself if it is contiguous."""
-    return tensor.detach().reshape(-1).view(torch.uint8).numpy().data

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from explainers.prepare.csr import CSC, Groups, expand, to_indptr
+from explainers.prepare.one_reach import OneReach, one_reach
 
 
 class BatchIndex:
@@ -41,11 +42,32 @@ class BatchIndex:
 
     def cut(self, graphs: Tensor) -> WholeGraphs:
         """The computation graphs of ``graphs`` [R]: the graphs."""
+        if len(graphs) == 1 and graphs.device.type == "cpu":
+            return self._one(int(graphs))
         n_id, n_ptr = self._nodes.of(graphs)
         e_id, e_ptr = self._edges.of(graphs)
         shift = n_ptr[:-1].repeat_interleave(e_ptr.diff(), output_size=len(e_id))
         edge_index = self._position[self.edge_index[:, e_id]] + shift
         return WholeGraphs(n_id, n_ptr, e_id, e_ptr, edge_index, roots=graphs.new_empty(0))
+
+    def _one(self, graph: int) -> WholeGraphs:
+        """The same of a single graph, whose members lie side by side."""
+        nodes, edges = self._nodes.of_one(graph), self._edges.of_one(graph)
+        # What is given away owns its memory.
+        n_id, e_id = self._nodes.member[nodes].clone(), self._edges.member[edges].clone()
+        return WholeGraphs(
+            n_id,
+            torch.tensor([0, len(n_id)]),
+            e_id,
+            torch.tensor([0, len(e_id)]),
+            self._local[:, edges].clone(),
+            roots=n_id.new_empty(0),
+        )
+
+    @cached_property
+    def _local(self) -> Tensor:
+        """The edges graph after graph, as positions in their graphs, [2, E]."""
+        return self._position[self.edge_index[:, self._edges.member]]
 
     def reach(self, index: CSC, graphs: Tensor) -> Reach:
         """The computation graphs of ``graphs`` [R], all nodes of which are inner nodes."""
@@ -246,6 +268,8 @@ def reach(index: CSC, roots: Tensor, hops: int) -> Reach:
     edges are handled as one number each, of computation graph and id, so that all computation
     graphs grow in the same few operations.
     """
+    if roots.shape == (1,) and roots.device.type == "cpu":
+        return _of_one(one_reach(index.on_host, int(roots), hops))
     n, by_source = index.num_nodes, index.by_source
     graphs = torch.arange(len(roots) + 1, device=roots.device)
     start = _by_graph(roots, graphs[:-1]) * n + roots
@@ -303,6 +327,31 @@ def reach(index: CSC, roots: Tensor, hops: int) -> Reach:
         order,
         to_indptr(sent),
         out,
+    )
+
+
+def _of_one(found: OneReach) -> Reach:
+    """A :class:`Reach` of what was found for one node."""
+    graphs = ComputationGraphs(
+        found.n_id,
+        torch.tensor([0, len(found.n_id)]),
+        found.e_id,
+        torch.tensor([0, len(found.e_id)]),
+        found.edge_index,
+        found.root,
+    )
+    return Reach(
+        graphs,
+        found.inner,
+        found.inner_id,
+        torch.zeros_like(found.inner),
+        found.own,
+        found.ptr,
+        found.position,
+        found.target,
+        found.order,
+        found.out_ptr,
+        found.out,
     )
 
 

@@ -7,6 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from explainers.prepare.one_reach import HostIndex
+
 
 class CSC:
     """The edges of a graph, ordered by their destination (a CSC index).
@@ -33,6 +35,20 @@ class CSC:
     def by_source(self) -> SourceOrder:
         """The edges by source; built once a graph."""
         return SourceOrder(self)
+
+    @cached_property
+    def on_host(self) -> HostIndex:
+        """The same memory as NumPy has it, of an index on the CPU."""
+        by_source = self.by_source
+        return HostIndex(
+            indptr=self.indptr.numpy(),
+            edge=self.edge.numpy(),
+            source=self.source.numpy(),
+            slot_of_edge=by_source.edge.numpy(),
+            slot_of_node=by_source.node.numpy(),
+            owner=by_source.owner.numpy(),
+            ascending=by_source.ascending,
+        )
 
     def size_bound(self, hops: int) -> Tensor:
         """How many edges the computation graph of each node has at most, float64 [N].
@@ -77,10 +93,19 @@ class Groups:
         self.ptr = to_indptr(count)
         self.member = group.argsort(stable=True)
 
+    @cached_property
+    def bounds(self) -> list[int]:
+        """``ptr`` on the host."""
+        return self.ptr.tolist()
+
     def of(self, groups: Tensor) -> tuple[Tensor, Tensor]:
         """The members of ``groups`` [R], one group after the other; and where each begins."""
         ptr, place, _ = expand(self.ptr, groups)
         return self.member[place], ptr
+
+    def of_one(self, group: int) -> slice:
+        """The places of the members of a group among all."""
+        return slice(self.bounds[group], self.bounds[group + 1])
 
 
 def expand(ptr: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:

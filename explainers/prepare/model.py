@@ -49,6 +49,7 @@ Made = TypeVar("Made")
 # counters alone; writes past those counters are then noticed where a computation graph reads them.
 COMPARED = 2**20
 PART_LINKS = 8  # asked for on a part of the graph
+AS_GIVEN, WITH_LOOPS = EdgeMap(), EdgeMap(loops=True)
 SCALES = (1000.0, -1000.0)  # of the features, to tell raw scores from probabilities
 
 
@@ -420,18 +421,19 @@ class PreparedModel:
             nodes: How many nodes the graph of the pass has.
             has_loops: Whether there may be self loops among these edges.
         """
-        made: dict[EdgeMap, Tensor] = {}
-        if not has_loops:
-            made[EdgeMap(loops=True)] = torch.cat([edge_mask, edge_mask.new_ones(nodes)])
-        padded = torch.cat([edge_mask, edge_mask.new_ones(1)])  # ALONE, -1, reads the one
+        made: dict[EdgeMap, Tensor] = {AS_GIVEN: edge_mask}
+
+        def make(one: EdgeMap) -> Tensor:
+            if one == WITH_LOOPS and not has_loops:
+                return torch.cat([edge_mask, edge_mask.new_ones(nodes)])
+            padded = torch.cat([edge_mask, edge_mask.new_ones(1)])  # ALONE, -1, reads the one
+            return padded[one.positions(edge_index, nodes, types)]
 
         def mask(layer: int, call: int) -> Tensor:
             turns = self.maps[layer]
             one = turns[call % len(turns)]
-            if one == EdgeMap():
-                return edge_mask
             if one not in made:
-                made[one] = padded[one.positions(edge_index, nodes, types)]
+                made[one] = make(one)
             return made[one]
 
         return mask

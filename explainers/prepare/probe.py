@@ -10,6 +10,7 @@ model rewrites its edges, one more.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -208,7 +209,7 @@ def norms(prepared: PreparedModel, calls: list[Call]) -> Norms:
             if not (torch.equal(before[0], edges) and torch.equal(before[1], loops)):
                 found.differing = call.layer
             continue
-        found.normalised[call.layer] = edges, loops
+        found.normalised[call.layer] = _shared(edges, loops, found.normalised.values())
         given, weight = inputs.get("edge_weight"), call.weight
         same = given is not None and weight is not None and weight.data_ptr() == given.data_ptr()
         if not call.given or (weight is not None and not same):
@@ -217,6 +218,16 @@ def norms(prepared: PreparedModel, calls: list[Call]) -> Norms:
         weight = None if weight is None else weight.detach().view(-1)
         found.weights[call.layer] = known.raw_weights(layer, edge_index, weight, prepared.x)
     return found
+
+
+def _shared(
+    edges: Tensor, loops: Tensor, others: Iterable[tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
+    """A layer's norms; if another's are equal, those: what is made of them is then made once."""
+    for one in others:
+        if torch.equal(one[0], edges) and torch.equal(one[1], loops):
+            return one
+    return edges, loops
 
 
 def same_without_loops(prepared: PreparedModel) -> bool:

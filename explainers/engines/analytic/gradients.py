@@ -40,6 +40,7 @@ from torch import Tensor
 
 from explainers.engines import batched
 from explainers.engines.analytic import coalitions
+from explainers.engines.analytic.at_input import AtInput
 from explainers.engines.analytic.params import GCNParameters, products, weighted_sums
 from explainers.engines.analytic.path import HiddenPathCache
 from explainers.engines.base import Attribution, Engine, Finish, groups
@@ -108,6 +109,12 @@ class AnalyticProblem(BatchedProblem):
     def last(self) -> LastEdges:
         """The edges into the explained nodes."""
         found, index = self.found, self.prepared.index
+        if len(self.graphs) == 1 and found.own.device.type == "cpu":  # they lie side by side
+            first, end = found.ptr[int(found.own) :][:2].tolist()
+            place = torch.arange(first, end)
+            source = index.source.index_select(0, found.position[first:end])
+            source = torch.searchsorted(found.inner_id, source)
+            return LastEdges(found.ptr.new_tensor([0, end - first]), place, place * 0, source)
         ptr, place, graph = expand(found.ptr, found.own)
         source = index.source.index_select(0, found.position.index_select(0, place))
         return LastEdges(ptr, place, graph, found.places(index, source, graph))
@@ -171,6 +178,8 @@ class AnalyticProblem(BatchedProblem):
         The points ``alphas`` are ascending and in [0, 1].
         """
         params, found = self.params, self.found
+        if list(alphas) == list(weights) == [1.0]:
+            return self.gradients_at_input()
         weight = torch.tensor(weights, dtype=torch.float32).to(params.y)  # rounded, as Captum does
         gradient = params.slope(self.result(alphas), self.targets) * weight[:, None]
         if len(params.layers) == 1:
@@ -189,6 +198,26 @@ class AnalyticProblem(BatchedProblem):
         along = products(last.ptr, self.last_read, gradient.flatten(1), path.transformed.flatten(1))
         return PathGradients(g, k, along * self.last_norm)
 
+    def gradients_at_input(self) -> PathGradients:
+        """The plain gradients: what :meth:`path_sums` gives for the single point 1."""
+        params, found = self.params, self.found
+        values = at_input(self.prepared)
+        z = values.z.index_select(0, self.nodes)
+        gradient = params.slope(z[:, None], self.targets)[:, 0]
+        if values.positive is None or values.sent is None:
+            return PathGradients(gradient, gradient, None)
+        two, last = params.layers[1], self.last
+        q = gradient @ two.weight
+        share = q.new_zeros(len(found.inner)).index_add_(0, last.source, self.last_norm)
+        share.index_add_(0, found.own, two.loops.index_select(0, self.nodes))
+        sent = values.sent.index_select(0, found.inner_id.index_select(0, last.source))
+        if len(self.nodes) > 1:
+            q = q.index_select(0, found.inner_batch)
+            gradient = gradient.index_select(0, last.graph)
+        positive = values.positive.index_select(0, found.inner_id)
+        g = (share[:, None] * q).mul_(positive)
+        return PathGradients(g, g, (sent * gradient).sum(dim=1).mul_(self.last_norm))
+
     def edge_scores(self, sums: PathGradients) -> Tensor:
         """The summed gradients by the edge mask, [e]."""
         found, params = self.found, self.params
@@ -206,7 +235,7 @@ class AnalyticProblem(BatchedProblem):
             finish: See :data:`explainers.engines.base.Finish`.
         """
         found, layer = self.found, self.params.layers[0]
-        rows = torch.cat([sums.g, sums.k]) @ layer.weight
+        rows = (sums.g if sums.k is sums.g else torch.cat([sums.g, sums.k])) @ layer.weight
         loops = layer.loops.index_select(0, found.inner_id)
         # One node's features have been read already, to see whether they are unchanged.
         read = self.x if len(self.graphs) == 1 else None
@@ -333,6 +362,15 @@ def gcn_parameters(prepared: PreparedModel) -> GCNParameters:
     return prepared.memo("GCN parameters", lambda: GCNParameters.of(prepared))
 
 
+def at_input(prepared: PreparedModel) -> AtInput:
+    """What all nodes have at the full input, found once."""
+
+    def make() -> AtInput:
+        return AtInput.of(gcn_parameters(prepared), prepared.index)
+
+    return prepared.memo("GCN at the input", make)
+
+
 class Analytic(Engine):
     """GCNs of one or two layers by their algebra."""
 
@@ -408,7 +446,7 @@ def _refusal(prepared: PreparedModel) -> str | None:
     if reason := batched.Batched().refusal(prepared):
         return reason
     more = "it does more than GCNConv, with ReLU between two, and a (log-)softmax or sigmoid"
-    if not alike(_full_outputs(prepared), prepared.output):
+    if not alike(gcn_parameters(prepared).head(at_input(prepared).z), prepared.output):
         return more
     nodes = batched.sample(prepared)[-2:]
     alphas: tuple[float, ...] = (0.0, 0.5)
@@ -422,16 +460,3 @@ def _refusal(prepared: PreparedModel) -> str | None:
         expected = problem.predict(a[..., None] * problem.x, a * problem.edge_mask)
         output = problem.params.head(problem.result(alphas))
     return None if alike(output, expected.transpose(0, 1), prepared.typical) else more
-
-
-@torch.no_grad()
-def _full_outputs(prepared: PreparedModel) -> Tensor:
-    """The outputs of all nodes at the full input by the formulas, [N, C]."""
-    params, index = gcn_parameters(prepared), prepared.index
-    z = params.a + params.s + params.layers[0].bias
-    if len(params.layers) == 2:
-        two = params.layers[1]
-        sent = z.relu_() @ two.weight.t()
-        sums = weighted_sums(index.indptr, index.source, two.norm, sent)
-        z = sums + sent * two.loops[:, None] + two.bias
-    return params.head(z)

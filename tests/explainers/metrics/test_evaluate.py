@@ -232,6 +232,7 @@ def test_truth_with_rows_of_another_graph(graph, model):
         ({"at": ["k=0"]}, "edge budget 'k=0'"),
         ({"semantics": ["cut"]}, "unknown semantics 'cut'; use mask or delete"),
         ({"selections": ["sign"]}, "unknown selection 'sign'; use signed or absolute"),
+        ({"at": []}, "at must name at least one edge budget, such as 'k=10' or 'f=20%', got none"),
         ({"selections": []}, "selections must name at least one of: signed, absolute"),
         ({"metrics": ["fidelty"]}, "unknown metric 'fidelty'; .* did you mean 'fidelity'"),
         (

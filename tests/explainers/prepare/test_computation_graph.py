@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch_geometric.utils import k_hop_subgraph
 
-from explainers.prepare.computation_graph import CSC, cut
+from explainers.prepare.computation_graph import CSC, cut, reach
 
 
 @st.composite
@@ -41,6 +41,37 @@ def test_fields_are_pygs_subgraphs(case):
         assert fields.edge_counts[r] == len(wanted)
         assert float(index.size_bound(hops)[root]) >= len(wanted) or len(wanted) == len(edge_index)
     assert fields.edge_batch.tolist() == sorted(fields.edge_batch.tolist())
+
+
+@given(graphs(), st.booleans())
+def test_one_node_alone_is_found_as_among_others(case, ordered):
+    edge_index, nodes, roots, hops = case
+    if ordered:
+        edge_index = edge_index[:, edge_index[0].argsort(stable=True)]
+    index = CSC(edge_index, nodes)
+    two = reach(index, roots[:1].expand(2), hops)
+    alone = reach(index, roots[:1], hops)
+    n, e = int(two.graphs.n_ptr[1]), int(two.graphs.e_ptr[1])
+    inner = int((two.inner_batch == 0).sum())
+    out = two.out[: e + inner]
+    for first, whole in (
+        (two.graphs.n_id[:n], alone.graphs.n_id),
+        (two.graphs.e_id[:e], alone.graphs.e_id),
+        (two.graphs.edge_index[:, :e], alone.graphs.edge_index),
+        (two.graphs.roots[:1], alone.graphs.roots),
+        (two.inner[:inner], alone.inner),
+        (two.inner_id[:inner], alone.inner_id),
+        (two.inner_batch[:inner], alone.inner_batch),
+        (two.own[:1], alone.own),
+        (two.ptr[: inner + 1], alone.ptr),
+        (two.position[:e], alone.position),
+        (two.target[:e], alone.target),
+        (two.order[:e], alone.order),
+        (two.out_ptr[: n + 1], alone.out_ptr),
+        (torch.where(out >= 2 * e, out - e, out), alone.out),
+    ):
+        assert torch.equal(first, whole)
+    assert (alone.graphs.node_counts, alone.graphs.edge_counts) == ([n], [e])
 
 
 def test_index_lists_the_edges_into_each_node():

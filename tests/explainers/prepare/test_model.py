@@ -84,6 +84,41 @@ def test_prepared_once_until_something_changes(graph, model):
     assert prepare(model, graph).edge_index.size(1) == third.edge_index.size(1) - 1
 
 
+def test_a_tensor_that_lies_in_another_order_is_another():
+    """Its memory, shape and version are what they were."""
+    data = Data(x=torch.randn(3, 2), edge_index=torch.tensor([[0, 1], [2, 0]]))
+    model, version = GCNConv(2, 3).eval(), data.edge_index._version
+    first = prepare(model, data)
+    data.edge_index.data = data.edge_index.data.t()
+    assert data.edge_index._version == version
+    assert not torch.equal(prepare(model, data).output, first.output)
+
+
+def test_a_graph_of_a_batch_alone_and_among_others():
+    data = random_batch(0)
+    prepared = prepare(random_graph_model(0, "gcn"), data)
+    graphs = torch.arange(prepared.units)
+    among = prepared.cut(graphs)
+    for r in graphs.tolist():
+        alone = prepared.cut(graphs[r : r + 1])
+        nodes, edges = (slice(*p[r : r + 2].tolist()) for p in (among.n_ptr, among.e_ptr))
+        assert torch.equal(alone.n_id, among.n_id[nodes])
+        assert torch.equal(alone.e_id, among.e_id[edges])
+        assert torch.equal(alone.edge_index, among.edge_index[:, edges] - nodes.start)
+        assert (alone.node_counts, alone.edge_counts) == ([len(alone.n_id)], [len(alone.e_id)])
+        assert alone.n_id.untyped_storage().nbytes() == 8 * len(alone.n_id)  # its own memory
+
+
+def test_layers_with_equal_norms_share_them():
+    data = Data(x=torch.randn(4, 2), edge_index=torch.tensor([[0, 1, 2, 0], [1, 2, 3, 3]]))
+    model = Stack([GCNConv(data.num_features, 4), GCNConv(4, 3)]).eval()
+    prepared = prepare(model, data)
+    assert prepared.norm(0)[0] is prepared.norm(1)[0]
+    layers = [GCNConv(data.num_features, 4), GCNConv(4, 3, add_self_loops=False)]
+    prepared = prepare(Stack(layers).eval(), data)
+    assert not torch.equal(prepared.norm(0)[0], prepared.norm(1)[0])
+
+
 def test_prepared_does_not_keep_the_model_alive(graph, model):
     prepare(model, graph)
     reference = weakref.ref(model)

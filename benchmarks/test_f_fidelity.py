@@ -56,7 +56,7 @@ def test_f_fidelity(
     if brings_model(task.name):
         pytest.skip(f"{task.name} brings its model, which cannot be trained further")
     method = explainers.load(variant["method"])
-    if not method.supports(task.model, task.data, task.model_config):
+    if not method.supports(*task.subject):
         pytest.skip(f"{method.name} does not support the model")
     nodes = plan.pick(task)[: NODES[plan.profile]]
     config = run.config(task, model_seed, method)

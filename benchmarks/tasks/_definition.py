@@ -11,11 +11,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
-from torch_geometric.explain import ModelConfig
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.explain import Explanation, ModelConfig
 
+from benchmarks.tasks import _hetero
 from benchmarks.tasks._outputs import ACCURACY, R_SQUARED
 from benchmarks.tasks._source import Source
+from explainers.prepare import prepare
+
+# Tensors by name, each with the type and the shape that it must have.
+Wanted = dict[str, tuple[Tensor | None, torch.dtype, tuple[int, ...]]]
 
 
 def with_edges(data: Data, level: str) -> Tensor:
@@ -101,6 +106,11 @@ class Dataset:
         model: The network to explain, where it is not trained but its weights are set by hand: for
             a :class:`Definition` without recipe.
         architecture: The kind of that network's layers, as reports name it.
+        node_type: Of heterogeneous data (``HeteroData``), the type whose N nodes are explained;
+            None for any other. Every node type has ``x`` [N_t, F_t] and every edge type
+            ``edge_index`` [2, E_t]; ``y`` and the masks are those of the explained type. ``E``
+            counts the edges of all types, in the order of ``data.edge_types``. Networks are called
+            as ``model(x_dict, edge_index_dict)`` and return [N, C].
 
     Raises:
         ValueError: A tensor is missing or has another type or shape, or names are; or an edge or
@@ -118,10 +128,49 @@ class Dataset:
     loops: bool = False
     model: nn.Module | None = None
     architecture: str = ""
+    node_type: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.data, HeteroData) != (self.node_type is not None):
+            raise ValueError(
+                "a task has a node_type if its data are a HeteroData, and else none; it has "
+                f"{type(self.data).__name__} and node_type {self.node_type!r}"
+            )
+        e = int(self.data.num_edges)
+        wanted, units, numbers, y = self._of_types() if self.node_type else self._of_one_type()
+        if self.ground_truth is not None:
+            rows = (units,) if self.ground_truth.dim() == 2 else ()
+            wanted["ground_truth"] = (self.ground_truth, torch.bool, (*rows, e))
+        if self.alternatives is not None:
+            wanted["alternatives"] = (self.alternatives, torch.bool, (len(self.alternatives), e))
+        if self.explainable is not None:
+            wanted["explainable"] = (self.explainable, torch.bool, (units,))
+        for name, (tensor, dtype, shape) in wanted.items():
+            if tensor is None or tensor.dtype != dtype or tuple(tensor.shape) != shape:
+                got = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
+                raise ValueError(f"a task's {name} must be {dtype} {list(shape)}, but is {got}")
+        # Torch would read elsewhere in memory, or fail later and without a reason.
+        for name, tensor, count in numbers:
+            if tensor.numel():
+                least, largest = int(tensor.min()), int(tensor.max())
+                if not 0 <= least <= largest < count:
+                    raise ValueError(
+                        f"a task's {name} must be from 0 to {count - 1}, but is from {least} "
+                        f"to {largest}"
+                    )
+        features = 0 if self.node_type else int(self.data.num_features)
+        for what, names, count in (
+            ("feature_names", self.feature_names, features),
+            ("class_names", self.class_names, int(y.max()) + 1),
+        ):
+            if len(names) not in (0, count):
+                raise ValueError(
+                    f"a task has {len(names)} {what}; there must be {count} of them, or none"
+                )
+
+    def _of_one_type(self) -> tuple[Wanted, int, list[tuple[str, Tensor, int]], Tensor]:
         n, e = int(self.data.num_nodes or 0), int(self.data.num_edges)
-        wanted: dict[str, tuple[Tensor | None, torch.dtype, tuple[int, ...]]] = {
+        wanted: Wanted = {
             "data.x": (self.data.get("x"), torch.float32, (n, int(self.data.num_features))),
             "data.edge_index": (self.data.get("edge_index"), torch.int64, (2, e)),
         }
@@ -137,37 +186,20 @@ class Dataset:
         for name in ("y", "train_mask", "test_mask"):
             dtype = torch.int64 if name == "y" else torch.bool
             wanted[f"data.{name}"] = (self.data.get(name), dtype, (units,))
-        if self.ground_truth is not None:
-            rows = (units,) if self.ground_truth.dim() == 2 else ()
-            wanted["ground_truth"] = (self.ground_truth, torch.bool, (*rows, e))
+        counts = (("edge_index", n), ("edge_label_index", n), ("batch", units))
+        numbers = [
+            (f"data.{name}", self.data[name], count)
+            for name, count in counts
+            if isinstance(self.data.get(name), Tensor)
+        ]
+        return wanted, units, numbers, self.data.get("y")
+
+    def _of_types(self) -> tuple[Wanted, int, list[tuple[str, Tensor, int]], Tensor]:
+        assert self.node_type is not None
         if self.alternatives is not None:
-            wanted["alternatives"] = (self.alternatives, torch.bool, (len(self.alternatives), e))
-        if self.explainable is not None:
-            wanted["explainable"] = (self.explainable, torch.bool, (units,))
-        for name, (tensor, dtype, shape) in wanted.items():
-            if tensor is None or tensor.dtype != dtype or tuple(tensor.shape) != shape:
-                got = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
-                raise ValueError(f"a task's {name} must be {dtype} {list(shape)}, but is {got}")
-        # Torch would read elsewhere in memory, or fail later and without a reason.
-        for name, count in (("edge_index", n), ("edge_label_index", n), ("batch", units)):
-            numbers = self.data.get(name)
-            if numbers is not None and numbers.numel():
-                least, largest = int(numbers.min()), int(numbers.max())
-                if not 0 <= least <= largest < count:
-                    raise ValueError(
-                        f"a task's data.{name} must be from 0 to {count - 1}, but is from {least} "
-                        f"to {largest}"
-                    )
-        named, features = len(self.feature_names), int(self.data.num_features)
-        if named not in (0, features):
-            raise ValueError(
-                f"a task has {named} feature_names; there must be {features} of them, or none"
-            )
-        named, classes = len(self.class_names), int(self.data.y.max()) + 1
-        if named not in (0, classes):
-            raise ValueError(
-                f"a task has {named} class_names; there must be {classes} of them, or none"
-            )
+            raise ValueError("a task on a HeteroData has one ground_truth, and no alternatives")
+        wanted, units, numbers = _hetero.wanted(self.data, self.node_type)
+        return wanted, units, numbers, self.data[self.node_type].get("y")
 
 
 @dataclass(frozen=True)
@@ -189,6 +221,7 @@ class Definition:
         motif: Whether the ground truth is a motif that the structure of the graph gives away: a
             model that has learned nothing, or the nodes' degrees, find it as well. Reports say so
             where they compare with the ground truth.
+        hetero: Whether the data are a ``HeteroData``.
     """
 
     title: str
@@ -199,6 +232,7 @@ class Definition:
     variants: Mapping[str, Definition] = field(default_factory=dict)
     sources: Sequence[Source[Any]] = ()
     motif: bool = False
+    hetero: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,6 +279,9 @@ class Task:
         motif: See :class:`Definition`.
         alternatives: The ground truths where there are several, bool [A, E] on the device, see
             :class:`Dataset`; None where there is one.
+        node_type: Of heterogeneous data, the type whose nodes are explained, see :class:`Dataset`;
+            None for any other. What hangs on it is asked of the task: :meth:`arguments`,
+            :attr:`subject`, :attr:`graph`, :attr:`labels`, :attr:`truth` and :meth:`as_one`.
     """
 
     name: str
@@ -267,13 +304,78 @@ class Task:
     accuracy_kind: str = ACCURACY
     motif: bool = False
     alternatives: Tensor | None = None
+    node_type: str | None = None
 
-    def arguments(self, nodes: int | Sequence[int] | Tensor) -> tuple[Any, ...]:
+    def arguments(
+        self,
+        nodes: int | Sequence[int] | Tensor,
+        *,
+        targets: Sequence[int] | Tensor | None = None,
+        model: nn.Module | None = None,
+        data: Data | None = None,
+    ) -> tuple[Any, ...]:
         """Those of ``explain`` and ``stream``: model, data, nodes, targets and what is returned.
 
         The nodes are a copy: who asks goes by its own list, whatever the method does to this one.
+
+        Args:
+            nodes: What is explained.
+            targets: In the place of the task's own.
+            model: In the place of the task's.
+            data: Likewise.
         """
-        return self.model, self.data, copy.copy(nodes), self.targets(nodes), self.model_config
+        asked: Any = copy.copy(nodes)
+        return (
+            model or self.model,
+            self.data if data is None else data,
+            asked if self.node_type is None else (self.node_type, asked),
+            self.targets(nodes) if targets is None else targets,
+            self.model_config,
+        )
+
+    @property
+    def subject(self) -> tuple[Any, ...]:
+        """The arguments of a method's ``supports`` and ``chosen_engine``."""
+        return self.model, self.data, self.model_config, self.node_type
+
+    @property
+    def graph(self) -> Data:
+        """What the model is called with: the data, or of several types dictionaries of them."""
+        if self.node_type is None:
+            return self.data
+        return _hetero.graph_of(self.data, self.node_type)
+
+    @property
+    def labels(self) -> Tensor:
+        """Of the nodes of the explained type, the graphs or the links; as ``y`` in ``data``."""
+        y: Tensor = (self.data if self.node_type is None else self.data[self.node_type]).y
+        return y
+
+    @property
+    def truth(self) -> Any:
+        """The ground truth as ``evaluate`` takes it: by edge type, if there are several."""
+        if self.node_type is None or self.ground_truth is None:
+            return self.ground_truth
+        return _hetero.by_type(self.ground_truth, self.data)
+
+    def as_one(self, explanation: Any) -> Explanation:
+        """An explanation with all edges and nodes numbered through, whatever types they have.
+
+        Raises:
+            ValueError: It is not of the task's types.
+        """
+        if self.node_type is None:
+            found: Explanation = explanation
+            return found
+        prepared = prepare(self.model, self.data, self.model_config, node_type=self.node_type)
+        return _hetero.as_one(explanation, prepared, self.data)
+
+    @property
+    def num_features(self) -> int:
+        """The features of a node; of the type that has most of them."""
+        if self.node_type is None:
+            return int(self.data.x.size(1))
+        return max(x.size(1) for x in self.data.x_dict.values())
 
     def targets(self, nodes: int | Sequence[int] | Tensor) -> list[int] | None:
         """What of each of ``nodes`` is explained, for ``explain``; None for its own choice."""

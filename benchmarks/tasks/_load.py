@@ -63,6 +63,12 @@ def brings_model(name: str) -> bool:
     return definition(name).recipe is None
 
 
+def is_hetero(name: str) -> bool:
+    """Whether the task ``name`` has heterogeneous data, with types of nodes and edges."""
+    own = registered(name)
+    return not isinstance(own, UserModel) and definition(name).hetero
+
+
 def load(
     name: str,
     root: str | os.PathLike[str] | None = None,

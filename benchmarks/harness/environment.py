@@ -197,8 +197,6 @@ def determinism() -> dict[str, Any]:
 
 def describe(task: Task, model_seed: int) -> dict[str, Any]:
     """One entry of the manifest's ``tasks``."""
-    from torch_geometric.nn import MessagePassing
-
     y, classes, columns = task.labels, None, None
     if task.mode == "multiclass_classification":
         classes = int(y.max()) + 1
@@ -207,7 +205,7 @@ def describe(task: Task, model_seed: int) -> dict[str, Any]:
     return {
         "name": task.name,
         "model": task.architecture,
-        "layers": sum(isinstance(part, MessagePassing) for part in task.model.modules()),
+        "layers": task.layers,
         "model_seed": model_seed,
         "accuracy": None if math.isnan(task.accuracy) else task.accuracy,
         "accuracy_kind": task.accuracy_kind,

@@ -11,16 +11,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data, HeteroData
+from torch_geometric.data import Data
 from torch_geometric.explain import Explanation, ModelConfig
+from torch_geometric.nn import MessagePassing
 
 from benchmarks.tasks import _hetero
+from benchmarks.tasks._dataset_checks import check
 from benchmarks.tasks._outputs import ACCURACY, R_SQUARED
 from benchmarks.tasks._source import Source
 from explainers.prepare import prepare
-
-# Tensors by name, each with the type and the shape that it must have.
-Wanted = dict[str, tuple[Tensor | None, torch.dtype, tuple[int, ...]]]
 
 
 def with_edges(data: Data, level: str) -> Tensor:
@@ -131,75 +130,7 @@ class Dataset:
     node_type: str | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.data, HeteroData) != (self.node_type is not None):
-            raise ValueError(
-                "a task has a node_type if its data are a HeteroData, and else none; it has "
-                f"{type(self.data).__name__} and node_type {self.node_type!r}"
-            )
-        e = int(self.data.num_edges)
-        wanted, units, numbers, y = self._of_types() if self.node_type else self._of_one_type()
-        if self.ground_truth is not None:
-            rows = (units,) if self.ground_truth.dim() == 2 else ()
-            wanted["ground_truth"] = (self.ground_truth, torch.bool, (*rows, e))
-        if self.alternatives is not None:
-            wanted["alternatives"] = (self.alternatives, torch.bool, (len(self.alternatives), e))
-        if self.explainable is not None:
-            wanted["explainable"] = (self.explainable, torch.bool, (units,))
-        for name, (tensor, dtype, shape) in wanted.items():
-            if tensor is None or tensor.dtype != dtype or tuple(tensor.shape) != shape:
-                got = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
-                raise ValueError(f"a task's {name} must be {dtype} {list(shape)}, but is {got}")
-        # Torch would read elsewhere in memory, or fail later and without a reason.
-        for name, tensor, count in numbers:
-            if tensor.numel():
-                least, largest = int(tensor.min()), int(tensor.max())
-                if not 0 <= least <= largest < count:
-                    raise ValueError(
-                        f"a task's {name} must be from 0 to {count - 1}, but is from {least} "
-                        f"to {largest}"
-                    )
-        features = 0 if self.node_type else int(self.data.num_features)
-        for what, names, count in (
-            ("feature_names", self.feature_names, features),
-            ("class_names", self.class_names, int(y.max()) + 1),
-        ):
-            if len(names) not in (0, count):
-                raise ValueError(
-                    f"a task has {len(names)} {what}; there must be {count} of them, or none"
-                )
-
-    def _of_one_type(self) -> tuple[Wanted, int, list[tuple[str, Tensor, int]], Tensor]:
-        n, e = int(self.data.num_nodes or 0), int(self.data.num_edges)
-        wanted: Wanted = {
-            "data.x": (self.data.get("x"), torch.float32, (n, int(self.data.num_features))),
-            "data.edge_index": (self.data.get("edge_index"), torch.int64, (2, e)),
-        }
-        units = n
-        if (batch := self.data.get("batch")) is not None:
-            wanted["data.batch"] = (batch, torch.int64, (n,))
-            units = int(batch.max()) + 1
-        if (links := self.data.get("edge_label_index")) is not None:
-            units = int(links.size(-1))
-            wanted["data.edge_label_index"] = (links, torch.int64, (2, units))
-        if (weight := self.data.get("edge_weight")) is not None:
-            wanted["data.edge_weight"] = (weight, torch.float32, (e,))
-        for name in ("y", "train_mask", "test_mask"):
-            dtype = torch.int64 if name == "y" else torch.bool
-            wanted[f"data.{name}"] = (self.data.get(name), dtype, (units,))
-        counts = (("edge_index", n), ("edge_label_index", n), ("batch", units))
-        numbers = [
-            (f"data.{name}", self.data[name], count)
-            for name, count in counts
-            if isinstance(self.data.get(name), Tensor)
-        ]
-        return wanted, units, numbers, self.data.get("y")
-
-    def _of_types(self) -> tuple[Wanted, int, list[tuple[str, Tensor, int]], Tensor]:
-        assert self.node_type is not None
-        if self.alternatives is not None:
-            raise ValueError("a task on a HeteroData has one ground_truth, and no alternatives")
-        wanted, units, numbers = _hetero.wanted(self.data, self.node_type)
-        return wanted, units, numbers, self.data[self.node_type].get("y")
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -387,6 +318,13 @@ class Task:
     def level(self) -> str:
         """What is explained, see :func:`task_level`."""
         return task_level(self.data)
+
+    @property
+    def layers(self) -> int:
+        """The message-passing layers of the model; of several types, how many steps these make."""
+        if self.node_type is None:
+            return sum(isinstance(part, MessagePassing) for part in self.model.modules())
+        return prepare(self.model, self.data, self.model_config, node_type=self.node_type).hops
 
     @property
     def performance(self) -> str:

@@ -7,7 +7,7 @@ number them; nodes are those of the explained type, as in the data.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,9 +16,6 @@ from torch_geometric.explain import Explanation
 
 from explainers.hetero import EdgeType, PreparedHetero, unions
 from explainers.prepare import PreparedModel
-
-if TYPE_CHECKING:
-    from benchmarks.tasks._definition import Wanted
 
 
 def type_name(edge_type: EdgeType) -> str:
@@ -33,41 +30,6 @@ def tensors(data: HeteroData) -> dict[str, Tensor]:
         of = key if isinstance(key, str) else type_name(key)
         found.update({f"{of}: {name}": value for name, value in store.items()})
     return {name: value for name, value in found.items() if isinstance(value, Tensor)}
-
-
-def wanted(data: HeteroData, node_type: str) -> tuple[Wanted, int, list[tuple[str, Tensor, int]]]:
-    """What :class:`~benchmarks.tasks.Dataset` checks of heterogeneous data.
-
-    Returns:
-        Each tensor with its type and shape; how many nodes are explained; and the tensors with
-        numbers of nodes, each with how many there are.
-
-    Raises:
-        ValueError: The explained type is none of the data's.
-    """
-    if node_type not in data.node_types:
-        raise ValueError(
-            f"a task's node_type must be one of {', '.join(data.node_types)}, but is {node_type!r}"
-        )
-    found: Wanted = {}
-    numbers = []
-    for name in data.node_types:
-        x, count = data[name].get("x"), int(data[name].num_nodes or 0)
-        width = x.size(-1) if isinstance(x, Tensor) and x.dim() else 0
-        found[f"data[{name!r}].x"] = (x, torch.float32, (count, width))
-    for edge_type in data.edge_types:
-        edge_index, count = data[edge_type].get("edge_index"), int(data[edge_type].num_edges)
-        where = f"data[{edge_type!r}].edge_index"
-        found[where] = (edge_index, torch.int64, (2, count))
-        for row, end in enumerate((edge_type[0], edge_type[2])):
-            if isinstance(edge_index, Tensor) and len(edge_index) == 2:
-                nodes = int(data[end].num_nodes or 0) if end in data.node_types else 0
-                numbers.append((f"{where}[{row}]", edge_index[row], nodes))
-    units = int(data[node_type].num_nodes or 0)
-    for name in ("y", "train_mask", "test_mask"):
-        dtype = torch.int64 if name == "y" else torch.bool
-        found[f"data[{node_type!r}].{name}"] = (data[node_type].get(name), dtype, (units,))
-    return found, units, numbers
 
 
 def graph_of(data: HeteroData, node_type: str) -> Data:

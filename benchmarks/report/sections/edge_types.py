@@ -29,8 +29,8 @@ TABLES = {
     "type_share": "share of the absolute scores that each edge type has",
     "fidelity+_prob": "fidelity+ if only edges of one type are selected from",
     "fidelity-_prob": "fidelity- if only edges of one type are selected from",
-    "auroc": "the ground truth against the other edges of the same type, AUROC",
-    "average_precision": "the same, average precision",
+    "auroc": "AUROC of the ground truth against the other edges of the same type",
+    "average_precision": "average precision of the ground truth among the edges of the same type",
 }
 
 

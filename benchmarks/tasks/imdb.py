@@ -25,7 +25,10 @@ def _read(folder: Path) -> HeteroData:
             "load": lambda self, path, data_cls=None: None,
         },
     )
-    whole(str(folder))
+    try:
+        whole(str(folder))
+    except ValueError as error:  # NumPy's says nothing of the file, and to trust it
+        raise ValueError(f"the files of IMDB in {folder} are malformed ({error})") from error
     (data,) = kept
     return data
 

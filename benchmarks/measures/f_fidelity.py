@@ -96,11 +96,8 @@ def tuned_model(task: Task, seed: int) -> nn.Module:
     "at most"), and the last epoch's weights are kept.
 
     Raises:
-        ValueError: The task brings its model: how it was trained is not known; or its data are
-            heterogeneous, of which edges of one type may be few, and all fall.
+        ValueError: The task brings its model: how it was trained is not known.
     """
-    if task.node_type is not None:
-        raise ValueError(f"{task.name} is heterogeneous: edges fall whatever their type")
     recipe = definition(task.name).recipe
     if recipe is None:
         raise ValueError(f"{task.name} brings its model, which cannot be trained further")

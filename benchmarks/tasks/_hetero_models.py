@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -82,8 +83,9 @@ class RelationalGNN(nn.Module):
             edge_index_dict: [2, E_t] of each edge type.
         """
         x = dict(x_dict)
-        for conv, own in zip(self.convs, self.own, strict=True):
-            if own is not self.own[0]:
+        layers: list[Any] = list(self.own)
+        for number, (conv, own) in enumerate(zip(self.convs, layers, strict=True)):
+            if number:
                 x = {
                     name: F.dropout(value.relu(), self.dropout, self.training)
                     for name, value in x.items()

@@ -206,7 +206,8 @@ def _key(data: Data, recipe: Recipe, seed: int, dims: list[int], kind: str) -> s
         for k in ("x", "edge_index", "edge_weight", "batch", "edge_label_index", "y", "train_mask")
         if k in data
     ]
-    tensors, code = {k: data[k] for k in made_of}, [_models, _fit, _parts, _output]
+    tensors: dict[str, Any] = {k: data[k] for k in made_of}
+    code: list[Any] = [_models, _fit, _parts, _output]
     if _is_hetero(data):
         for name in ("x", "edge_index"):
             tensors |= {f"{name} of {of}": one for of, one in tensors.pop(name).items()}

@@ -133,8 +133,8 @@ def test_stability(
 def supported(name: str, task: Task) -> Method:
     """The method; skips the test if it does not support the task's model."""
     method = explainers.load(name)
-    if not method.supports(*task.subject):
-        pytest.skip(f"{name} does not support the model")
+    if reason := task.refusal(method):
+        pytest.skip(reason)
     return method
 
 

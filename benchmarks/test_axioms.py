@@ -66,8 +66,8 @@ def test_axioms(
 ) -> None:
     """Edges that matter and have no score; how far scores move from one network to its equals."""
     method = explainers.load(variant["method"])
-    if not method.supports(*task.subject):
-        pytest.skip(f"{method.name} does not support the model")
+    if reason := task.refusal(method):
+        pytest.skip(reason)
     key = (f"{task.name}, {task.architecture}", model_seed)
     if key not in changes:
         changes[key] = single_changes(task, plan.pick(task), NODES[plan.profile])
@@ -101,8 +101,8 @@ def test_completeness(
     """What a quadrature and its number of steps leave of F(x) - F(0)."""
     method = INTEGRATED_GRADIENTS(**variant["options"])
     method.name = variant["method"]
-    if not method.supports(*task.subject):
-        pytest.skip(f"{method.name} does not support the model")
+    if reason := task.refusal(method):
+        pytest.skip(reason)
     nodes = plan.pick(task)
     config = run.config(task, model_seed, method)
     with run.cell("completeness", config, task=task, nodes=nodes) as cell:

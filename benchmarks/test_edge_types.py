@@ -33,8 +33,8 @@ def test_edge_types(
 ) -> None:
     """Explains the nodes and scores each edge type by itself; the time is that of the scoring."""
     method = explainers.load(variant["method"])
-    if not method.supports(*task.subject):
-        pytest.skip(f"{method.name} does not support the model")
+    if reason := task.refusal(method):
+        pytest.skip(reason)
     nodes = plan.pick(task)
     config = run.config(task, model_seed, method)
     with run.cell("edge_types", config, task=task, nodes=nodes, levels=[HEADLINE]) as cell:

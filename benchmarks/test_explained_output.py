@@ -58,8 +58,8 @@ def test_explained_output(
         pytest.skip(f"model {known.name} does not end in a log-softmax")
     explained = dataclasses.replace(task, model=raw, model_config=None)
     method = explainers.load(variant["method"], **variant["options"])
-    if not method.supports(*explained.subject):
-        pytest.skip(f"{method.name} does not support the model")
+    if reason := explained.refusal(method):
+        pytest.skip(reason)
     nodes = plan.pick(task)[: NODES[plan.profile]]
     config = run.config(explained, model_seed, method)
     with run.cell("explained_output", config, task=task, nodes=nodes) as cell:

@@ -58,8 +58,8 @@ def test_f_fidelity(
     if task.node_type is not None:
         pytest.skip(f"{task.name} is heterogeneous: graphs without random edges are of one type")
     method = explainers.load(variant["method"])
-    if not method.supports(*task.subject):
-        pytest.skip(f"{method.name} does not support the model")
+    if reason := task.refusal(method):
+        pytest.skip(reason)
     nodes = plan.pick(task)[: NODES[plan.profile]]
     config = run.config(task, model_seed, method)
     inputs: dict[str, Any] = {

@@ -36,8 +36,8 @@ def test_quality(
 ) -> None:
     """Explains the nodes and scores the explanations; the time is that of the scoring."""
     method = explainers.load(variant["method"])
-    if not method.supports(*task.subject):
-        pytest.skip(f"{method.name} does not support the model")
+    if reason := task.refusal(method):
+        pytest.skip(reason)
     nodes = plan.pick(task)
     levels = [str(budget) for budget in explainers.metrics.edge_budgets()]
     config = run.config(task, model_seed, method)

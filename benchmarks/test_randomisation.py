@@ -62,8 +62,8 @@ def test_randomisation(
 ) -> None:
     """The trained model's scores against those with new weights, and on other trained models."""
     method = explainers.load(variant["method"])
-    if not method.supports(*task.subject):
-        pytest.skip(f"{method.name} does not support the model")
+    if reason := task.refusal(method):
+        pytest.skip(reason)
     draws = FITTED_DRAWS if method.needs_fit else DRAWS[plan.profile]
     key = (task.name, task.architecture, model_seed)
     if key not in drawn:

@@ -269,6 +269,14 @@ class Task:
         """The arguments of a method's ``supports`` and ``chosen_engine``."""
         return self.model, self.data, self.model_config, self.node_type
 
+    def refusal(self, method: Any) -> str:
+        """Why a method of :mod:`explainers` does not explain the task's model, or ``""``."""
+        try:
+            method.chosen_engine(*self.subject)
+        except ValueError as error:
+            return f"{method.name} does not support the model: {error}"
+        return ""
+
     @property
     def graph(self) -> Data:
         """What the model is called with: the data, or of several types dictionaries of them."""

@@ -209,6 +209,22 @@ def test_the_truth_is_found(name):
         assert set(values) == {1.0}, metric
 
 
+def test_a_method_that_halves_the_marks_finds_none():
+    """Two marks of about one half are not above the threshold of 1: PyG's rule gives zeros."""
+    task = tasks.load("hetero-motif")
+    for engine in ("batched", "stock"):
+        method = explainers.load("gnn_explainer", engine=engine, epochs=3)
+        (found,) = method.explain(*task.arguments(task.nodes[:1].tolist()))
+        assert not any(found[kind].edge_mask.any() for kind in task.data.edge_types)
+
+
+def test_a_refusal_says_why():
+    task = tasks.load("hetero-motif")
+    assert task.refusal(explainers.load("saliency")) == ""
+    reason = "degree does not support the model: degree does not explain heterogeneous graphs: "
+    assert task.refusal(explainers.load("degree")).startswith(reason)
+
+
 def test_explained_are_those_with_a_hit():
     task = tasks.load("hetero-motif")
     assert (task.labels[task.nodes] == 1).all()

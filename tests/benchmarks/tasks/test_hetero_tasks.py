@@ -98,6 +98,16 @@ def test_imdb_is_trained_once_and_explained(imdb, capfd):
         assert explanation["director", "to", "movie"].edge_mask.abs().max() > 0
 
 
+def test_another_graph_has_another_model(imdb):
+    """Not that of the cache, whichever type of nodes is another."""
+    before = tasks.load("imdb", root=imdb)
+    directors = imdb / "IMDB" / "raw" / "features_1.npz"
+    sp.save_npz(directors, sp.csr_matrix(1 - sp.load_npz(directors).toarray()))
+    after = tasks.load("imdb", root=imdb)
+    assert after.dataset_sha256 != before.dataset_sha256
+    assert after.checkpoint_sha256 != before.checkpoint_sha256
+
+
 def test_imdb_cannot_be_had(tmp_path, monkeypatch):
     def no_network(self):
         raise OSError("no network")

@@ -19,7 +19,13 @@ from benchmarks.harness.options import Plan
 from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
 from benchmarks.harness.variants import parametrize
-from benchmarks.measures.agreement import Floats, agreement, edge_scores, max_sensitivity
+from benchmarks.measures.agreement import (
+    Floats,
+    agreement,
+    edge_scores,
+    max_sensitivity,
+    moves,
+)
 from benchmarks.store.cell import Cell
 from benchmarks.tasks import Task, brings_model
 from explainers.methods import Method
@@ -107,7 +113,7 @@ def test_stability(
         def again(task: Task, data: Data | None = None, **options: Any) -> list[Explanation]:
             """Explains the same classes."""
             fresh = explainers.load(method.name, **options)
-            return fresh.explain(task.model, data or task.data, nodes, targets, task.model_config)
+            return fresh.explain(*task.arguments(nodes, targets=targets, data=data))
 
         if not method.deterministic:
             runs = [again(task, seed=seed) for seed in range(seeds)]
@@ -117,7 +123,7 @@ def test_stability(
             add_pairwise(cell, nodes, runs, "models")
         if method.needs_fit:
             return  # trained anew on each draw, it would move for that
-        if not task.data.x.std():
+        if not moves(task.data):
             return  # all features are equal: they have no scale to move on
         moved = max_sensitivity(lambda data: again(task, data), task.data, draws=draws)
         for node, value in zip(nodes, moved, strict=True):
@@ -127,15 +133,15 @@ def test_stability(
 def supported(name: str, task: Task) -> Method:
     """The method; skips the test if it does not support the task's model."""
     method = explainers.load(name)
-    if not method.supports(task.model, task.data, task.model_config):
-        pytest.skip(f"{name} does not support the model")
+    if reason := task.refusal(method):
+        pytest.skip(reason)
     return method
 
 
 def scores(name: str, task: Task, nodes: Sequence[int]) -> list[Floats] | None:
     """A method's scores of each node; None if it does not support the model, or fails."""
     method = explainers.load(name)
-    if not method.supports(task.model, task.data, task.model_config):
+    if not method.supports(*task.subject):
         return None
     with attempt() as outcome:  # of a failure its own cell tells
         found = [edge_scores(one) for one in method.explain(*task.arguments(nodes))]

@@ -66,8 +66,8 @@ def test_axioms(
 ) -> None:
     """Edges that matter and have no score; how far scores move from one network to its equals."""
     method = explainers.load(variant["method"])
-    if not method.supports(task.model, task.data, task.model_config):
-        pytest.skip(f"{method.name} does not support the model")
+    if reason := task.refusal(method):
+        pytest.skip(reason)
     key = (f"{task.name}, {task.architecture}", model_seed)
     if key not in changes:
         changes[key] = single_changes(task, plan.pick(task), NODES[plan.profile])
@@ -89,7 +89,7 @@ def test_axioms(
             other = rewrite(task.model, torch.Generator().manual_seed(model_seed))
             check_equal(task, other, name)
             again = explainers.load(variant["method"])
-            moved = again.explain(other, task.data, nodes, targets, task.model_config)
+            moved = again.explain(*task.arguments(nodes, targets=targets, model=other))
             for node, one, two in zip(nodes, explanations, moved, strict=True):
                 error = relative_error(edge_scores(two), edge_scores(one))
                 cell.add_value(f"invariance_{name}", error, node=node)
@@ -101,8 +101,8 @@ def test_completeness(
     """What a quadrature and its number of steps leave of F(x) - F(0)."""
     method = INTEGRATED_GRADIENTS(**variant["options"])
     method.name = variant["method"]
-    if not method.supports(task.model, task.data, task.model_config):
-        pytest.skip(f"{method.name} does not support the model")
+    if reason := task.refusal(method):
+        pytest.skip(reason)
     nodes = plan.pick(task)
     config = run.config(task, model_seed, method)
     with run.cell("completeness", config, task=task, nodes=nodes) as cell:
@@ -120,7 +120,7 @@ def single_changes(task: Task, nodes: list[int], count: int) -> list[tuple[int, 
         The node, and the change of the explained output for each edge of its computation graph,
         [e]; of a regression over the mean size of the outputs, whose unit can be any.
     """
-    network = prepare(task.model, task.data, task.model_config)
+    network = prepare(task.model, task.data, task.model_config, node_type=task.node_type)
     engine = registry.choose(network).engine
     scale = network.typical if is_regression(network.config) and network.typical else 1.0
     found = []

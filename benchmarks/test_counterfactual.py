@@ -62,8 +62,8 @@ def test_counterfactual(
     if task.mode == "regression":
         pytest.skip(f"{task.name} is a regression: there is no class to change")
     method = explainers.load(variant["method"])
-    if not method.supports(task.model, task.data, task.model_config):
-        pytest.skip(f"{method.name} does not support the model")
+    if reason := task.refusal(method):
+        pytest.skip(reason)
     nodes = plan.pick(task)[: NODES[plan.profile]]
     config = run.config(task, model_seed, method)
     inputs: dict[str, Any] = {

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from torch_geometric.explain import Explanation
-from torch_geometric.nn import MessagePassing
 
 import explainers
 import explainers.metrics
@@ -149,9 +148,9 @@ def test_engines(
     method = explainers.load(
         subject, engine="stock" if alone else engine, **variant.get("given", {})
     )
-    if alone and (reason := by_hand.refusal(task.model, task.data, task.model_config)):
+    if alone and (reason := _not_by_hand(task)):
         pytest.skip(f"{name} is not written by hand: {reason}")
-    if not method.supports(task.model, task.data, task.model_config):
+    if not method.supports(*task.subject):
         what = "metrics do" if name == CURVE else f"{name} does"
         pytest.skip(f"{what} not support the model with engine {engine}")
     config = run.config(task, 0, method) | {"method": name, "engine": engine}
@@ -201,14 +200,26 @@ def test_engines(
             (stock[key],) = explainers.load(name, engine="stock").explain(*task.arguments(node))
         if alone and name == "gnn_explainer":
             return  # PyG draws initial masks of its own; the tests give it the same
-        error = difference(explanation, stock[key])
+        error = difference(*map(task.as_one, (explanation, stock[key])))
         cell.add_value("equality_error", error, node=node)
+
+
+def _not_by_hand(task: Task) -> str:
+    """Why what is explained is not among what is done by hand, or ``""``."""
+    if task.node_type is not None:
+        return "its graph is heterogeneous"
+    return by_hand.refusal(task.model, task.data, task.model_config)
+
+
+def _size(explanation: Explanation) -> tuple[int, int]:
+    """The nodes and edges of a computation graph, of all types."""
+    nodes = sum(len(store.n_id) for store in explanation.node_stores)
+    return nodes, sum(len(store.e_id) for store in explanation.edge_stores)
 
 
 def _is_wide(task: Task) -> bool:
     """Whether computation graphs have three hops or more of one graph."""
-    layers = sum(isinstance(part, MessagePassing) for part in task.model.modules())
-    return layers > 2 and task.data.get("batch") is None
+    return task.layers > 2 and task.data.get("batch") is None
 
 
 def _turns(variant: dict[str, Any], wide: bool, slow: bool) -> int:
@@ -227,8 +238,9 @@ def _last(method: Method, task: Task, nodes: Sequence[int]) -> Callable[[], Any]
         """The last explanation, nodes and edges in all of them."""
         last, rows, edges = None, 0, 0
         for last in method.stream(*task.arguments(nodes)):
-            rows += len(last.n_id)
-            edges += len(last.e_id)
+            nodes_of_it, edges_of_it = _size(last)
+            rows += nodes_of_it
+            edges += edges_of_it
         return last, rows, edges
 
     return explain
@@ -240,11 +252,8 @@ def _listed(method: Method, task: Task, nodes: Sequence[int]) -> Callable[[], An
     def explain() -> tuple[Explanation, int, int]:
         """The last explanation, nodes and edges in all of them."""
         found = method.explain(*task.arguments(nodes))
-        return (
-            found[-1],
-            sum(len(one.n_id) for one in found),
-            sum(len(one.e_id) for one in found),
-        )
+        rows, edges = (sum(counts) for counts in zip(*map(_size, found), strict=True))
+        return found[-1], rows, edges
 
     return explain
 

@@ -49,23 +49,23 @@ def test_explained_output(
     """Explains one form of the output, and scores by the same probabilities whatever the form."""
     if task.mode != "multiclass_classification":
         pytest.skip("raw scores and probabilities of classes are compared")
-    known = prepare(task.model, task.data)
+    known, graph = prepare(task.model, task.data, node_type=task.node_type), task.graph
     names = ("edge_weight", "batch", "edge_label_index")
-    inputs = {name: task.data.get(name) for name in names}
+    inputs = {name: graph.get(name) for name in names}
     given = {name: value for name, value in inputs.items() if value is not None}
-    raw = before_log_softmax(task.model, task.data.x, task.data.edge_index, **given)
+    raw = before_log_softmax(task.model, graph.x, graph.edge_index, **given)
     if raw is None:
         pytest.skip(f"model {known.name} does not end in a log-softmax")
-    method = explainers.load(variant["method"], **variant["options"])
-    if not method.supports(raw, task.data):
-        pytest.skip(f"{method.name} does not support the model")
-    nodes = plan.pick(task)[: NODES[plan.profile]]
     explained = dataclasses.replace(task, model=raw, model_config=None)
+    method = explainers.load(variant["method"], **variant["options"])
+    if reason := explained.refusal(method):
+        pytest.skip(reason)
+    nodes = plan.pick(task)[: NODES[plan.profile]]
     config = run.config(explained, model_seed, method)
     with run.cell("explained_output", config, task=task, nodes=nodes) as cell:
         targets = [int(known.output[node].argmax()) for node in nodes]
         explanations = benchmark.pedantic(
-            method.explain, args=(raw, task.data, nodes, targets), rounds=1
+            method.explain, args=explained.arguments(nodes, targets=targets), rounds=1
         )
         check(explanations, explained, nodes)
         rows = explainers.metrics.evaluate(
@@ -75,7 +75,7 @@ def test_explained_output(
             at=[HEADLINE],
             semantics=["mask"],
             metrics=METRICS,
-            truth=task.ground_truth,
+            truth=task.truth,
         )
         shown = {entry["name"]: entry["selection"] for entry in explainers.metrics.describe()}
         cell.quality += [row for row in rows if row["selection"] == shown[row["metric"]]]

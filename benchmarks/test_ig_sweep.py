@@ -81,5 +81,6 @@ def test_ig_sweep(
         check([explanation], task, [node])
         times = benchmark.stats.stats.data
         cell.add_times(times, repeat=repeat, node=node, nodes=1, peak_bytes=peak)
-        for metric, value in errors(explanation, references[key]).items():
+        found = map(task.as_one, (explanation, references[key]))
+        for metric, value in errors(*found).items():
             cell.add_value(metric, value, node=node)

@@ -58,7 +58,7 @@ def test_peers(
     ours = peer.counterpart()
     for method in (peer, ours):
         try:
-            method.chosen_engine(task.model, task.data, task.model_config)
+            method.chosen_engine(*task.subject)
         except ValueError as error:
             pytest.skip(str(error))
     nodes = plan.pick(task)
@@ -117,7 +117,7 @@ def scored(task: Task, explanations: Sequence[Explanation]) -> list[dict[str, An
         at=[HEADLINE],
         semantics=["mask"],
         metrics=METRICS,
-        truth=task.ground_truth,
+        truth=task.truth,
         alternatives=task.alternatives,
         model_config=task.model_config,
     )

@@ -36,8 +36,8 @@ def test_quality(
 ) -> None:
     """Explains the nodes and scores the explanations; the time is that of the scoring."""
     method = explainers.load(variant["method"])
-    if not method.supports(task.model, task.data, task.model_config):
-        pytest.skip(f"{method.name} does not support the model")
+    if reason := task.refusal(method):
+        pytest.skip(reason)
     nodes = plan.pick(task)
     levels = [str(budget) for budget in explainers.metrics.edge_budgets()]
     config = run.config(task, model_seed, method)
@@ -49,7 +49,7 @@ def test_quality(
             explainers.metrics.evaluate,
             args=(task.model, task.data, explanations),
             kwargs={
-                "truth": task.ground_truth,
+                "truth": task.truth,
                 "alternatives": task.alternatives,
                 "model_config": task.model_config,
             },
@@ -61,15 +61,19 @@ def test_quality(
             task.data,
             explanations,
             at=[HEADLINE],
-            metrics=costly(),
+            metrics=costly(task),
             model_config=task.model_config,
         )
 
 
-def costly() -> list[str]:
-    """The metrics that draw further selections."""
-    metrics = explainers.metrics
-    return [name for name in metrics.available() if metrics.load(name).draw is not None]
+def costly(task: Task) -> list[str]:
+    """The metrics that draw further selections; of heterogeneous graphs no features, either."""
+    known = {name: explainers.metrics.load(name) for name in explainers.metrics.available()}
+    return [
+        name
+        for name, metric in known.items()
+        if metric.draw is not None and (task.node_type is None or metric.perturbs != "features")
+    ]
 
 
 def kept(row: dict[str, Any]) -> bool:

@@ -62,8 +62,8 @@ def test_randomisation(
 ) -> None:
     """The trained model's scores against those with new weights, and on other trained models."""
     method = explainers.load(variant["method"])
-    if not method.supports(task.model, task.data, task.model_config):
-        pytest.skip(f"{method.name} does not support the model")
+    if reason := task.refusal(method):
+        pytest.skip(reason)
     draws = FITTED_DRAWS if method.needs_fit else DRAWS[plan.profile]
     key = (task.name, task.architecture, model_seed)
     if key not in drawn:
@@ -90,7 +90,7 @@ def test_randomisation(
             """Explains the same classes; what is random in the method is drawn anew, too."""
             options = {} if method.deterministic else {"seed": next(seeds)}
             fresh = explainers.load(method.name, **options)
-            return fresh.explain(model, task.data, nodes, targets, task.model_config)
+            return fresh.explain(*task.arguments(nodes, targets=targets, model=model))
 
         found = {chosen: list(map(again, copies)) for chosen, copies in randomised.items()}
         for stage in randomisation.stages(names):
@@ -154,7 +154,7 @@ def add_truth(
             explanations,
             at=[randomisation.SHARE],
             metrics=["ground_truth"],
-            truth=task.ground_truth,
+            truth=task.truth,
             model_config=task.model_config,
         )
         for row in rows:

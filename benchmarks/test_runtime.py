@@ -64,7 +64,7 @@ def test_runtime(
     What a method has to learn first is timed by itself, when it is first needed.
     """
     method = explainers.load(variant["method"], engine=variant["engine"], **variant["options"])
-    if not method.supports(task.model, task.data, task.model_config):
+    if not method.supports(*task.subject):
         pytest.skip(f"{method.name} does not support the model with engine {method.engine}")
     nodes = plan.pick(task)
     node = nodes[repeat % len(nodes)]

@@ -63,8 +63,8 @@ def test_tuning(
     """Explains with both settings and scores it; the time is that of the tuned explanations."""
     name = variant["method"]
     method = explainers.load(name)
-    if not method.supports(task.model, task.data, task.model_config):
-        pytest.skip(f"{name} does not support the model")
+    if reason := task.refusal(method):
+        pytest.skip(reason)
     if brings_model(task.name):
         pytest.skip(f"{task.name} brings one model: there is no other to tune on")
     nodes = plan.pick(task)

@@ -89,7 +89,15 @@ def node_names(task: Task) -> list[str]:
     """The nodes' numbers, in their own graph where there are several.
 
     Of nodes with one feature each, such as atoms, its name stands before them.
+
+    Raises:
+        ValueError: The data are heterogeneous.
     """
+    if task.node_type is not None:
+        raise ValueError(
+            f"--task {task.name}: heterogeneous graphs are not drawn or listed here; call "
+            "explain(...) of the library, see docs/heterogeneous.md"
+        )
     used = task.data.x != 0
     graphs = task.data.batch.tolist() if "batch" in task.data else [0] * len(used)
     counts: defaultdict[int, Iterator[int]] = defaultdict(itertools.count)

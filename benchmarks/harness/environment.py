@@ -197,9 +197,7 @@ def determinism() -> dict[str, Any]:
 
 def describe(task: Task, model_seed: int) -> dict[str, Any]:
     """One entry of the manifest's ``tasks``."""
-    from torch_geometric.nn import MessagePassing
-
-    y, classes, columns = task.data.y, None, None
+    y, classes, columns = task.labels, None, None
     if task.mode == "multiclass_classification":
         classes = int(y.max()) + 1
     else:
@@ -207,7 +205,7 @@ def describe(task: Task, model_seed: int) -> dict[str, Any]:
     return {
         "name": task.name,
         "model": task.architecture,
-        "layers": sum(isinstance(part, MessagePassing) for part in task.model.modules()),
+        "layers": task.layers,
         "model_seed": model_seed,
         "accuracy": None if math.isnan(task.accuracy) else task.accuracy,
         "accuracy_kind": task.accuracy_kind,
@@ -218,11 +216,12 @@ def describe(task: Task, model_seed: int) -> dict[str, Any]:
         "checkpoint_sha256": task.checkpoint_sha256,
         "stand_in": task.stand_in,
         "motif": task.motif,
-        "nodes": int(task.data.x.size(0)),
-        "edges": int(task.data.edge_index.size(1)),
-        "features": int(task.data.x.size(1)),
+        "nodes": int(task.data.num_nodes or 0),
+        "edges": int(task.data.num_edges),
+        "features": task.num_features,
         "classes": classes,
         "columns": columns,
+        **({"node_type": task.node_type} if task.node_type is not None else {}),
     }
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch_geometric.explain import Explanation
 
 from explainers import unit
-from explainers.prepare import prepare
+from explainers.prepare import PreparedModel, prepare
 
 if TYPE_CHECKING:
     from benchmarks.tasks import Task
@@ -30,7 +30,8 @@ def check(
 
     A list, since an iterator can be read once and has done no work when its time is taken; shapes
     and types; that nothing still hangs on a gradient; that ``n_id``, ``e_id`` and ``edge_index``
-    are those of the computation graph, in its order, by which scores are compared; that each
+    are those of the computation graph, in its order, by which scores are compared (of
+    heterogeneous data, those of all types numbered through); that each
     explanation is of its node, in order, and of the class that was asked for; that ``prediction``
     is the model's.
 
@@ -48,10 +49,12 @@ def check(
         raise Invalid(f"explain returned a {type(explanations).__name__} instead of a list")
     if len(explanations) != len(nodes):
         raise Invalid(f"{len(explanations)} explanations for {len(nodes)} nodes")
+    prepared = prepare(task.model, task.data, task.model_config, node_type=task.node_type)
+    explanations = [_as_one(one, task) for one in explanations]
     for explanation, node in zip(explanations, nodes, strict=True):
         if not isinstance(explanation, Explanation):
             raise Invalid(f"an explanation is a {type(explanation).__name__}")
-        _check_places(explanation, task, node)
+        _check_places(explanation, task, prepared, node)
         masks = [name for name in ("edge_mask", "node_mask") if explanation.get(name) is not None]
         if not masks:
             raise Invalid("an explanation has neither edge_mask nor node_mask")
@@ -61,7 +64,7 @@ def check(
                 raise Invalid(f"{name} is not a tensor of real numbers")
             if mask.layout != torch.strided:
                 raise Invalid(f"{name} is not a dense tensor")
-            wanted = [rows] if name == "edge_mask" else [rows, task.data.x.size(1)]
+            wanted = [rows] if name == "edge_mask" else [rows, task.num_features]
             if list(mask.shape) != wanted:
                 raise Invalid(f"{name} is {list(mask.shape)} instead of {wanted}")
             if mask.requires_grad:
@@ -73,7 +76,17 @@ def check(
     # Which outcome a single column stands for is the library's own convention.
     if targets is not None or task.mode == "multiclass_classification":
         _check_targets(explanations, targets)
-    _check_prepared(explanations, task, nodes)
+    _check_prepared(explanations, prepared, nodes)
+
+
+def _as_one(explanation: Any, task: Task) -> Explanation:
+    """An explanation with the nodes and edges of all types numbered through."""
+    try:
+        return task.as_one(explanation)
+    # Whatever a method left out, or gave too much of, is what the message says.
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        raise Invalid(f"an explanation is not one of the types of the data ({told})") from error
 
 
 _ROWS = {"edge_mask": "e_id", "node_mask": "n_id"}
@@ -120,7 +133,7 @@ def _is_bool(value: object) -> bool:
     return isinstance(value, Tensor) and value.dtype == torch.bool
 
 
-def _check_places(explanation: Explanation, task: Task, node: int) -> None:
+def _check_places(explanation: Explanation, task: Task, prepared: PreparedModel, node: int) -> None:
     """That the nodes and edges are the task's, and the explanation that of ``node``."""
     n_id, e_id, edge_index = (explanation.get(name) for name in ("n_id", "e_id", "edge_index"))
     counts = {"n_id": task.data.num_nodes, "e_id": task.data.num_edges}
@@ -137,7 +150,8 @@ def _check_places(explanation: Explanation, task: Task, node: int) -> None:
         raise Invalid("edge_index is not int64")
     if edge_index.numel() and not 0 <= int(edge_index.min()) <= int(edge_index.max()) < len(n_id):
         raise Invalid("edge_index has positions beyond n_id")
-    if not torch.equal(n_id[edge_index], task.data.edge_index[:, e_id]):
+    every = task.data.edge_index if task.node_type is None else prepared.edge_index
+    if not torch.equal(n_id[edge_index], every[:, e_id]):
         raise Invalid("edge_index, n_id and e_id are not of the same edges")
     place = _whole(explanation, _UNITS[task.level])
     for level, name in _UNITS.items():
@@ -170,12 +184,13 @@ def _check_targets(
             raise Invalid(f"target is {target} where class {wanted} was asked for")
 
 
-def _check_prepared(explanations: Sequence[Explanation], task: Task, nodes: Sequence[int]) -> None:
+def _check_prepared(
+    explanations: Sequence[Explanation], prepared: PreparedModel, nodes: Sequence[int]
+) -> None:
     """That each is of its computation graph, and its prediction the model's output.
 
     By another prediction, another class would be explained.
     """
-    prepared = prepare(task.model, task.data, task.model_config)
     for explanation, node in zip(explanations, nodes, strict=True):
         graph = prepared.cut(torch.tensor([node], device=prepared.x.device))
         e_id = graph.e_id if prepared.e_id is None else prepared.e_id[graph.e_id]

@@ -170,7 +170,7 @@ class Run:
             "model": task.architecture,
             "model_seed": model_seed,
             "method": method.name,
-            "engine": method.chosen_engine(task.model, task.data, task.model_config),
+            "engine": method.chosen_engine(*task.subject),
             "options": dict(method.options),
             "device": self.plan.device,
         }
@@ -406,6 +406,8 @@ def _explained(task: Task, nodes: Sequence[int]) -> dict[str, Any]:
         }
     if task.target is not None:
         found["targets"] = task.targets(nodes)
+    if task.node_type is not None:
+        found["node_type"] = task.node_type
     return found
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data, HeteroData
 
 from benchmarks.harness.guards import Invalid
 from explainers.prepare import forget, prepare
@@ -62,20 +63,17 @@ class _State:
     def __init__(self, task: Task) -> None:
         # Not the task: the table of states is keyed by its model, which must be free to go.
         self._model = weakref.ref(task.model)
-        self._data = task.data
+        self._data, self._node_type = task.data, task.node_type
         self._kept = copy.deepcopy(task.model)
-        self._entries: dict[str, Any] = {key: task.data[key] for key in task.data.keys()}  # noqa: SIM118
-        self._tensors = {
-            f"{where}{name}": value
-            for where, found in (("data.", self._entries), ("the task's ", vars(task)))
-            for name, value in found.items()
-            if isinstance(value, Tensor)
-        }
+        self._types, self._entries = _types(task.data), _entries(task.data)
+        found = {_said(place): value for place, value in self._entries.items()}
+        found |= {f"the task's {name}": value for name, value in vars(task).items()}
+        self._tensors = {name: one for name, one in found.items() if isinstance(one, Tensor)}
         # With the shapes and strides: a tensor can be resized in place.
         self._contents = {name: value.clone() for name, value in self._tensors.items()}
         self._config = task.model_config
         self._config_entries = {} if self._config is None else dict(vars(self._config))
-        self._prepared = prepare(task.model, task.data, NUMBERS)
+        self._prepared = prepare(task.model, task.data, NUMBERS, node_type=self._node_type)
         self._outputs = self._run()
 
     def difference(self) -> str | None:
@@ -106,12 +104,15 @@ class _State:
         if self._config is not None:
             vars(self._config).clear()
             vars(self._config).update(self._config_entries)
-        for key in list(self._data.keys()):
-            if key not in self._entries:
+        if _types(self._data) != self._types:  # their order is that in which they were added
+            for key in _types(self._data):
                 del self._data[key]
-        for key, value in self._entries.items():
-            if self._data.get(key) is not value:
-                self._data[key] = value
+        for key, name in _entries(self._data).keys() - self._entries.keys():
+            del _store(self._data, key)[name]
+        for (key, name), value in self._entries.items():
+            store = _store(self._data, key)
+            if store.get(name) is not value:
+                store[name] = value
         with torch.no_grad():
             for name, tensor in self._tensors.items():
                 if not _same(tensor, self._contents[name]):
@@ -122,7 +123,7 @@ class _State:
                 tensor.requires_grad_(False)
         forget(model)
         try:
-            self._prepared = prepare(model, self._data, NUMBERS)
+            self._prepared = prepare(model, self._data, NUMBERS, node_type=self._node_type)
         except ValueError:
             # Not the model but the process is another, by a global hook or a patched class; what
             # is found of it is told already.
@@ -134,12 +135,14 @@ class _State:
         return model
 
     def _difference_of_data(self) -> str | None:
-        now = {key: self._data[key] for key in self._data.keys()}  # noqa: SIM118
-        for key in sorted(now.keys() ^ self._entries.keys()):
-            return f"the data: {'a new' if key in now else 'no longer a'} data.{key}"
-        for key, value in self._entries.items():
-            if now[key] is not value:
-                return f"data.{key}: another object"
+        now = _entries(self._data)
+        for place in sorted(now.keys() ^ self._entries.keys(), key=_said):
+            return f"the data: {'a new' if place in now else 'no longer a'} {_said(place)}"
+        if _types(self._data) != self._types:
+            return "the data: its types, or their order"
+        for place, value in self._entries.items():
+            if now[place] is not value:
+                return f"{_said(place)}: another object"
         if self._config is not None and vars(self._config) != self._config_entries:
             return "the task's model_config"
         for name, tensor in self._tensors.items():
@@ -150,10 +153,38 @@ class _State:
     @torch.no_grad()
     def _run(self) -> list[Tensor]:
         """The outputs of the task's model and of the private copies that the engines share."""
-        inputs = {**self._prepared.keywords, **self._prepared.given[1]}
-        own = self._there()(self._data.x, self._data.edge_index, **inputs)
+        if isinstance(self._data, HeteroData):
+            own = self._there()(self._data.x_dict, self._data.edge_index_dict)
+        else:
+            inputs = {**self._prepared.keywords, **self._prepared.given[1]}
+            own = self._there()(self._data.x, self._data.edge_index, **inputs)
         # One number for each row, as a prepared model has them.
         return [own[:, None] if own.dim() == 1 else own, *self._prepared.copy_outputs()]
+
+
+# A node type, an edge type, or None for what belongs to no type; and a name.
+_Place = tuple[Any, str]
+
+
+def _types(data: Data | HeteroData) -> list[Any]:
+    """The types of heterogeneous data, of nodes and of edges; none of others."""
+    return [*data.node_types, *data.edge_types] if isinstance(data, HeteroData) else []
+
+
+def _store(data: Data | HeteroData, key: Any) -> Any:
+    """What holds the entries of a type."""
+    return data.stores[0] if key is None else data[key]
+
+
+def _entries(data: Data | HeteroData) -> dict[_Place, Any]:
+    """All that the data hold; the first store is that of no type."""
+    stores = zip([None, *_types(data)], data.stores, strict=True)
+    return {(key, name): value for key, store in stores for name, value in store.items()}
+
+
+def _said(place: _Place) -> str:
+    key, name = place
+    return f"data.{name}" if key is None else f"data[{key!r}].{name}"
 
 
 _STATES: weakref.WeakKeyDictionary[nn.Module, _State] = weakref.WeakKeyDictionary()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.stats import kendalltau
-from torch_geometric.data import Data
-from torch_geometric.explain import Explanation
+from torch import Tensor
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.explain import Explanation, HeteroExplanation
 
 from explainers.metrics import Value, inclusion
 
@@ -18,9 +20,13 @@ Floats = npt.NDArray[np.float64]
 TOP = 10
 
 
-def edge_scores(explanation: Explanation) -> Floats:
-    """The scores of an explanation's edges, [e]."""
-    return explanation.edge_mask.double().cpu().numpy()
+def edge_scores(explanation: Explanation | HeteroExplanation) -> Floats:
+    """The scores of an explanation's edges, [e]; of all types, one after the other."""
+    if isinstance(explanation, HeteroExplanation):
+        masks = [explanation[edge_type].edge_mask for edge_type in explanation.edge_types]
+    else:
+        masks = [explanation.edge_mask]
+    return torch.cat(masks).double().cpu().numpy()
 
 
 def agreement(one: Floats, other: Floats) -> dict[str, float]:
@@ -48,9 +54,19 @@ def relative_error(scores: Floats, reference: Floats) -> float:
     return distance / size if size else float(distance > 0)
 
 
+def moves(data: Data | HeteroData) -> bool:
+    """Whether features have a scale to move on; not if all of a type are equal, for all types."""
+    return any(_deviation(store.x) > 0 for store in data.node_stores if "x" in store)
+
+
+def _deviation(x: Tensor) -> float:
+    """The standard deviation of all features; a single number has none."""
+    return float(x.std()) if x.numel() > 1 else 0.0
+
+
 def max_sensitivity(
-    explain: Callable[[Data], Sequence[Explanation]],
-    data: Data,
+    explain: Callable[[Any], Sequence[Explanation]],
+    data: Data | HeteroData,
     *,
     radius: float = 0.02,
     draws: int = 10,
@@ -65,7 +81,8 @@ def max_sensitivity(
     Source: Yeh et al., "On the (In)fidelity and Sensitivity of Explanations", arXiv:1901.09392,
     definition 2, divided by the norm as in ``captum.metrics.sensitivity_max``, whose radius (0.02)
     and number of draws (10) these are. The radius is absolute there; features have no common scale
-    here. There the scores are those of the features that move; here they are the edges'.
+    here: of heterogeneous data each node type has its own deviation. There the scores are those of
+    the features that move; here they are the edges'.
 
     Args:
         explain: Explains always the same nodes and classes, on a graph with other features.
@@ -80,11 +97,12 @@ def max_sensitivity(
     generator = torch.Generator().manual_seed(seed)
     reference = [edge_scores(one) for one in explain(data)]
     worst = [0.0] * len(reference)
-    size = radius * float(data.x.std())
     for _ in range(draws):
-        shift = size * (2 * torch.rand(data.x.shape, generator=generator) - 1)
         moved = data.clone()
-        moved.x = data.x + shift.to(data.x)
+        for store in moved.node_stores:
+            if "x" in store:
+                shift = 2 * torch.rand(store.x.shape, generator=generator) - 1
+                store.x = store.x + (radius * _deviation(store.x) * shift).to(store.x)
         errors = (
             relative_error(edge_scores(one), exact)
             for one, exact in zip(explain(moved), reference, strict=True)

@@ -10,6 +10,7 @@ import numpy as np
 from torch_geometric.explain import Explanation
 
 import explainers.metrics
+from benchmarks.measures.agreement import edge_scores
 from benchmarks.tasks import Task
 from explainers.metrics import Case, Metric, Value
 from explainers.metrics._ranking import Bools, Floats, Integers
@@ -214,12 +215,13 @@ def of_sets(explanations: Sequence[Explanation]) -> list[Explanation]:
     for one in explanations:
         if one.get("valid") is not None:
             copied = one.clone()
-            copied.edge_mask = one.selected_edges.to(one.edge_mask)
+            for store in copied.edge_stores:  # one, or one for each edge type
+                store.edge_mask = store.selected_edges.to(store.edge_mask)
             found.append(copied)
     return found
 
 
 def fewest_deletions(task: Task, explanations: Sequence[Explanation]) -> list[dict[str, Any]]:
     """The values of :func:`fewest`, of those whose computation graphs have few edges."""
-    small = [one for one in explanations if one.edge_mask.numel() <= SMALL]
+    small = [one for one in explanations if edge_scores(one).size <= SMALL]
     return scored(task, small, BY_ALL)

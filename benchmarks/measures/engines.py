@@ -44,7 +44,7 @@ def output_of(task: Task, model: nn.Module | None = None) -> Tensor:
     """What the task's model, or another in its place, gives for all nodes, graphs or links."""
     asked: Any = model or task.model
     with torch.no_grad():
-        return _output(asked, task.data)
+        return _output(asked, task.graph)
 
 
 def _seconds(function: Callable[[], object], timer: Callable[[], float]) -> float:

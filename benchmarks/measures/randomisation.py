@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 from torch import nn
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.nn import MessagePassing
 
 from benchmarks.measures.agreement import Floats
@@ -68,7 +68,7 @@ def stages(names: Sequence[str]) -> list[Stage]:
     ]
 
 
-def layers(model: nn.Module, data: Data) -> list[str]:
+def layers(model: nn.Module, data: Data | HeteroData) -> list[str]:
     """The names of a model's layers with weights, in the order in which the model calls them.
 
     A layer is a module with ``reset_parameters``: a message-passing layer with all that is in it,
@@ -86,12 +86,15 @@ def layers(model: nn.Module, data: Data) -> list[str]:
             f"the weights {', '.join(rest)} of {type(model).__name__} belong to no layer with "
             "reset_parameters(), so they cannot be drawn anew; give their module one"
         )
-    prepared = prepare(model, data, NUMBERS)
     watched, order = copy.deepcopy(model), dict[str, None]()
     for name in found:
         watched.get_submodule(name).register_forward_pre_hook(_note(order, name))
     with torch.no_grad():
-        watched(data.x, data.edge_index, **prepared.keywords, **prepared.given[1])
+        if isinstance(data, HeteroData):
+            watched(data.x_dict, data.edge_index_dict)
+        else:
+            prepared = prepare(model, data, NUMBERS)
+            watched(data.x, data.edge_index, **prepared.keywords, **prepared.given[1])
     if not order:
         raise ValueError(
             f"the model {type(model).__name__} calls no layer with reset_parameters(): there are "

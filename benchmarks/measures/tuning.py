@@ -14,6 +14,7 @@ from torch_geometric.explain import Explanation
 import explainers
 import explainers.metrics
 from benchmarks.measures import HEADLINE
+from benchmarks.measures.agreement import edge_scores
 from benchmarks.tasks import Task
 from explainers.metrics import Value
 
@@ -92,7 +93,7 @@ def scored(task: Task, explanations: Sequence[Explanation]) -> dict[tuple[int, s
         explanations,
         semantics=["mask"],
         metrics=["fidelity", "fidelity_curve", "ground_truth"],
-        truth=task.ground_truth,
+        truth=task.truth,
         model_config=task.model_config,
     )
     return {
@@ -104,7 +105,7 @@ def scored(task: Task, explanations: Sequence[Explanation]) -> dict[tuple[int, s
 
 def learned(explanation: Explanation) -> dict[str, float]:
     """``converged``, ``collapsed`` and ``valid``, as far as it has them, and ``mask_range``."""
-    mask = explanation.edge_mask.double()
+    mask = edge_scores(explanation)
     states: dict[str, Any] = {
         **{name: explanation.get(name) for name in ("converged", "collapsed", "valid")},
         "mask_range": mask.max() - mask.min() if len(mask) else 0.0,

@@ -47,6 +47,7 @@ class Peer(Method):
     engines: ClassVar[tuple[str, ...]] = ("stock",)
     deterministic: ClassVar[bool] = False
     needs_gradients: ClassVar[bool] = False
+    homogeneous_only: ClassVar[str] = "it is given one graph, whose nodes and edges have no types"
     packages: ClassVar[tuple[str, ...]] = ()
     ours: ClassVar[str] = ""
     our_options: ClassVar[Mapping[str, Any]] = {}

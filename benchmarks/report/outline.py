@@ -28,6 +28,7 @@ from benchmarks.report.sections import (
 from benchmarks.report.sections.agreement import agreement
 from benchmarks.report.sections.axioms import axioms
 from benchmarks.report.sections.counterfactual import counterfactual
+from benchmarks.report.sections.edge_types import edge_types
 from benchmarks.report.sections.explained_output import explained_output
 from benchmarks.report.sections.f_fidelity import f_fidelity
 from benchmarks.report.sections.ground_truth import ground_truth
@@ -88,6 +89,7 @@ def _section(section: Section, palette: Palette, manifest: dict[str, Any]) -> li
         *f_fidelity(section),
         *counterfactual(section),
         *ground_truth(section),
+        *edge_types(section),
         *randomisation(section),
         *explained_output(section),
         *learning(section),

@@ -9,7 +9,7 @@ group ``gnn_explainer_bench.tasks`` that name such a definition.
 
 from benchmarks.tasks._definition import Dataset, Definition, Recipe, Task
 from benchmarks.tasks._discovery import available, definition
-from benchmarks.tasks._load import MODELS, brings_model, load, resolve
+from benchmarks.tasks._load import MODELS, brings_model, is_hetero, load, resolve
 from benchmarks.tasks._source import Unavailable, whereabouts
 from benchmarks.tasks._training import accuracy, fine_tuned, without_edges
 from benchmarks.tasks._user_task import is_own
@@ -26,6 +26,7 @@ __all__ = [
     "brings_model",
     "definition",
     "fine_tuned",
+    "is_hetero",
     "is_own",
     "load",
     "resolve",

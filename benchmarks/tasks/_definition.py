@@ -12,10 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.explain import ModelConfig
+from torch_geometric.explain import Explanation, ModelConfig
+from torch_geometric.nn import MessagePassing
 
+from benchmarks.tasks import _hetero
+from benchmarks.tasks._dataset_checks import check
 from benchmarks.tasks._outputs import ACCURACY, R_SQUARED
 from benchmarks.tasks._source import Source
+from explainers.prepare import prepare
 
 
 def with_edges(data: Data, level: str) -> Tensor:
@@ -101,6 +105,11 @@ class Dataset:
         model: The network to explain, where it is not trained but its weights are set by hand: for
             a :class:`Definition` without recipe.
         architecture: The kind of that network's layers, as reports name it.
+        node_type: Of heterogeneous data (``HeteroData``), the type whose N nodes are explained;
+            None for any other. Every node type has ``x`` [N_t, F_t] and every edge type
+            ``edge_index`` [2, E_t]; ``y`` and the masks are those of the explained type. ``E``
+            counts the edges of all types, in the order of ``data.edge_types``. Networks are called
+            as ``model(x_dict, edge_index_dict)`` and return [N, C].
 
     Raises:
         ValueError: A tensor is missing or has another type or shape, or names are; or an edge or
@@ -118,56 +127,10 @@ class Dataset:
     loops: bool = False
     model: nn.Module | None = None
     architecture: str = ""
+    node_type: str | None = None
 
     def __post_init__(self) -> None:
-        n, e = int(self.data.num_nodes or 0), int(self.data.num_edges)
-        wanted: dict[str, tuple[Tensor | None, torch.dtype, tuple[int, ...]]] = {
-            "data.x": (self.data.get("x"), torch.float32, (n, int(self.data.num_features))),
-            "data.edge_index": (self.data.get("edge_index"), torch.int64, (2, e)),
-        }
-        units = n
-        if (batch := self.data.get("batch")) is not None:
-            wanted["data.batch"] = (batch, torch.int64, (n,))
-            units = int(batch.max()) + 1
-        if (links := self.data.get("edge_label_index")) is not None:
-            units = int(links.size(-1))
-            wanted["data.edge_label_index"] = (links, torch.int64, (2, units))
-        if (weight := self.data.get("edge_weight")) is not None:
-            wanted["data.edge_weight"] = (weight, torch.float32, (e,))
-        for name in ("y", "train_mask", "test_mask"):
-            dtype = torch.int64 if name == "y" else torch.bool
-            wanted[f"data.{name}"] = (self.data.get(name), dtype, (units,))
-        if self.ground_truth is not None:
-            rows = (units,) if self.ground_truth.dim() == 2 else ()
-            wanted["ground_truth"] = (self.ground_truth, torch.bool, (*rows, e))
-        if self.alternatives is not None:
-            wanted["alternatives"] = (self.alternatives, torch.bool, (len(self.alternatives), e))
-        if self.explainable is not None:
-            wanted["explainable"] = (self.explainable, torch.bool, (units,))
-        for name, (tensor, dtype, shape) in wanted.items():
-            if tensor is None or tensor.dtype != dtype or tuple(tensor.shape) != shape:
-                got = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
-                raise ValueError(f"a task's {name} must be {dtype} {list(shape)}, but is {got}")
-        # Torch would read elsewhere in memory, or fail later and without a reason.
-        for name, count in (("edge_index", n), ("edge_label_index", n), ("batch", units)):
-            numbers = self.data.get(name)
-            if numbers is not None and numbers.numel():
-                least, largest = int(numbers.min()), int(numbers.max())
-                if not 0 <= least <= largest < count:
-                    raise ValueError(
-                        f"a task's data.{name} must be from 0 to {count - 1}, but is from {least} "
-                        f"to {largest}"
-                    )
-        named, features = len(self.feature_names), int(self.data.num_features)
-        if named not in (0, features):
-            raise ValueError(
-                f"a task has {named} feature_names; there must be {features} of them, or none"
-            )
-        named, classes = len(self.class_names), int(self.data.y.max()) + 1
-        if named not in (0, classes):
-            raise ValueError(
-                f"a task has {named} class_names; there must be {classes} of them, or none"
-            )
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -189,6 +152,7 @@ class Definition:
         motif: Whether the ground truth is a motif that the structure of the graph gives away: a
             model that has learned nothing, or the nodes' degrees, find it as well. Reports say so
             where they compare with the ground truth.
+        hetero: Whether the data are a ``HeteroData``.
     """
 
     title: str
@@ -199,6 +163,7 @@ class Definition:
     variants: Mapping[str, Definition] = field(default_factory=dict)
     sources: Sequence[Source[Any]] = ()
     motif: bool = False
+    hetero: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,6 +210,9 @@ class Task:
         motif: See :class:`Definition`.
         alternatives: The ground truths where there are several, bool [A, E] on the device, see
             :class:`Dataset`; None where there is one.
+        node_type: Of heterogeneous data, the type whose nodes are explained, see :class:`Dataset`;
+            None for any other. What hangs on it is asked of the task: :meth:`arguments`,
+            :attr:`subject`, :attr:`graph`, :attr:`labels`, :attr:`truth` and :meth:`as_one`.
     """
 
     name: str
@@ -267,13 +235,86 @@ class Task:
     accuracy_kind: str = ACCURACY
     motif: bool = False
     alternatives: Tensor | None = None
+    node_type: str | None = None
 
-    def arguments(self, nodes: int | Sequence[int] | Tensor) -> tuple[Any, ...]:
+    def arguments(
+        self,
+        nodes: int | Sequence[int] | Tensor,
+        *,
+        targets: Sequence[int] | Tensor | None = None,
+        model: nn.Module | None = None,
+        data: Data | None = None,
+    ) -> tuple[Any, ...]:
         """Those of ``explain`` and ``stream``: model, data, nodes, targets and what is returned.
 
         The nodes are a copy: who asks goes by its own list, whatever the method does to this one.
+
+        Args:
+            nodes: What is explained.
+            targets: In the place of the task's own.
+            model: In the place of the task's.
+            data: Likewise.
         """
-        return self.model, self.data, copy.copy(nodes), self.targets(nodes), self.model_config
+        asked: Any = copy.copy(nodes)
+        return (
+            model or self.model,
+            self.data if data is None else data,
+            asked if self.node_type is None else (self.node_type, asked),
+            self.targets(nodes) if targets is None else targets,
+            self.model_config,
+        )
+
+    @property
+    def subject(self) -> tuple[Any, ...]:
+        """The arguments of a method's ``supports`` and ``chosen_engine``."""
+        return self.model, self.data, self.model_config, self.node_type
+
+    def refusal(self, method: Any) -> str:
+        """Why a method of :mod:`explainers` does not explain the task's model, or ``""``."""
+        try:
+            method.chosen_engine(*self.subject)
+        except ValueError as error:
+            return f"{method.name} does not support the model: {error}"
+        return ""
+
+    @property
+    def graph(self) -> Data:
+        """What the model is called with: the data, or of several types dictionaries of them."""
+        if self.node_type is None:
+            return self.data
+        return _hetero.graph_of(self.data, self.node_type)
+
+    @property
+    def labels(self) -> Tensor:
+        """Of the nodes of the explained type, the graphs or the links; as ``y`` in ``data``."""
+        y: Tensor = (self.data if self.node_type is None else self.data[self.node_type]).y
+        return y
+
+    @property
+    def truth(self) -> Any:
+        """The ground truth as ``evaluate`` takes it: by edge type, if there are several."""
+        if self.node_type is None or self.ground_truth is None:
+            return self.ground_truth
+        return _hetero.by_type(self.ground_truth, self.data)
+
+    def as_one(self, explanation: Any) -> Explanation:
+        """An explanation with all edges and nodes numbered through, whatever types they have.
+
+        Raises:
+            ValueError: It is not of the task's types.
+        """
+        if self.node_type is None:
+            found: Explanation = explanation
+            return found
+        prepared = prepare(self.model, self.data, self.model_config, node_type=self.node_type)
+        return _hetero.as_one(explanation, prepared, self.data)
+
+    @property
+    def num_features(self) -> int:
+        """The features of a node; of the type that has most of them."""
+        if self.node_type is None:
+            return int(self.data.x.size(1))
+        return max(x.size(1) for x in self.data.x_dict.values())
 
     def targets(self, nodes: int | Sequence[int] | Tensor) -> list[int] | None:
         """What of each of ``nodes`` is explained, for ``explain``; None for its own choice."""
@@ -285,6 +326,13 @@ class Task:
     def level(self) -> str:
         """What is explained, see :func:`task_level`."""
         return task_level(self.data)
+
+    @property
+    def layers(self) -> int:
+        """The message-passing layers of the model; of several types, how many steps these make."""
+        if self.node_type is None:
+            return sum(isinstance(part, MessagePassing) for part in self.model.modules())
+        return prepare(self.model, self.data, self.model_config, node_type=self.node_type).hops
 
     @property
     def performance(self) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 
+from benchmarks.tasks import _hetero
 from benchmarks.tasks._definition import (
     Dataset,
     Definition,
@@ -21,6 +22,7 @@ from benchmarks.tasks._definition import (
     with_edges,
 )
 from benchmarks.tasks._discovery import definition
+from benchmarks.tasks._hetero_models import KIND
 from benchmarks.tasks._models import LAYERS
 from benchmarks.tasks._source import Unavailable, data_root, tensors_sha256
 from benchmarks.tasks._training import accuracy, trained
@@ -61,6 +63,12 @@ def brings_model(name: str) -> bool:
     return definition(name).recipe is None
 
 
+def is_hetero(name: str) -> bool:
+    """Whether the task ``name`` has heterogeneous data, with types of nodes and edges."""
+    own = registered(name)
+    return not isinstance(own, UserModel) and definition(name).hetero
+
+
 def load(
     name: str,
     root: str | os.PathLike[str] | None = None,
@@ -81,7 +89,8 @@ def load(
         seed: Of the model's training. The data and the order of the nodes do not depend on it.
         model: The kind of its layers, one of :data:`benchmarks.tasks.MODELS`; nothing else depends
             on it. ``gcn3``, ``sage3`` and ``gin3`` have three layers, whatever the task's recipe
-            has. A task that brings its model, see :func:`brings_model`, takes the default only.
+            has. A task that brings its model, see :func:`brings_model`, takes the default only;
+            one of heterogeneous data has a network of its own kind, and takes that or the default.
 
     Raises:
         Unavailable: The dataset is not here and cannot be downloaded.
@@ -89,44 +98,58 @@ def load(
             files.
     """
     name = resolve(name)
-    _check(seed, model)
-    place = _device(device)
     own = registered(name)
+    task = None if isinstance(own, UserModel) else definition(name)
+    _check(seed, model, name, trains_hetero=bool(task and task.hetero and task.recipe))
+    place = _device(device)
     if isinstance(own, UserModel):
         return _of_user(own, name, place, seed, model)
-    task = definition(name)
+    assert task is not None
     if task.recipe is None:
         _only_model(name, seed, model)
     # Looked up for the generated tasks too, so that a mistyped folder is reported at once.
     dataset = _built(name, task, None if root is None else data_root(root))
     data, ground_truth, alternatives = dataset.data, dataset.ground_truth, dataset.alternatives
+    node_type = dataset.node_type
+    if (node_type is not None) != task.hetero:
+        raise ValueError(
+            f"the task {name}: its Definition must say hetero={node_type is not None}, as its data "
+            f"are a {type(data).__name__}"
+        )
     if "edge_weight" in data and _NETWORKS[model][0] != "gcn":
         raise ValueError(f"model {model!r}: the edges of {name} have weights; only gcn takes them")
-    if not dataset.loops:
+    # Between nodes of one type only, heterogeneous networks have no loops of their own to add.
+    if not dataset.loops and node_type is None:
         ground_truth, alternatives = _drop_self_loops(data, ground_truth, alternatives)
     marks = {"ground_truth": ground_truth, "alternatives": alternatives}
     truth = {key: value for key, value in marks.items() if value is not None}
+    hashed = data.to_dict() if node_type is None else _hetero.tensors(data)
+    graph = data if node_type is None else _hetero.graph_of(data, node_type)
     network: Any  # called as a GNN is
+    architecture = KIND if task.hetero else model
     if task.recipe is None:
-        network = _set_by_hand(dataset.model, name)
+        network, architecture = _set_by_hand(dataset.model, name), dataset.architecture
+    elif task.hetero:
+        network = trained(graph, task.recipe, seed, name, KIND)
     else:
         kind, layers = _NETWORKS[model]
         recipe = task.recipe if layers is None else _with_layers(task.recipe, layers, data)
         network = trained(data, recipe, seed, name, kind)
     return Task(
         name=name,
-        nodes=_nodes(data, dataset.explainable),
-        accuracy=accuracy(network, data),
+        nodes=_nodes(data, dataset.explainable, node_type),
+        accuracy=accuracy(network, graph),
         provenance=dataset.provenance,
-        dataset_sha256=dataset.sha256 or tensors_sha256({**data.to_dict(), **truth}),
+        dataset_sha256=dataset.sha256 or tensors_sha256({**hashed, **truth}),
         checkpoint_sha256=tensors_sha256(network.state_dict()),
         stand_in=task.stand_in,
         title=task.title,
         description=task.description,
-        architecture=dataset.architecture if task.recipe is None else model,
+        architecture=architecture,
         feature_names=dataset.feature_names,
         class_names=dataset.class_names,
         motif=task.motif,
+        node_type=node_type,
         # Moved last: Data.to and Module.to change the object in place.
         data=data.to(place),
         model=network.to(place),
@@ -163,10 +186,16 @@ def _set_by_hand(model: nn.Module | None, name: str) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-def _check(seed: int, model: str) -> None:
+def _check(seed: int, model: str, name: str, *, trains_hetero: bool) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise ValueError(f"seed must be a whole number from 0 to 2^63 - 1, got {seed!r}")
-    if model not in MODELS:
+    if trains_hetero:
+        if model not in (MODELS[0], KIND):
+            raise ValueError(
+                f"model {model!r}: the task {name} is heterogeneous, and its network is of the "
+                f"kind {KIND}; leave it out"
+            )
+    elif model not in MODELS:
         raise ValueError(
             f"unknown model {model!r}; available: {', '.join(MODELS)}{did_you_mean(model, MODELS)}"
         )
@@ -210,11 +239,16 @@ def _drop_self_loops(data: Data, *marks: Tensor | None) -> list[Tensor | None]:
     return [None if mark is None else mark[..., proper] for mark in marks]
 
 
-def _nodes(data: Data, explainable: Tensor | None) -> Tensor:
+def _nodes(
+    data: Data | HeteroData, explainable: Tensor | None, node_type: str | None = None
+) -> Tensor:
     """What to explain, int64 [n]: all with edges around them, in a random but fixed order."""
-    chosen = with_edges(data, task_level(data))
+    if node_type is None:
+        chosen, y = with_edges(data, task_level(data)), data.y
+    else:
+        chosen, y = _hetero.with_edges(data, node_type), data[node_type].y
     if explainable is not None:
         chosen &= explainable
     # RandomState, because its stream is frozen: the same order with every version of numpy.
-    order = torch.from_numpy(np.random.RandomState(0).permutation(data.y.numel()))
+    order = torch.from_numpy(np.random.RandomState(0).permutation(y.numel()))
     return order[chosen[order]]

@@ -43,14 +43,16 @@ class Unavailable(RuntimeError):
 class Source(Generic[Content]):
     """The raw files of one dataset; a PyG class's are in ``ROOT/<class>/<name>/raw/``.
 
+    Those of a class for one dataset only, which takes no name, are in ``ROOT/<class>/raw/``.
+
     Args:
         name: The dataset's name; for PyG's class, if that downloads it.
         files: Each file wanted with its SHA-256, or None where any content is welcome. Pin what is
             a pickle: opening an unknown one runs its code.
         read: Makes the content from the folder of the files, writing nothing; ValueError if they
             are malformed.
-        dataset: The PyG class that downloads them, called as ``dataset(root, name)``; None if these
-            very files cannot be downloaded.
+        dataset: The PyG class that downloads them, called as ``dataset(root, name)``, or as
+            ``dataset(root)`` if ``name`` is its own; None if these very files cannot be downloaded.
         folder: Of the files, relative to a data root; to be given if there is no ``dataset``.
     """
 
@@ -62,12 +64,18 @@ class Source(Generic[Content]):
 
     def __post_init__(self) -> None:
         if self.dataset is not None:
-            object.__setattr__(self, "folder", Path(self.dataset.__name__, self.name, "raw"))
+            object.__setattr__(self, "folder", Path(self.dataset.__name__, *self.named, "raw"))
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The name as PyG's class takes it; none if it is the class's own."""
+        own = self.dataset is not None and self.dataset.__name__ == self.name
+        return () if own else (self.name,)
 
     @property
     def title(self) -> str:
         """What messages call the dataset."""
-        return self.name if self.dataset is None else f"{self.dataset.__name__} {self.name}"
+        return " ".join([*([self.dataset.__name__] if self.dataset else []), *self.named])
 
     @property
     def paths(self) -> list[str]:
@@ -201,7 +209,7 @@ def _download(source: Source[Content], folder: Path) -> tuple[Content, dict[str,
     raw_only = type(
         "RawOnly",
         (source.dataset,),
-        {"_process": lambda self: None, "load": lambda self, path: None},
+        {"_process": lambda self: None, "load": lambda self, *_, **__: None},
     )
     folder.mkdir(parents=True, exist_ok=True)
     # Beside the final place and moved there only after they have been read: a broken or
@@ -210,10 +218,10 @@ def _download(source: Source[Content], folder: Path) -> tuple[Content, dict[str,
         timeout = socket.getdefaulttimeout()
         socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
         try:
-            raw_only(temporary, source.name)
+            raw_only(temporary, *source.named)
         finally:
             socket.setdefaulttimeout(timeout)
-        fetched = Path(temporary, source.name, "raw")
+        fetched = Path(temporary, *source.named, "raw")
         if missing := _missing(source, fetched):
             raise OSError(f"the download brought no {', '.join(missing)}")
         result = _read(source, fetched)

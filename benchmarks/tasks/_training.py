@@ -28,27 +28,31 @@ from torch_geometric.data import Data
 from torch_geometric.utils import negative_sampling
 from tqdm import tqdm
 
-from benchmarks.tasks import _models
+from benchmarks.tasks import _hetero_models, _models
 from benchmarks.tasks._definition import Recipe
+from benchmarks.tasks._hetero_models import RelationalGNN
 from benchmarks.tasks._models import GNN, ConcatGNN, GraphGNN, LinkGNN
 from benchmarks.tasks._source import cache_dir, seeded, tensors_sha256
 from explainers.prepare.computation_graph import BatchIndex
 
 
-def trained(data: Data, recipe: Recipe, seed: int, name: str, kind: str = "gcn") -> GNN:
+def trained(data: Data, recipe: Recipe, seed: int, name: str, kind: str = "gcn") -> Any:
     """The model of ``recipe`` trained on ``data`` with ``seed``; in eval mode and frozen.
 
     It is trained on the CPU, whatever device explains it later, so that a CPU run and a GPU run
     explain the same weights. The global random generators are as before afterwards.
 
     Args:
-        data: As in :class:`benchmarks.tasks._definition.Dataset`, on the CPU.
+        data: As in :class:`benchmarks.tasks._definition.Dataset`, on the CPU; of heterogeneous data
+            what :func:`benchmarks.tasks._hetero.graph_of` gives.
         recipe: Widths, optimiser and length of the training.
         seed: Of the initial weights and of dropout.
         name: The task's name, for the messages and the checkpoint's file name.
-        kind: Of the layers, one of :data:`benchmarks.tasks._models.LAYERS`.
+        kind: Of the layers, one of :data:`benchmarks.tasks._models.LAYERS`; without effect on
+            heterogeneous data.
     """
-    dims = [data.num_features, *recipe.hidden]
+    first = max(_widths(data).values()) if _is_hetero(data) else data.num_features
+    dims = [first, *recipe.hidden]
     if "edge_label_index" not in data:  # an encoder gives embeddings, all others classes
         dims.append(int(data.y.max()) + 1)
     key = _key(data, recipe, seed, dims, kind)
@@ -113,7 +117,18 @@ def _taking_away(seen: Data, whole: Data, share: float, epochs: int) -> Iterator
         yield epoch
 
 
-def _network(data: Data, recipe: Recipe, dims: list[int], kind: str) -> GNN:
+def _is_hetero(data: Data) -> bool:
+    return isinstance(data.x, dict)
+
+
+def _widths(data: Data) -> dict[str, int]:
+    return {name: x.size(1) for name, x in data.x.items()}
+
+
+def _network(data: Data, recipe: Recipe, dims: list[int], kind: str) -> Any:
+    if _is_hetero(data):
+        edge_types = list(data.edge_index)
+        return RelationalGNN(_widths(data), edge_types, dims[1:], data.node_type, recipe.dropout)
     options: dict[str, Any] = {"normalize": recipe.normalize}
     if "batch" in data:
         return GraphGNN(dims, recipe.dropout, kind, readout=recipe.readout, **options)
@@ -191,13 +206,19 @@ def _key(data: Data, recipe: Recipe, seed: int, dims: list[int], kind: str) -> s
         for k in ("x", "edge_index", "edge_weight", "batch", "edge_label_index", "y", "train_mask")
         if k in data
     ]
+    tensors: dict[str, Any] = {k: data[k] for k in made_of}
+    code: list[Any] = [_models, _fit, _parts, _output]
+    if _is_hetero(data):
+        for name in ("x", "edge_index"):
+            tensors |= {f"{name} of {of}": one for of, one in tensors.pop(name).items()}
+        code[0] = _hetero_models
     made_from = {
         "recipe": options,
         "kind": kind,
         "seed": seed,
         "dims": dims,
-        "data": tensors_sha256({k: data[k] for k in made_of}),
-        "code": [inspect.getsource(part) for part in (_models, _fit, _parts, _output)],
+        "data": tensors_sha256(tensors),
+        "code": [inspect.getsource(part) for part in code],
         "versions": [torch.__version__, torch_geometric.__version__],
     }
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()

@@ -23,6 +23,7 @@ from explainers.prepare import probe
 from explainers.prepare.checks import _keywords as keywords_of
 from explainers.prepare.computation_graph import ComputationGraphs, cut, whole_graph
 from explainers.prepare.copies import (
+    ModelCopy,
     as_called,
     private_copy,
     rows_of,
@@ -143,6 +144,12 @@ class PreparedHetero(PreparedModel):
         masks = None if edge_mask is None else self.whole.masks(edge_mask, self.call_maps)
         with self.borrowed() as copy, torch.no_grad():
             return run(copy, x[None], self.whole, masks)
+
+    def copy_outputs(self) -> list[Tensor]:
+        """What private copies give now, one in use and a new one."""
+        with self.borrowed() as used, torch.no_grad():
+            copies = (used, ModelCopy(self.model))
+            return [run(copy, self.x[None], self.whole) for copy in copies]
 
     def disturbed(self) -> tuple[Tensor, Tensor, Tensor]:
         """Other features [N, F] and a mask [E], and the output [N_t, C] there; drawn once."""

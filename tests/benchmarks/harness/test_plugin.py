@@ -80,24 +80,20 @@ def bench(pytester, monkeypatch, drawn):
     def load(name, root=None, device="cpu", seed=0, model="gcn"):
         if name == "twitch-en":
             raise benchmarks.tasks.Unavailable("put EN.npz into data/Twitch/EN/raw")
-        return SimpleNamespace(
+        return benchmarks.tasks.Task(
             name=name,
             data=graph,
             model=GCNConv(3, 2),
             nodes=torch.arange(4),
+            ground_truth=None,
             accuracy=1.0,
             provenance="made up",
             architecture=model,
             dataset_sha256="d",
             checkpoint_sha256=f"c{seed}",
             stand_in=False,
-            model_config=None,
-            target=None,
-            mode="multiclass_classification",
-            level="node",
-            accuracy_kind="accuracy",
-            performance="accuracy 100.00%",
-            motif=False,
+            title="made up",
+            description="made up",
         )
 
     def write(folder):

@@ -28,24 +28,20 @@ def make_task(name, model="gcn"):
     data = Data(
         x=torch.ones(4, 3), edge_index=torch.zeros(2, 5, dtype=torch.long), y=torch.arange(4) % 2
     )
-    return SimpleNamespace(
+    return benchmarks.tasks.Task(
         name=name,
         data=data,
         model=GCNConv(3, 2),
         nodes=torch.tensor([2, 0, 1]),
+        ground_truth=None,
         accuracy=0.75,
         provenance="made up",
         architecture=model,
         dataset_sha256="d",
         checkpoint_sha256="c",
         stand_in=False,
-        model_config=None,
-        target=None,
-        mode="multiclass_classification",
-        level="node",
-        accuracy_kind="accuracy",
-        performance="accuracy 75.00%",
-        motif=False,
+        title="made up",
+        description="made up",
     )
 
 
@@ -81,9 +77,7 @@ def again(run, command=None, **changes):
 
 
 def config(method="random"):
-    method = SimpleNamespace(
-        name=method, chosen_engine=lambda model, data, model_config: "stock", options={"seed": 0}
-    )
+    method = SimpleNamespace(name=method, chosen_engine=lambda *_: "stock", options={"seed": 0})
     return Run.config(SimpleNamespace(plan=PLAN), make_task("karate"), 0, method)
 
 

@@ -25,7 +25,7 @@ from benchmarks.tasks import (
     _source,
 )
 
-BRING_MODELS = ("white-box-", "label-propagation-")
+BRING_MODELS = ("white-box-", "label-propagation-", "hetero-motif")
 RECIPE = Recipe(hidden=(4,), epochs=3, lr=0.01, weight_decay=0.0, dropout=0.5, source="this test")
 
 
@@ -94,7 +94,7 @@ def test_the_tasks_of_this_checkout() -> None:
     variants += [name.replace("published", "replication") for name in variants]
     variants.append("cora:graphframex")
     variants += ["cora-links", "twitch-en-links", "white-box-common-neighbours"]
-    variants.append("white-box-common-neighbours:saturated")
+    variants += ["white-box-common-neighbours:saturated", "hetero-motif", "imdb"]
     kinds = ("gated", "gated-gcn", "gated-scale-free", "gcn", "scale-free")
     variants += [f"{name}:{kind}" for name in more if name.startswith("white") for kind in kinds]
     assert {*files, *more, *variants} <= set(tasks.available())
@@ -177,13 +177,19 @@ def test_contract(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check_contract(task: Task, name: str, *, ordered: bool = True) -> None:
-    data, (n, e) = task.data, (task.data.num_nodes, task.data.num_edges)
+    data, (n, e) = task.graph, (task.data.num_nodes, task.data.num_edges)
     assert (task.name, task.title != "", task.description != "") == (name, True, True)
     assert task.provenance
     assert "\n" not in task.provenance
-    assert (data.x.dtype, data.x.dim()) == (torch.float32, 2)
-    assert (data.edge_index.dtype, data.edge_index.shape) == (torch.int64, (2, e))
-    if name != "cora:graphframex":
+    features, edges = [data.x], [data.edge_index]
+    if task.node_type is not None:
+        features, edges = list(data.x.values()), list(data.edge_index.values())
+        n = task.data[task.node_type].num_nodes
+    assert all((x.dtype, x.dim()) == (torch.float32, 2) for x in features)
+    assert max(x.size(1) for x in features) == task.num_features
+    assert all((one.dtype, len(one)) == (torch.int64, 2) for one in edges)
+    assert sum(one.size(1) for one in edges) == e
+    if name != "cora:graphframex" and task.node_type is None:
         assert not (data.edge_index[0] == data.edge_index[1]).any()
     units = int(data.batch.max()) + 1 if "batch" in data else n
     links = data.get("edge_label_index")
@@ -191,6 +197,7 @@ def check_contract(task: Task, name: str, *, ordered: bool = True) -> None:
         units = links.size(1)
         assert (links.dtype, links.shape) == (torch.int64, (2, units))
     assert data.y.shape == data.train_mask.shape == data.test_mask.shape == (units,)
+    assert torch.equal(task.labels, data.y)
 
     assert not task.model.training
     assert not any(p.requires_grad for p in task.model.parameters())
@@ -211,7 +218,10 @@ def check_contract(task: Task, name: str, *, ordered: bool = True) -> None:
 
     assert task.nodes.dtype == torch.int64
     assert len(task.nodes) == len(task.nodes.unique()) > 0
-    into = data.edge_index[1]
+    into = edges[0][1]
+    if task.node_type is not None:
+        kinds = [kind for kind in data.edge_index if kind[2] == task.node_type]
+        into = torch.cat([data.edge_index[kind][1] for kind in kinds])
     if links is not None:
         assert torch.isin(links[:, task.nodes], into).any(dim=0).all()
     else:

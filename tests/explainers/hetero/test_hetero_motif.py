@@ -6,16 +6,15 @@ import pytest
 import torch
 
 import explainers
+from benchmarks.tasks.hetero_motif import CITES, ON, PUBLISHES, WRITTEN, WhiteBox, motif
 from explainers import metrics
-
-from .motif import CITES, ON, PUBLISHES, WRITTEN, WhiteBox, motif
 
 ENGINES = ["batched", "stock"]
 
 
 @pytest.fixture(scope="module")
 def white_box():
-    data, truth = motif()
+    data, truth = motif(dtype=torch.float64)
     return WhiteBox().double(), data, truth
 
 
@@ -183,7 +182,7 @@ def test_what_cannot_be_scored_is_named(white_box):
     refused("must be a dictionary of bool tensors", truth=torch.ones(3, dtype=torch.bool))
     refused("must be a dictionary of bool tensors", truth={CITES: truth[ON]})
     refused("takes features of random nodes", metrics=["rdt_fidelity"])
-    other, _ = motif(1)
+    other, _ = motif(1, dtype=torch.float64)
     del other[CITES]
     with pytest.raises(ValueError, match="has not the types of data"):
         metrics.evaluate(model, other, explanations)

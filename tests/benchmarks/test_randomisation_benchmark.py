@@ -70,3 +70,18 @@ def test_every_stage_and_the_other_models_are_there(section):
 
 
 STAGES = ("cascading", "independent")
+
+
+def test_a_model_set_by_hand_has_no_other_training(tmp_path):
+    """A task that brings its model has one: of two models asked for, there is nothing to load."""
+    command = [
+        *(sys.executable, "-m", "pytest", "benchmarks/test_randomisation.py", "--benchmark-only"),
+        *("-q", "--task", "white-box-or:gated", "--device", "cpu", "--seeds", "2", "--nodes", "2"),
+        *("--results", str(tmp_path), "--method", "saliency", "--no-baselines", "--together"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (found,) = split(load(tmp_path))
+    rows, _ = found.of("randomisation")
+    assert len(rows) > 0
+    assert "trained with another seed" not in set(rows["other"])

@@ -351,6 +351,25 @@ def _rest(
         return graph.run(x, mask)
 
 
+@torch.no_grad()
+def serves(prepared: PreparedModel, hop: FirstHop) -> bool:
+    """Whether a form that was found with other links serves these: the rest gives their outputs.
+
+    Where it was not seen to read the features, it gives them without; a decoder may read those of
+    some nodes only.
+    """
+    x = prepared.x
+    mask = prepared.output.new_ones(prepared.edge_index.size(1))
+    read = x if hop.reads_x else x.new_full((1, 1), torch.nan).expand_as(x)
+    try:
+        output = _rest(
+            prepared, hop.point, whole(prepared), evaluated(prepared, hop, x, mask), read, mask
+        )
+    except NotTheModel:
+        return False
+    return alike(output, prepared.output, prepared.typical)
+
+
 def _with_rest(
     prepared: PreparedModel,
     hop: FirstHop,

@@ -37,7 +37,7 @@ def check(
     Args:
         explanations: What ``explain`` returned.
         task: What was explained.
-        nodes: The nodes or graphs asked for, in order.
+        nodes: The nodes, graphs or links asked for, in order.
         targets: The class asked for of each; None for what the task explains: its own targets, or
             the class that the model predicts.
 
@@ -47,7 +47,8 @@ def check(
     if type(explanations) is not list:
         raise Invalid(f"explain returned a {type(explanations).__name__} instead of a list")
     if len(explanations) != len(nodes):
-        raise Invalid(f"{len(explanations)} explanations for {len(nodes)} nodes")
+        asked = f"{len(nodes)} {task.unit}{'' if len(nodes) == 1 else 's'}"
+        raise Invalid(f"{len(explanations)} explanations for {asked}")
     for explanation, node in zip(explanations, nodes, strict=True):
         if not isinstance(explanation, Explanation):
             raise Invalid(f"an explanation is a {type(explanation).__name__}")

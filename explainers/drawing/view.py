@@ -80,7 +80,8 @@ def _of_types(explanation: HeteroExplanation, labels: Labels | None, truth: Trut
             )
     types, edge_types = explanation.node_types, explanation.edge_types
     starts: dict[str, int] = {}
-    ids, strength, texts, kinds = [], [], [], []
+    texts: list[str] = []
+    ids, strength, kinds = [], [], []
     for number, name in enumerate(types):
         store, starts[name] = explanation[name], len(texts)
         # A number that no node of another type has.

@@ -10,7 +10,7 @@ model rewrites its edges, one more.
 from __future__ import annotations
 
 import random
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -78,7 +78,9 @@ def look_at_calls(prepared: PreparedModel) -> tuple[list[list[EdgeMap]], list[Ca
                     "edge_index around instead"
                 )
         own = others_refused(copy, prepared.name)
-        sums_of = summed(copy) if prepared.links is not None else nullcontext([])
+        nothing: list[Sum] = []
+        sums_of: AbstractContextManager[list[Sum]]
+        sums_of = nullcontext(nothing) if prepared.links is None else summed(copy)
         with torch.no_grad(), own, recorded(copy, edge_index) as calls, sums_of as sums:
             output = copy.run(prepared.x, edge_index, prepared.with_batch(inputs))
         _check_same(prepared, output)

@@ -12,6 +12,7 @@ nodes are learned side by side in the same way.
 The second baseline of every speed-up, beside ``stock``.
 """
 
+# long: the whole of what a user writes, in one place
 from __future__ import annotations
 
 import copy

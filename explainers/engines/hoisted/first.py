@@ -10,6 +10,7 @@ c; a gradient by the mask tells n, and what is left without messages l. Whether 
 seen at features and masks drawn at random, on all nodes.
 """
 
+# long: one linear form: what finds it, and what says that it is right
 from __future__ import annotations
 
 from dataclasses import dataclass, replace

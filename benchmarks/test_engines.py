@@ -23,6 +23,7 @@ from benchmarks.measures import by_hand
 from benchmarks.measures.engines import difference, least_seconds, output_of
 from benchmarks.tasks import Task
 from explainers.methods import Method
+from explainers.prepare import prepare
 
 # Nodes that are explained one by one, each by every engine; no more than were asked for.
 REPEATS = {"quick": 2, "full": 30}
@@ -267,7 +268,8 @@ def _by_hand(
 ) -> Callable[[], Any]:
     """Explains the nodes by hand, with the method's own options."""
     if key not in hands:
-        hands[key] = by_hand.ByHand(task.model, task.data)
+        config = prepare(task.model, task.data, task.model_config).config
+        hands[key] = by_hand.ByHand(task.model, task.data, config.return_type.value)
     taken = by_hand.OPTIONS.get(method.name, ())
     options = {name: getattr(method, name) for name in taken}
 

@@ -109,7 +109,7 @@ def test_the_tutorial_is_published_as_it_ran(tutorial):
         "execute_result",
     }
     assert all(output.get("name") != "stderr" for output in outputs)
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 4
     assert not re.search(r"/home/|/root/|/tmp/", TUTORIAL.read_text())
     # Nor of any folder that the checkout is in.
     parents = [str(folder) for folder in ROOT.parents if folder != Path(ROOT.anchor)]

@@ -47,6 +47,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--node",
         "--graph",
+        "--link",
         required=True,
         type=int,
         metavar="N",

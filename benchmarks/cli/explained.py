@@ -193,7 +193,7 @@ def _fidelity(task: Task, explanation: Explanation, drawn: Sequence[int]) -> Rec
     if not drawn:
         return None
     # One node has no deviation; see `explainers.metrics.evaluate`.
-    level = {"node": "nodes", "graph": "graphs", "edge": "links"}[task.level]
+    level = f"{task.unit}s"
     found: Record = {
         "semantics": "mask",
         "unit": f"change of the output, in its standard deviations over all {level}"

@@ -38,7 +38,7 @@ def check(
     Args:
         explanations: What ``explain`` returned.
         task: What was explained.
-        nodes: The nodes or graphs asked for, in order.
+        nodes: The nodes, graphs or links asked for, in order.
         targets: The class asked for of each; None for what the task explains: its own targets, or
             the class that the model predicts.
 
@@ -48,7 +48,8 @@ def check(
     if type(explanations) is not list:
         raise Invalid(f"explain returned a {type(explanations).__name__} instead of a list")
     if len(explanations) != len(nodes):
-        raise Invalid(f"{len(explanations)} explanations for {len(nodes)} nodes")
+        asked = f"{len(nodes)} {task.unit}{'' if len(nodes) == 1 else 's'}"
+        raise Invalid(f"{len(explanations)} explanations for {asked}")
     prepared = prepare(task.model, task.data, task.model_config, node_type=task.node_type)
     explanations = [_as_one(one, task) for one in explanations]
     for explanation, node in zip(explanations, nodes, strict=True):

@@ -176,7 +176,7 @@ class Plan:
         int,
         Option(
             "--nodes",
-            "explain N nodes of each task",
+            "explain N nodes, graphs or links of each task",
             "N",
             type=int,
             default=_of_profile("nodes"),

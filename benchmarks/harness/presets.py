@@ -76,6 +76,18 @@ PRESETS = {
             "seeds": 1,
         },
     ),
+    "links": Preset(
+        asks="which explanations of predicted links are good, and how much faster than stock and "
+        "than k-hop by hand they are found",
+        benchmarks=("quality", "engines"),
+        options={
+            "profile": "full",
+            "tasks": ("cora-links", "twitch-en-links", "white-box-common-neighbours"),
+            "methods": ("integrated_gradients", "saliency", "gnn_explainer"),
+            "nodes": 20,
+            "seeds": 2,
+        },
+    ),
     "learning": Preset(
         asks="methods that learn, at the library's defaults and tuned on other nodes and models",
         benchmarks=("tuning",),

@@ -2,7 +2,8 @@
 
 The computation graph is cut with PyG's ``k_hop_subgraph``; a GCN is given the norms of the whole
 graph as edge weights (``gcn_norm``, ``normalize=False``), so that the cut is exact. Of a model that
-classifies graphs, a graph is taken by itself. Variants of the
+classifies graphs, a graph is taken by itself; of one that predicts links, the cut is around both
+ends, and the decoder is asked for these. Variants of the
 inputs go through the model side by side, as one block-diagonal graph, so that Captum's
 ``internal_batch_size`` is real; its size is the fastest of :data:`BATCH_SIZES` at the first node
 that is explained, tried once and not timed with the explanations. GNNExplainer's masks of several
@@ -11,9 +12,11 @@ nodes are learned side by side in the same way.
 The second baseline of every speed-up, beside ``stock``.
 """
 
+# long: the whole of what a user writes, in one place
 from __future__ import annotations
 
 import copy
+import inspect
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -46,13 +49,16 @@ class ByHand:
 
     Args:
         model: Layers of one kind, called as ``model(x, edge_index)``; one of GCNConv takes
-            ``edge_weight`` as well. Returns log-probabilities [N, C], or [G, C] of the graphs of a
-            ``batch`` that it takes, too.
-        data: A graph without edge weights or attributes; or G of them with ``batch`` [N].
+            ``edge_weight`` as well. Returns [N, C], or [G, C] of the graphs of a ``batch`` that it
+            takes, too, or [R, C] of the links ``edge_label_index`` that it takes.
+        data: A graph without edge weights or attributes; or G of them with ``batch`` [N]; or one
+            with ``edge_label_index`` [2, R].
+        return_type: What the model returns, as PyG's ``ModelConfig`` names it.
     """
 
     model: nn.Module
     data: Data
+    return_type: str = "log_probs"
     batch_sizes: dict[int, int] = field(default_factory=dict)  # the best, by n_steps
 
     def __post_init__(self) -> None:
@@ -75,13 +81,24 @@ class ByHand:
         self.optimised = copy.deepcopy(self.model)
         everywhere = torch.arange(self.data.num_nodes, device=edge_index.device)
         self.batch: Tensor | None = self.data.get("batch")
+        self.links: Tensor | None = None
+        if "edge_label_index" in inspect.signature(self.model.forward).parameters:
+            self.links = self.data.get("edge_label_index")
         whole = Cut(self, everywhere, self.e_id, edge_index[:, self.e_id], 0)
+        rows = {"batch": self.batch, "edge_label_index": self.links}
         with torch.no_grad():
-            self.targets = whole.module(self.data.x, whole.edge_index, self.batch).argmax(dim=1)
+            self.targets = whole.module(self.data.x, whole.edge_index, **rows).argmax(dim=1)
         if self.batch is not None:  # the list of the graphs, which the user has
             graphs = len(self.targets)
             self.nodes = _members(self.batch, graphs)
             self.edges = _members(self.batch[edge_index[0, self.e_id]], graphs)
+
+    @property
+    def level(self) -> str:
+        """What is explained, as PyG names it."""
+        if self.links is not None:
+            return "edge"
+        return "node" if self.batch is None else "graph"
 
     def explain(self, name: str, node: int, **options: Any) -> Explanation:
         """One of :data:`METHODS` for one node and the class that the model predicts.
@@ -108,20 +125,25 @@ class ByHand:
         ]
 
     def cut(self, node: int) -> Cut:
-        """The k-hop subgraph of a node; or the graph with that number."""
+        """The k-hop subgraph of a node, or of both ends of a link; or the graph of that number."""
         if self.batch is not None:
             n_id, inside = self.nodes[node], self.edges[node]
             e_id = self.e_id[inside]
             edge_index = torch.searchsorted(n_id, self.data.edge_index[:, e_id])
             return Cut(self, n_id, e_id, edge_index, node, inside)
         n_id, edge_index, place, inside = k_hop_subgraph(
-            node,
+            node if self.links is None else self.links[:, node],
             self.hops,
             self.data.edge_index[:, self.e_id],
             relabel_nodes=True,
             num_nodes=self.data.num_nodes,
         )
-        return Cut(self, n_id, self.e_id[inside], edge_index, int(place), inside)
+        cut = Cut(self, n_id, self.e_id[inside], edge_index, node, inside)
+        if self.links is None:
+            cut.place = int(place)
+        else:
+            cut.link = place[:, None]
+        return cut
 
     def _saliency(self, cut: Cut) -> tuple[Tensor, Tensor]:
         found = Saliency(cut).attribute(cut.leaves())
@@ -154,7 +176,8 @@ class ByHand:
         self, cuts: Sequence[Cut], algorithm: GNNExplainer | None = None, **options: Any
     ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         n, e = [len(cut.n_id) for cut in cuts], [len(cut.e_id) for cut in cuts]
-        found = self._optimised(cuts, algorithm or SideBySide(n, e, **options))
+        raw = self.return_type == "raw"
+        found = self._optimised(cuts, algorithm or SideBySide(n, e, raw=raw, **options))
         return found.node_mask.split(n), found.edge_mask.split(e)
 
     def _optimised(self, cuts: Sequence[Cut], algorithm: GNNExplainer) -> Explanation:
@@ -167,7 +190,10 @@ class ByHand:
             weights = torch.cat(edges), torch.cat(loops)
         places = [cut.place for cut in cuts]
         rows: dict[str, Any]
-        if self.batch is None:
+        if self.links is not None:
+            ends = [cut.link + start for cut, start in zip(cuts, starts, strict=True)]
+            rows = {"target": self.targets[places], "edge_label_index": torch.cat(ends, dim=1)}
+        elif self.batch is None:
             places = [start + place for start, place in zip(starts, places, strict=True)]
             # An int for a single node, as PyG's users give it.
             index = places[0] if len(places) == 1 else sizes.new_tensor(places)
@@ -184,8 +210,8 @@ class ByHand:
             edge_mask_type="object",
             model_config={
                 "mode": "multiclass_classification",
-                "task_level": "node" if self.batch is None else "graph",
-                "return_type": "log_probs",
+                "task_level": self.level,
+                "return_type": self.return_type,
             },
         )
         x = torch.cat([cut.x for cut in cuts])
@@ -220,9 +246,15 @@ class Cut:
         n_id: [n] nodes.
         e_id: [e] edges.
         edge_index: [2, e] positions in ``n_id``.
-        place: The explained node's; or the number of the graph.
+        unit: The number of the node, of the graph or of the link.
         inside: Which edges of the graph the cut has, bool [E] or their positions; None for all.
+
+    Attributes:
+        place: The position of the node in ``n_id``; the number of the graph or of the link.
+        link: Those of a link's ends, [2, 1].
     """
+
+    link: Tensor
 
     def __init__(
         self,
@@ -230,21 +262,19 @@ class Cut:
         n_id: Tensor,
         e_id: Tensor,
         edge_index: Tensor,
-        place: int,
+        unit: int,
         inside: Tensor | None = None,
     ) -> None:
-        self.n_id, self.e_id, self.edge_index, self.place = n_id, e_id, edge_index, place
+        self.n_id, self.e_id, self.edge_index, self.place = n_id, e_id, edge_index, unit
         self.x = by_hand.data.x[n_id]
         self.model = by_hand.model
-        self.target = 0
-        if inside is not None:
-            self.target = int(by_hand.targets[place if by_hand.batch is not None else n_id[place]])
+        self.target = 0 if inside is None else int(by_hand.targets[unit])
         self.weights: tuple[Tensor, Tensor] | None = None
         if by_hand.norm is not None:
             edges, loops = by_hand.norm.split([len(by_hand.e_id), by_hand.data.num_nodes])
             self.weights = edges if inside is None else edges[inside], loops[n_id]
-        self.graph = by_hand.batch is not None
-        self._blocks: dict[int, tuple[Tensor, Tensor | None]] = {}
+        self.level = by_hand.level
+        self._blocks: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
 
     @property
     def module(self) -> nn.Module:
@@ -266,20 +296,25 @@ class Cut:
         if count not in self._blocks:
             block = torch.arange(count, device=x.device)
             edge_index = (self.edge_index[:, None] + n * block[:, None]).flatten(1)
-            self._blocks[count] = edge_index, block.repeat_interleave(n) if self.graph else None
-        edge_index, batch = self._blocks[count]
+            rows = {}
+            if self.level == "graph":
+                rows["batch"] = block.repeat_interleave(n)
+            if self.level == "edge":
+                rows["edge_label_index"] = self.link + n * block
+            self._blocks[count] = edge_index, rows
+        edge_index, rows = self._blocks[count]
         flat = x.reshape(-1, x.size(-1))
         if self.weights is not None:
             edges, loops = self.weights
             weights = (mask * edges).flatten(), loops.repeat(count)
-            output = _OnCut(self.model, weights)(flat, edge_index, batch)
+            output = _OnCut(self.model, weights)(flat, edge_index, **rows)
         else:
             set_masks(self.model, mask.flatten(), edge_index, apply_sigmoid=False)
             try:
-                output = self.module(flat, edge_index, batch)
+                output = self.module(flat, edge_index, **rows)
             finally:
                 clear_masks(self.model)
-        if self.graph:
+        if self.level != "node":
             return output[:, self.target]
         return output.view(count, n, -1)[:, self.place, self.target]
 
@@ -291,8 +326,8 @@ class _OnCut(nn.Module):
         super().__init__()
         self.model, self.weights = model, weights
 
-    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
-        given = {} if batch is None else {"batch": batch}
+    def forward(self, x: Tensor, edge_index: Tensor, **rows: Tensor | None) -> Tensor:
+        given = {name: value for name, value in rows.items() if value is not None}
         if self.weights is None:
             return self.model(x, edge_index, **given)
         # The loops come behind, where PyG masks none.
@@ -314,11 +349,15 @@ class SideBySide(GNNExplainer):
     Args:
         nodes: How many nodes each block has.
         edges: How many edges.
+        raw: Whether the model returns raw scores, and not log-probabilities.
         **options: PyG's.
     """
 
-    def __init__(self, nodes: Sequence[int], edges: Sequence[int], **options: Any) -> None:
+    def __init__(
+        self, nodes: Sequence[int], edges: Sequence[int], *, raw: bool = False, **options: Any
+    ) -> None:
         super().__init__(**options)
+        self.raw = raw
         self.blocks = {
             kind: torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
             for kind, sizes in (("node", nodes), ("edge", edges))
@@ -326,7 +365,7 @@ class SideBySide(GNNExplainer):
         self._shares: dict[str, Tensor] = {}
 
     def _loss(self, y_hat: Tensor, y: Tensor) -> Tensor:
-        loss = F.nll_loss(y_hat, y, reduction="sum")
+        loss = (F.cross_entropy if self.raw else F.nll_loss)(y_hat, y, reduction="sum")
         for kind, name in (("edge", "edge"), ("node", "node_feat")):
             mask, hard = getattr(self, f"{kind}_mask"), getattr(self, f"hard_{kind}_mask")
             if hard is None:
@@ -348,8 +387,6 @@ def refusal(model: nn.Module, data: Data, config: ModelConfig | None = None) -> 
     """Why a model and a graph are not among those that are done by hand, or ``""``."""
     if config is not None and config.mode.value != "multiclass_classification":
         return "it does not return classes"
-    if data.get("edge_label_index") is not None:
-        return "it predicts links"
     if data.get("edge_weight") is not None or data.get("edge_attr") is not None:
         return "its edges have weights or attributes"
     layers = [part for part in model.modules() if isinstance(part, MessagePassing)]

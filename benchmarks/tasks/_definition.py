@@ -335,6 +335,11 @@ class Task:
         return prepare(self.model, self.data, self.model_config, node_type=self.node_type).hops
 
     @property
+    def unit(self) -> str:
+        """The same in a word: ``node``, ``graph`` or ``link``."""
+        return "link" if self.level == "edge" else self.level
+
+    @property
     def performance(self) -> str:
         """The accuracy with its name, such as ``accuracy 93.10%`` or ``R² 0.871``."""
         if math.isnan(self.accuracy):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import importlib
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.explain import Explanation, HeteroExplanation
 
 from explainers.drawing import layout
 from explainers.drawing.panel import captions, legend_handles, panel, wrapped
-from explainers.drawing.select import explained_nodes, node_ids, right_edges, shown
+from explainers.drawing.select import explained_nodes, node_ids, shown
+from explainers.drawing.view import Classes, Labels, Truth, View, view
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,15 +24,15 @@ COLUMNS = 3  # of pictures side by side, before the next row
 
 
 def draw(
-    explanation: Explanation,
-    data: Data | None = None,
+    explanation: Explanation | HeteroExplanation,
+    data: Data | HeteroData | None = None,
     ax: Axes | None = None,
     *,
     edges: int = 20,
-    classes: Tensor | Sequence[int] | None = None,
-    labels: Sequence[str] | None = None,
+    classes: Classes | None = None,
+    labels: Labels | None = None,
     class_names: Sequence[str] = (),
-    truth: Tensor | None = None,
+    truth: Truth | None = None,
     title: str = "",
     note: str = "",
     legend: bool = True,
@@ -45,6 +45,9 @@ def draw(
     and is in the middle; the rings around it are the hops to it. So have both ends of an explained
     link, which a dotted line joins; the rings around them are the hops to the nearer one.
 
+    Of a heterogeneous graph the strongest edges are those of all types together; colours say which
+    type an edge has, colours and shapes which a node has.
+
     Args:
         explanation: Of a method of this library.
         data: The graph; its ``y`` colours the nodes, if it has a class for each.
@@ -56,6 +59,8 @@ def draw(
         class_names: Of the classes, for the legend; none for their numbers.
         truth: The ground truth, which a band marks: which edges of the graph are right, bool [E],
             or a row for each node (or graph), as :func:`explainers.metrics.evaluate` takes it.
+            Of a heterogeneous graph a dict by edge type, as ``labels`` is one by node type; there
+            are no ``classes`` then.
         title: Above the picture, for example the method's name.
         note: Further lines below it, for example the fidelity of the drawn edges.
         legend: Whether to explain the colours and lines below the picture.
@@ -67,23 +72,20 @@ def draw(
         ImportError: The extra ``draw`` is not installed.
         ValueError: ``edges``, ``classes``, ``labels`` or ``truth`` are invalid, or scores are NaN.
     """
-    _check_homogeneous([explanation])
     matplotlib, networkx = _libraries()
-    part = shown(explanation, edges)
-    right = right_edges(explanation, truth)
-    colours = _classes(explanation, data, classes)
-    texts = _labels(explanation, labels)
-    positions = layout.place(networkx, [explanation], [part])
+    seen = view(explanation, data, classes, labels, class_names, truth)
+    part = shown(seen.explanation, edges)
+    positions = layout.place(networkx, [seen.explanation], [part])
     figure: Figure | None = None
     if ax is None:
         width, height = layout.size(positions)
         pyplot = importlib.import_module("matplotlib.pyplot")
         figure, ax = pyplot.subplots(figsize=(width, height + 1.3), layout="constrained")
     assert ax is not None
-    panel(matplotlib, ax, explanation, part, positions, colours, texts, right)
+    panel(matplotlib, ax, seen, part, positions)
     lines = captions(ax, layout.size(positions)[0], title, str(part), *note.splitlines())
     if legend:
-        handles = legend_handles(matplotlib, [(explanation, part)], colours, class_names, right)
+        handles = legend_handles(matplotlib, [(seen, part)])
         style = {"handles": handles, "ncols": min(2, len(handles)), "frameon": False, "fontsize": 8}
         if figure is not None:
             figure.legend(loc="outside lower center", **style)
@@ -94,14 +96,14 @@ def draw(
 
 
 def compare(
-    explanations: Mapping[str, Explanation],
-    data: Data | None = None,
+    explanations: Mapping[str, Explanation | HeteroExplanation],
+    data: Data | HeteroData | None = None,
     *,
     edges: int = 20,
-    classes: Tensor | Sequence[int] | None = None,
-    labels: Sequence[str] | None = None,
+    classes: Classes | None = None,
+    labels: Labels | None = None,
     class_names: Sequence[str] = (),
-    truth: Tensor | None = None,
+    truth: Truth | None = None,
     notes: Mapping[str, str] | None = None,
     title: str = "",
 ) -> Figure:
@@ -126,14 +128,14 @@ def compare(
         ValueError: As :func:`draw`; or no explanation, or of different nodes.
     """
     matplotlib, networkx = _libraries()
-    _check_homogeneous(explanations.values())
-    _check_same(explanations)
-    found = list(explanations.values())
+    views = {
+        name: view(explanation, data, classes, labels, class_names, truth)
+        for name, explanation in explanations.items()
+    }
+    _check_same(views)
+    found = [one.explanation for one in views.values()]
     parts = [shown(explanation, edges) for explanation in found]
-    colours = _classes(found[0], data, classes)
-    texts = _labels(found[0], labels)
     positions = layout.place(networkx, found, parts)
-    right = right_edges(found[0], truth)
     width, height = layout.size(positions)
     columns = min(len(found), COLUMNS)
     rows = -(-len(found) // columns)
@@ -144,9 +146,7 @@ def compare(
         for name, part in zip(explanations, parts, strict=True)
     ]
     most = max(len(wrapped(text, width)) for text in below)
-    handles = legend_handles(
-        matplotlib, zip(found, parts, strict=True), colours, class_names, right
-    )
+    handles = legend_handles(matplotlib, list(zip(views.values(), parts, strict=True)))
     longest = max((len(handle.get_label()) for handle in handles), default=0)
     ncols = max(1, min(len(handles), int(width * columns / (0.55 + 0.065 * longest))))
     height = rows * (height + 0.45 + 0.15 * most) + 0.2 * (len(lines) + -(-len(handles) // ncols))
@@ -155,7 +155,7 @@ def compare(
     for ax in panels[len(found) :]:
         ax.set_visible(False)
     for ax, name, part, text in zip(panels, explanations, parts, below, strict=False):
-        panel(matplotlib, ax, explanations[name], part, positions, colours, texts, right)
+        panel(matplotlib, ax, views[name], part, positions)
         captions(ax, width, name, *text)
     if title:
         figure.suptitle("\n".join(lines), fontsize=11)
@@ -179,61 +179,19 @@ def _libraries() -> tuple[Any, Any]:
         ) from error
 
 
-def _check_homogeneous(explanations: Iterable[object]) -> None:
-    if any(isinstance(one, HeteroExplanation) for one in explanations):
-        raise ValueError(
-            "explanations of heterogeneous graphs are not drawn here: use their own "
-            "visualize_graph() of PyG"
-        )
-
-
-def _check_same(explanations: Mapping[str, Explanation]) -> None:
-    if not explanations:
+def _check_same(views: Mapping[str, View]) -> None:
+    if not views:
         raise ValueError("there is no explanation to draw; give at least one")
-    (first, one), *others = explanations.items()
+    (first, one), *others = views.items()
     for name, other in others:
+        mine, theirs = one.explanation, other.explanation
         if (
-            explained_nodes(one) != explained_nodes(other)
-            or not torch.equal(node_ids(one), node_ids(other))
-            or not torch.equal(one.edge_index, other.edge_index)
+            explained_nodes(mine) != explained_nodes(theirs)
+            or not torch.equal(node_ids(mine), node_ids(theirs))
+            or not torch.equal(mine.edge_index, theirs.edge_index)
+            or one.edge_types != other.edge_types
         ):
             raise ValueError(
                 f"{first!r} and {name!r} do not explain the same node of the same graph; compare "
                 "explanations of one node"
             )
-
-
-def _classes(
-    explanation: Explanation, data: Data | None, classes: Tensor | Sequence[int] | None
-) -> list[int] | None:
-    """The class of each of the explanation's nodes, or None if there are none."""
-    ids = node_ids(explanation)
-    needed = int(ids.max()) + 1 if ids.numel() else 0
-    if classes is None:
-        y = None if data is None else data.get("y")
-        if (
-            data is None
-            or not explained_nodes(explanation)  # `y` is of the graphs
-            or not isinstance(y, Tensor)
-            or y.shape != (data.num_nodes,)
-            or y.is_floating_point()
-        ):
-            return None
-        classes = y
-    values = torch.as_tensor(classes)
-    if values.dim() != 1 or len(values) < needed or values.is_floating_point():
-        raise ValueError(
-            f"classes must be one whole number for each node of the graph, [N], got "
-            f"{values.dtype} {list(values.shape)}"
-        )
-    return [int(value) for value in values.cpu()[ids]]
-
-
-def _labels(explanation: Explanation, labels: Sequence[str] | None) -> list[str]:
-    """The text at each of the explanation's nodes."""
-    ids = node_ids(explanation).tolist()
-    if labels is None:
-        return [str(node) for node in ids]
-    if len(labels) <= max(ids, default=-1):
-        raise ValueError(f"{len(labels)} labels, but the graph has a node {max(ids)}; one each")
-    return [str(labels[node]) for node in ids]

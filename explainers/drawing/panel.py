@@ -11,6 +11,7 @@ from torch_geometric.explain import Explanation
 
 from explainers.drawing.layout import DISC, Positions, disc, limits
 from explainers.drawing.select import Shown, explained_nodes, node_strengths, strengths
+from explainers.drawing.view import View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,9 @@ COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#BBBBBB")
 MARKERS = "osDh^"
 FOR, AGAINST, RIGHT = "black", "#D55E00", "#CBB8EE"
 LINK: dict[str, Any] = {"color": "0.35", "linestyle": ":", "linewidth": 1.6, "zorder": 1.2}
+# Of edge types: dark enough for a line, and none is a node's.
+RELATIONS = ("#0072B2", "#D55E00", "#007A5A", "#7B3294", "#4D4D4D", "#C51B7D", "#8C510A")
+ASIDE = 0.18  # how much an edge is curved beside another one between the same nodes
 POINTS = 72  # an inch
 LETTERS = 17.6  # of a line below the panel, an inch
 
@@ -28,27 +32,21 @@ LETTERS = 17.6  # of a line below the panel, an inch
 def panel(
     matplotlib: Any,
     ax: Axes,
-    explanation: Explanation,
+    view: View,
     part: Shown,
     positions: Positions,
-    classes: list[int] | None,
-    labels: list[str],
-    right: list[bool],
 ) -> None:
     """Draws what is shown of an explanation onto ``ax``, an inch for a unit of the positions.
 
     Args:
         matplotlib: The package, with its submodules imported.
         ax: Where.
-        explanation: What is explained.
+        view: The explanation.
         part: What is shown of it.
         positions: Of the drawn nodes.
-        classes: Of the explanation's nodes, or None.
-        labels: Of the explanation's nodes.
-        right: Of the explanation's edges, whether they belong to the ground truth.
     """
-    _edges(matplotlib, ax, explanation, part, positions, right)
-    _nodes(matplotlib, ax, explanation, part, positions, classes, labels)
+    _edges(matplotlib, ax, view, part, positions)
+    _nodes(matplotlib, ax, view, part, positions)
     horizontal, vertical = limits(positions)
     ax.set_xlim(*horizontal)
     ax.set_ylim(*vertical)
@@ -72,25 +70,24 @@ def wrapped(lines: Iterable[str], width: float) -> list[str]:
 
 def legend_handles(
     matplotlib: Any,
-    drawn: Iterable[tuple[Explanation, Shown]],
-    classes: list[int] | None,
-    names: Sequence[str],
-    right: list[bool],
+    drawn: Sequence[tuple[View, Shown]],
 ) -> list[Any]:
     """The entries of the legend: what there is in the pictures, and nothing else.
 
     Args:
         matplotlib: The package.
-        drawn: Explanations and what is shown of them.
-        classes: Of their nodes, or None.
-        names: Of the classes; none for numbers.
-        right: Of their edges, whether they belong to the ground truth.
+        drawn: Explanations of one node and what is shown of them.
     """
+    view = drawn[0][0]
+    classes, names, typed = view.classes, view.names, view.edge_types is not None
     kinds: set[int] = set()
     signs: set[bool] = set()
     marked, explained = False, 0
-    for explanation, part in drawn:
-        marked |= bool(_marked(explanation, part, right))
+    relations: set[int] = set()
+    for one, part in drawn:
+        explanation = one.explanation
+        marked |= bool(_marked(explanation, part, one.right))
+        relations |= {one.edge_types[edge] for edge in part.edges} if one.edge_types else set()
         kinds |= {classes[node] for node in part.nodes} if classes is not None else set()
         signs |= {bool(explanation.edge_mask[edge] < 0) for edge in part.edges}
         explained = max(explained, len(explained_nodes(explanation)))
@@ -103,7 +100,7 @@ def legend_handles(
             label=names[kind] if kind < len(names) else f"class {kind}",
             color=colour(kind),
             markeredgecolor="0.45",
-            **round_mark | {"marker": marker(kind)},
+            **round_mark | {"marker": shape(kind) if typed else marker(kind)},
         )
         for kind in sorted(kinds)
     ]
@@ -113,14 +110,31 @@ def legend_handles(
         handles.append(line([], [], label=label, **round_mark | rim))
     if explained == 2:
         handles.append(line([], [], label="explained link", **LINK))
+    for kind in sorted(relations):
+        style = {"color": relation_colour(matplotlib, view, kind), "linewidth": 2.1}
+        handles.append(line([], [], label=view.edge_names[kind], **style))
     if True in signs:
-        handles.append(line([], [], label="for the explained class", **_line(1.0, 0.5)))
-        handles.append(line([], [], label="against it", **_line(-1.0, 0.5)))
+        grey = {"color": "0.25"} if typed else {}  # colours are types then
+        for label, score in (("for the explained class", 1.0), ("against it", -1.0)):
+            handles.append(line([], [], label=label, **_line(score, 0.5) | grey))
     elif signs:
         handles.append(line([], [], label="wider, darker: higher score", **_line(1.0, 0.5)))
     if marked:
         handles.append(line([], [], label="ground truth", color=RIGHT, linewidth=6))
     return handles
+
+
+def shape(kind: int) -> str:
+    """The marker of a node type."""
+    return MARKERS[kind % len(MARKERS)]
+
+
+def relation_colour(matplotlib: Any, view: View, kind: int) -> Any:
+    """The colour of an edge type: the same in all pictures of a graph."""
+    count = len(view.edge_names)
+    if count <= len(RELATIONS):
+        return RELATIONS[kind]
+    return matplotlib.colormaps["turbo"]((kind + 0.5) / count)
 
 
 def colour(kind: int) -> str:
@@ -143,22 +157,28 @@ def _marked(explanation: Explanation, part: Shown, right: list[bool]) -> list[in
 def _edges(
     matplotlib: Any,
     ax: Axes,
-    explanation: Explanation,
+    view: View,
     part: Shown,
     positions: Positions,
-    right: list[bool],
 ) -> None:
+    explanation, right = view.explanation, view.right
     ends = explanation.edge_index.t().tolist()
     strength = strengths(explanation.edge_mask)
     radius = disc(positions)
     drawn = {node: positions[node] for node in part.nodes}
     both = {tuple(ends[edge]) for edge in part.edges}
+    beside: dict[int, int] = {}  # how many drawn edges of other types have the same ends
+    for place, edge in enumerate(part.edges):
+        beside[edge] = sum(ends[other] == ends[edge] for other in part.edges[:place])
+
+    styles = {edge: _style(matplotlib, view, edge, strength[edge]) for edge in part.edges}
 
     def arrow(edge: int, *, bent: bool = True, **style: Any) -> None:
         u, v = ends[edge]
         if u == v:
             return  # a self loop: the table has it
         bend = _bend(u, v, drawn, radius, reverse=(v, u) in both) if bent else 0.0
+        bend += ASIDE * beside.get(edge, 0)
         ax.add_patch(
             matplotlib.patches.FancyArrowPatch(
                 positions[u],
@@ -185,25 +205,25 @@ def _edges(
             arrowstyle="-|>",
             mutation_scale=(8 + 4 * strength[edge]) * (0.5 + 0.5 * radius / DISC),
             zorder=2 + rank / (1 + len(part.edges)),
-            **_line(float(explanation.edge_mask[edge]), strength[edge]),
+            **styles[edge],
         )
 
 
 def _nodes(
     matplotlib: Any,
     ax: Axes,
-    explanation: Explanation,
+    view: View,
     part: Shown,
     positions: Positions,
-    classes: list[int] | None,
-    labels: list[str],
 ) -> None:
+    explanation, classes, labels = view.explanation, view.classes, view.labels
+    mark = marker if view.edge_types is None else shape
     roots = explained_nodes(explanation)
     strength = node_strengths(explanation)
     diameter = 2 * POINTS * disc(positions)
     for node in part.nodes:
         kind = 0 if classes is None else classes[node]
-        style: dict[str, Any] = {"s": diameter**2, "marker": marker(kind)}
+        style: dict[str, Any] = {"s": diameter**2, "marker": mark(kind)}
         main = node in roots
         # A disc in the background colour keeps lines off a pale node.
         ax.scatter(*positions[node], facecolor="white", edgecolor="none", zorder=4, **style)
@@ -240,7 +260,15 @@ def _bend(u: int, v: int, positions: Positions, radius: float, *, reverse: bool)
         across = abs(float(way[0] * beside[1] - way[1] * beside[0])) / length
         if 0 < along < 1 and across < 1.05 * radius:
             return 4 * radius / length  # half of it, times the length, is how far it bulges
-    return 0.18 if reverse else 0.0
+    return ASIDE if reverse else 0.0
+
+
+def _style(matplotlib: Any, view: View, edge: int, strength: float) -> dict[str, Any]:
+    style = _line(float(view.explanation.edge_mask[edge]), strength)
+    if view.edge_types is not None:  # pale, colours could not be told apart
+        style["color"] = relation_colour(matplotlib, view, view.edge_types[edge])
+        style["alpha"] = 0.6 + 0.4 * strength
+    return style
 
 
 def _line(score: float, strength: float) -> dict[str, Any]:

@@ -307,7 +307,10 @@ class Batched(Engine):
         predictions on computation graphs are compared with those on the whole graph, here for
         a few nodes, once, and again for whichever nodes are explained.
         """
-        return prepared.memo("batched: refusal", lambda: _refusal(prepared))
+        key = "batched: refusal"
+        return prepared.memo(
+            key, lambda: prepared.memo(key, lambda: _refusal(prepared), of_graph=True)
+        )
 
 
 def _refusal(prepared: PreparedModel) -> str | None:

@@ -70,7 +70,8 @@ class PreparedHetero(PreparedModel):
         self.inputs: dict[str, Tensor] = {}  # those by type are in ``whole``
         self.given = self.edge_index, self.inputs
         self.maps, self.without_loops, self._norms = [], True, probe.Norms()
-        self._lock, self._memo, self._free = threading.RLock(), {}, []
+        self._lock, self._memo, self._of_graph = threading.RLock(), {}, {}
+        self._free = []
         self._held = threading.local()
         self.config = ModelConfig("multiclass_classification", "node", "raw")  # see with_config
         everything = whole_graph(self.edge_index, self.num_nodes, self.edge_index.new_zeros(1))

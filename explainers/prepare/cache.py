@@ -55,14 +55,16 @@ class _Known:
         """Whether nothing has changed, as far as it is compared."""
         return self.state == state and _same(self.content, tensors)
 
-    def of(self, links: Tensor | None) -> dict[str, PreparedModel]:
+    def of(
+        self, links: Tensor | None, anew: Callable[[], PreparedModel]
+    ) -> dict[str, PreparedModel]:
         """Those for some links, by what their outputs mean; the one without a name is the first."""
         key = _key(links)
         made = self.made.pop(key, None)
         if made is None:
             assert links is not None
             some = next(iter(self.made.values()))
-            made = {"": some[""].with_links(links)}
+            made = {"": some[""].with_links(links) or anew()}
         self.made[key] = made
         if len(self.made) > LINKS_KEPT:
             del self.made[next(iter(self.made))]
@@ -89,7 +91,8 @@ def prepare(
     """The :class:`PreparedModel` of a model and a graph; made once, until either changes.
 
     For other links, ``edges`` [2, R], the user's model and a private copy are run, and nothing
-    else is done again; without, the links are ``data.edge_label_index`` if the model takes it.
+    else is done again as long as the layers' messages are the same for all links; without, the
+    links are ``data.edge_label_index`` if the model takes it.
 
     A change is noticed in the model's weights and buffers and in the tensors of ``data``, whether
     they are replaced or written to, also through ``.data`` or NumPy. Of features, and of tensors
@@ -118,16 +121,20 @@ def prepare(
         links = None if kind else links_of(model, data, edges)
         takes_links = not kind and (edges is not None or data.get("edge_label_index") is not None)
         place = id(data), takes_links, node_type
+
+        def anew() -> PreparedModel:
+            return kind(model, data, node_type) if kind else PreparedModel(model, data, edges)
+
         known = kept.pop(place, None)
         if known is None or not known.holds(state, tensors):
-            prepared = kind(model, data, node_type) if kind else PreparedModel(model, data, edges)
+            prepared = anew()
             features = None if kind else given[-1]
             content = [_content(tensor, tensor is features) for tensor in tensors]
             known = _Known(state, tensors, content, {_key(prepared.links): {"": prepared}})
         kept[place] = known
         if len(kept) > GRAPHS_KEPT:
             del kept[next(iter(kept))]
-        made, asked = known.of(links), _name(config)
+        made, asked = known.of(links, anew), _name(config)
         if asked not in made:
             made[asked] = made[""].with_config(config)
         return made[asked]

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch_geometric.nn import GCNConv, MessagePassing
 
 from explainers.prepare.copies import ModelCopy
+from explainers.prepare.outputs import alike
 
 ALONE = -1  # a message that belongs to no edge of the data: of a self loop that a layer adds
 
@@ -83,6 +84,67 @@ def recorded(copy: ModelCopy, edge_index: Tensor) -> Iterator[list[Call]]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+@dataclass(frozen=True)
+class Sum:
+    """What the messages added up to, one time that a layer sent some.
+
+    Attributes:
+        layer: Its number.
+        edges: A number that other edges, or the same in another order, hardly have.
+        rows: [n], a number for each node that other sums hardly have; None if they are no tensor.
+    """
+
+    layer: int
+    edges: int
+    rows: Tensor | None
+
+
+@contextmanager
+def summed(copy: ModelCopy) -> Iterator[list[Sum]]:
+    """Inside, what the messages of a copy's layers add up to, as far as it takes to compare it."""
+    sums: list[Sum] = []
+
+    def sent(number: int) -> Callable[..., None]:
+        def note(layer: MessagePassing, inputs: tuple[Any, ...], output: Any) -> None:
+            source, target = inputs[0]
+            place = torch.arange(1, len(source) + 1, device=source.device)
+            edges = int(((source * 1_000_003 + target) * place).sum())  # may wrap around: exact
+            rows = None
+            if isinstance(output, Tensor) and output.is_floating_point():
+                flat = output.flatten(1)
+                generator = torch.Generator().manual_seed(0)
+                direction = torch.rand(flat.size(1), generator=generator) + 0.5
+                rows = flat @ direction.to(flat)
+            sums.append(Sum(number, edges, rows))
+
+        return note
+
+    handles = [
+        layer.register_propagate_forward_hook(sent(number))
+        for number, layer in enumerate(copy.layers)
+    ]
+    try:
+        yield sums
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def same_sums(some: list[Sum], others: list[Sum]) -> bool:
+    """Whether two passes had the same messages; up to rounding where a device rounds by chance."""
+    return len(some) == len(others) and all(
+        (one.layer, one.edges) == (other.layer, other.edges)
+        and one.rows is not None
+        and other.rows is not None
+        and one.rows.shape == other.rows.shape
+        and (
+            torch.equal(one.rows, other.rows)
+            or (one.rows.device.type != "cpu" and alike(one.rows[:, None], other.rows[:, None]))
+        )
+        for one, other in zip(some, others, strict=True)
+    )
 
 
 def _same_tensor(one: Tensor, other: Tensor) -> bool:

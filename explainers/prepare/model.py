@@ -80,6 +80,7 @@ class PreparedModel:
         output: The model's output on the whole graph, a row for each unit, [U, C].
         hops: Message-passing steps of one forward pass: the radius of a computation graph.
         maps: Of each layer, for each time it sends messages in a pass, which edges those are of.
+        sums: Where links are predicted, what these messages add up to, in the order of the pass.
         beyond: Why a prediction depends on more than the messages within ``hops``, or ``""``.
         without_loops: Whether the outputs stay as they are without the graph's own self loops,
             given the norms of the whole graph.
@@ -120,6 +121,7 @@ class PreparedModel:
         self.e_id: Tensor | None = None
         self._lock = threading.RLock()
         self._memo: dict[Any, Any] = {}
+        self._of_graph: dict[Any, Any] = {}
         self._free: list[ModelCopy] = []
         self._held = threading.local()
         self.config = ModelConfig("multiclass_classification", "node", "raw")  # see with_config
@@ -128,7 +130,7 @@ class PreparedModel:
         if self.links is not None:
             self.task_level = "edge"
         self.beyond, self.hops = "", 0
-        self.maps, calls = probe.look_at_calls(self)
+        self.maps, calls, self.sums = probe.look_at_calls(self)
         # A layer for each relation sends messages once for each, which is one step for all.
         self.hops = sum(not one.relation for turns in self.maps for one in turns)
         own_loops = probe.own_loops(self)
@@ -161,8 +163,11 @@ class PreparedModel:
         same.config = outputs.resolve(config, self.output, self.task_level, self._stays_in_unit)
         return same
 
-    def with_links(self, links: Tensor) -> PreparedModel:
+    def with_links(self, links: Tensor) -> PreparedModel | None:
         """The same for other links [2, U]: the user's model and a private copy are run on them.
+
+        What is known of the graph (:meth:`memo`) is kept. None if the layers see which links are
+        asked for: then nothing of what is known holds for others.
 
         Raises:
             ValueError: They differ, or a link's output depends on the others.
@@ -173,7 +178,8 @@ class PreparedModel:
             same.__dict__.pop(name, None)
         same.links = links
         same.output = same._user_output()
-        probe.check_copy(same)
+        if not probe.check_copy(same):
+            return None
         if same.units > 1:
             probe.check_independence(same)
         return same
@@ -381,18 +387,31 @@ class PreparedModel:
             copies = (used, ModelCopy(self.model))
             return [copy.run(self.x, edge_index, keywords) for copy in copies]
 
-    def memo(self, key: Any, make: Callable[[], Made]) -> Made:
-        """What ``make`` makes for this model and graph; made once."""
+    def memo(self, key: Any, make: Callable[[], Made], *, of_graph: bool = False) -> Made:
+        """What ``make`` makes for this model and graph; made once.
+
+        Args:
+            key: Its name.
+            make: Makes it.
+            of_graph: Whether it is the same for whatever links are asked for, and whatever the
+                outputs mean; else it is made once for these links and this meaning.
+        """
         with self._lock:
-            if key not in self._memo:
-                self._memo[key] = make()
-            made: Made = self._memo[key]
+            memo = self._of_graph if of_graph else self._memo
+            if key not in memo:
+                memo[key] = make()
+            made: Made = memo[key]
             return made
 
-    def replace(self, key: Any, value: Any) -> None:
+    def replace(self, key: Any, value: Any, *, of_graph: bool = False) -> None:
         """Has :meth:`memo` give another value for the key from now on."""
         with self._lock:
-            self._memo[key] = value
+            (self._of_graph if of_graph else self._memo)[key] = value
+
+    def alone(self) -> None:
+        """Shares nothing of :meth:`memo` any more: what is known from other links does not hold."""
+        with self._lock:
+            self._of_graph = {}
 
     def forget(self, key: Any) -> None:
         """Lets the next :meth:`memo` of the key make it anew."""

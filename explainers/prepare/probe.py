@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,13 @@ from explainers.prepare.edge_maps import (
     ALONE,
     Call,
     EdgeMap,
+    Sum,
     candidates,
     explain_misfit,
     fitting,
     recorded,
+    same_sums,
+    summed,
 )
 from explainers.prepare.outputs import alike, distance
 
@@ -56,8 +60,10 @@ class Norms:
     differing: int | None = None
 
 
-def look_at_calls(prepared: PreparedModel) -> tuple[list[list[EdgeMap]], list[Call]]:
+def look_at_calls(prepared: PreparedModel) -> tuple[list[list[EdgeMap]], list[Call], list[Sum]]:
     """Of each layer, for each time it sends messages, which edges those are of; and the calls.
+
+    Where links are predicted, also what the messages add up to.
 
     Raises:
         ValueError: The private copy gives other outputs than the user's model, the model has no
@@ -73,22 +79,29 @@ def look_at_calls(prepared: PreparedModel) -> tuple[list[list[EdgeMap]], list[Ca
                     "edge_index around instead"
                 )
         own = others_refused(copy, prepared.name)
-        with torch.no_grad(), own, recorded(copy, edge_index) as calls:
+        nothing: list[Sum] = []
+        sums_of: AbstractContextManager[list[Sum]]
+        sums_of = nullcontext(nothing) if prepared.links is None else summed(copy)
+        with torch.no_grad(), own, recorded(copy, edge_index) as calls, sums_of as sums:
             output = copy.run(prepared.x, edge_index, prepared.with_batch(inputs))
         _check_same(prepared, output)
         maps = _edge_maps(prepared, copy, calls)
-    return maps, calls
+    return maps, calls, sums
 
 
-def check_copy(prepared: PreparedModel) -> None:
+def check_copy(prepared: PreparedModel) -> bool:
     """Runs the private copy for other links than those that it was looked at with.
+
+    Returns:
+        Whether the layers' messages are what they were then: if not, they depend on the links.
 
     Raises:
         ValueError: It gives other outputs than the user's model.
     """
     edge_index, inputs = prepared.given
-    with prepared.borrowed() as copy, torch.no_grad():
+    with prepared.borrowed() as copy, torch.no_grad(), summed(copy) as sums:
         _check_same(prepared, copy.run(prepared.x, edge_index, prepared.with_batch(inputs)))
+    return same_sums(sums, prepared.sums)
 
 
 def _check_same(prepared: PreparedModel, output: Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -27,6 +27,8 @@ EQUIVALENCE = 0.01
 # Options that make no variant of a method: a seed is a repetition, and how many nodes are explained
 # at once has a column of its own.
 _NO_VARIANT = ("seed", "bulk")
+# What is explained, in words, by the task level.
+UNITS = {"node": "node", "graph": "graph", "edge": "link"}
 # Tasks that classify graphs, in runs from before their manifests said so.
 _GRAPH_TASKS = ("mutag", "mutagenicity", "ba-2motif")
 # Benchmarks that vary options on purpose; there the options are an axis, not part of a name.
@@ -81,6 +83,11 @@ class Section:
     motif: bool = False
     level: str = "node"
     equivalence: float = EQUIVALENCE
+
+    @property
+    def unit(self) -> str:
+        """What is explained, in a word: ``node``, ``graph`` or ``link``."""
+        return UNITS[self.level]
 
     @property
     def changed(self) -> str:
@@ -180,6 +187,12 @@ def _level(results: Results, task: str) -> str:
     known = [entry.get("task_level") for entry in entries if entry.get("name") == task]
     said = next((level for level in known if level in ("node", "graph", "edge")), None)
     return said or ("graph" if task in _GRAPH_TASKS else "node")
+
+
+def units(sections: Iterable[Section]) -> str:
+    """What is explained: ``nodes``, ``graphs`` or ``links``; where tasks differ, joined by or."""
+    words = {section.unit for section in sections}
+    return " or ".join(f"{word}s" for word in UNITS.values() if word in words)
 
 
 def labels(frame: pd.DataFrame) -> pd.Series:

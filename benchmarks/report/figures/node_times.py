@@ -12,8 +12,14 @@ from benchmarks.report.figures.style import grid, legend, logarithmic, style
 from benchmarks.report.render.blocks import seconds
 
 
-def draw(times: pd.DataFrame, palette: Palette) -> Figure | None:
-    """A row for each method: every node, and the median; see ``runtimes.node_seconds``."""
+def draw(times: pd.DataFrame, palette: Palette, words: str = "nodes") -> Figure | None:
+    """A row for each method: every explanation's time, and the median.
+
+    Args:
+        times: See ``runtimes.node_seconds``.
+        palette: The report's.
+        words: What was explained: ``nodes``, say.
+    """
     if times.empty:
         return None
     medians = times.groupby(["method", "engine"])["seconds"].median()
@@ -42,6 +48,6 @@ def draw(times: pd.DataFrame, palette: Palette) -> Figure | None:
         for edge in range(1, len(order)):
             axis.axhline(edge - 0.5, color="0.9", linewidth=0.8)
         logarithmic(axis, "x", times["seconds"], seconds)
-        axis.set_xlabel("time of one explanation (small markers: nodes; large: their median)")
+        axis.set_xlabel(f"time of one explanation (small markers: {words}; large: their median)")
         legend(figure, palette.engine_handles(engines))
     return figure

@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmarks.report.data.frames import natural
 from benchmarks.report.data.metrics import Metrics
-from benchmarks.report.data.section import Section
+from benchmarks.report.data.section import Section, units
 from benchmarks.report.figures import agreement_heatmaps
 from benchmarks.report.render.blocks import (
     Block,
@@ -44,7 +44,8 @@ def agreement(section: Section) -> Iterator[Block]:
     yield from picture(
         f"agreement-{section.slug}",
         f"{section.title}: how well two methods agree on the ranking of a computation graph's "
-        "edges by absolute score, means over the nodes. Left: Kendall's tau-b over all edges, 0 "
+        f"edges by absolute score, means over the {units([section])}. Left: Kendall's tau-b over "
+        "all edges, 0 "
         "for unrelated rankings. Right: share of the ten highest-scoring edges that two methods "
         "have in common. Methods that agree stand side by side.",
         agreement_heatmaps.draw(matrices),

@@ -9,7 +9,7 @@ from functools import partial
 import pandas as pd
 
 from benchmarks.report.data.metrics import Metrics
-from benchmarks.report.data.section import Section
+from benchmarks.report.data.section import Section, units
 from benchmarks.report.render.blocks import (
     Block,
     Entry,
@@ -38,9 +38,11 @@ def axioms(section: Section) -> Iterator[Block]:
         yield Table(
             f"{section.title}: axioms of Sundararajan et al. (2017). Sensitivity: of the edges "
             "whose removal changes the output, the share with a score of zero; mean over the "
-            "nodes. Implementation invariance: relative change of the edge scores when the network "
+            f"{units([section])}. Implementation invariance: relative change of the edge scores "
+            "when the network "
             "is replaced by an equivalent one, which computes the same function; maximum over the "
-            "nodes. Values of about 1e-6 are rounding. Methods that ignore the model are trivially "
+            f"{units([section])}. Values of about 1e-6 are rounding. Methods that ignore the model "
+            "are trivially "
             "invariant.",
             ("method", *(section.metrics[name].heading for name in names)),
             by_method(rows, names, partial(_axiom, section.metrics)),
@@ -65,7 +67,7 @@ def _quadratures(section: Section, rows: pd.DataFrame) -> Table:
     return Table(
         f"{section.title}: completeness error of Integrated Gradients, |sum of the scores - "
         "(F(x) - F(0))| in units of the output, by quadrature and number of steps; medians over "
-        "the nodes.",
+        f"the {units([section])}.",
         ("quadrature", *(f"{steps} steps ↓" for steps in medians.columns)),
         [
             [Entry(str(name)), *(measured(number, value) for value in line)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.report.data import runtimes, steps
-from benchmarks.report.data.section import STOCK, Section
+from benchmarks.report.data.section import STOCK, Section, units
 from benchmarks.report.data.steps import Setting
 from benchmarks.report.figures import node_times, scaling_curves, sweep_heatmaps
 from benchmarks.report.figures.palette import Palette
@@ -50,11 +50,13 @@ def runtime(section: Section, palette: Palette, machine: str) -> Iterator[Block]
         yield Table(
             f"{section.title}: time of one explanation. Speed-ups are over the same method on "
             "stock, never over another method: geometric means of ratios, paired within a repeat "
-            "on the same node, with 95 % intervals over the nodes. Absolute times and memory are "
+            f"on the same {section.unit}, with 95 % intervals over the {units([section])}. "
+            "Absolute times "
+            "and memory are "
             f"medians on this machine ({machine}) and do not transfer to other machines.",
             (
                 *("method", "engine", "speed-up over its own stock ↑"),
-                *("median, this machine", "peak memory", "nodes"),
+                *("median, this machine", "peak memory", units([section])),
             ),
             rows,
         )
@@ -72,8 +74,8 @@ def runtime(section: Section, palette: Palette, machine: str) -> Iterator[Block]
     yield from picture(
         f"runtime-{section.slug}",
         f"{section.title}: time of one explanation on this machine ({machine}), logarithmic. "
-        "Small markers are nodes, large ones medians.",
-        node_times.draw(times, palette),
+        f"Small markers are {units([section])}, large ones medians.",
+        node_times.draw(times, palette, units([section])),
         times,
     )
 
@@ -96,7 +98,8 @@ def sweep(section: Section) -> Iterator[Block]:
         yield from picture(
             anchor,
             f"{section.title}: {name} by n_steps and internal_batch_size; medians over the "
-            "nodes. Column all: all steps in one pass. Empty: not measured, no batch is "
+            f"{units([section])}. Column all: all steps in one pass. Empty: not measured, no batch "
+            "is "
             "larger than the steps. Grey: out of memory (oom) or failed. "
             "Framed: the cheapest setting with a median relative error below 1 %.",
             sweep_heatmaps.draw(settings),
@@ -157,7 +160,7 @@ def cheapest_setting(settings: list[Setting], place: str = "") -> str:
 def _recommendation(setting: Setting) -> str:
     return (
         f"n_steps = {setting.n_steps}, internal_batch_size = {setting.batch}: "
-        f"{seconds(setting.values['seconds'])} per node on this machine, "
+        f"{seconds(setting.values['seconds'])} an explanation on this machine, "
         f"error {share(setting.values['relative_error'])}"
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.report.data import runtimes
 from benchmarks.report.data.frames import natural
-from benchmarks.report.data.section import BY_HAND, STOCK, Section, benchmarks_of
+from benchmarks.report.data.section import BY_HAND, STOCK, Section, benchmarks_of, units
 from benchmarks.report.render.blocks import (
     NOTHING,
     Block,
@@ -26,8 +26,8 @@ from benchmarks.report.render.wording import counted
 BENCHMARK = "engines"
 _REFERENCE = Entry("1× (reference)", value=1.0)
 _HEADER = (
-    *("task", "network", "layers", "method", "engine", "nodes at once"),
-    *(f"speed-up over {STOCK} ↑", f"speed-up over {BY_HAND} ↑", "nodes"),
+    *("task", "network", "layers", "method", "engine", "at once"),
+    *(f"speed-up over {STOCK} ↑", f"speed-up over {BY_HAND} ↑", "explained"),
 )
 _ANSWERED = ("integrated_gradients", "gnn_explainer", "saliency")
 # Task, network, layers, method with its options, nodes at once, speed-up over stock.
@@ -68,7 +68,7 @@ def _range(values: Sequence[float]) -> str:
 
 
 def fastest(sections: Sequence[Section], manifest: dict[str, Any]) -> Iterator[Table]:
-    """The fastest engine of each method, one node a call and many."""
+    """The fastest engine of each method, one explanation a call and many."""
     found: dict[tuple[Any, ...], list[Entry]] = {}
     rows = _rows(sections, manifest)
     for (*place, label, at_once, _), row in sorted(rows, key=lambda pair: pair[0][-1]):
@@ -76,7 +76,8 @@ def fastest(sections: Sequence[Section], manifest: dict[str, Any]) -> Iterator[T
             found[*place, label.partition(" (")[0], at_once] = row[: len(_HEADER)]
     if found:
         yield Table(
-            "The fastest engine of each method, for one node a call and for many, out of the table "
+            "The fastest engine of each method, for one explanation a call and for many, out of "
+            "the table "
             "of all engines, which says what is compared.",
             _HEADER,
             [row for _, row in sorted(found.items(), key=lambda pair: pair[0])],
@@ -93,23 +94,25 @@ def engines(sections: Sequence[Section], manifest: dict[str, Any]) -> Iterator[B
         yield from fastest(sections, manifest)
     yield Table(
         "Speed-up of each engine over two baselines of the same method, by task, network and "
-        f"number of message-passing layers, with 95 % intervals over the nodes. {STOCK}: Captum "
+        f"number of message-passing layers, with 95 % intervals over the {units(sections)}. "
+        f"{STOCK}: Captum "
         f"and PyG as published, on the whole graph. {BY_HAND}: an exact cut with the whole graph's "
-        "norms (a graph by itself where graphs are classified), and for Integrated Gradients "
-        "Captum's fastest internal batch; a dash where a method was not written by hand. One node "
-        "at once: geometric means of ratios, paired within a repeat on the same random node. Many "
-        "at once, streamed unless returned=list: the mean time of a baseline's nodes, one at a "
-        "time, over the call's time for one node. Nodes (graphs, where "
-        "those are classified): those of the ratio over stock / by hand, a random subset of the "
+        "norms (around both ends of a link; a graph by itself where graphs are classified), and "
+        "for Integrated Gradients "
+        "Captum's fastest internal batch; a dash where a method was not written by hand. One "
+        "a call: geometric means of ratios, paired within a repeat on the same random one. Many "
+        "a call, streamed unless returned=list: the mean time of a baseline, one at a "
+        f"time, over the call's for one. Explained: the {units(sections)} of the ratio over "
+        "stock / by hand, a random subset of the "
         "task's; stock explained the first of the others' only, where it takes seconds each. "
-        "Time: median for one node on this machine. Peak memory: of the first call, what is "
+        "Time: median of one on this machine. Peak memory: of the first call, what is "
         "prepared included, and by hand the search for the batch; of the budget: over "
         "memory_budget and what the model itself takes, together. Difference to stock: relative, "
         "of the attributions, the largest. Over limit: time over the least that this machine needs "
         "to compute and write the answer, measured in the same run.",
         (
             *_HEADER,
-            *("time a node", "peak memory", "of the budget ↓"),
+            *("time of one", "peak memory", "of the budget ↓"),
             *("difference to stock ↓", "over limit ↓"),
         ),
         [row for _, row in sorted(rows, key=lambda pair: pair[0])],

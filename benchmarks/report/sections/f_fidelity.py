@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from benchmarks.report.data.section import RANDOM, Section
+from benchmarks.report.data.section import RANDOM, Section, units
 from benchmarks.report.render.blocks import (
     NOTHING,
     Block,
@@ -64,8 +64,8 @@ def f_fidelity(section: Section) -> Iterator[Block]:
         ]
         yield Table(
             f"{section.title}: F-Fidelity{sign}, and fidelity{sign} of the explained model and of "
-            "its fine-tuned copy, at 20 % of the edges, by signed score; means over the nodes and "
-            "models.",
+            "its fine-tuned copy, at 20 % of the edges, by signed score; means over the "
+            f"{units([section])} and models.",
             ("method", section.metrics[own].heading, *headings),
             by_method(rows, shown, _entry),
             folded=sign == "-",

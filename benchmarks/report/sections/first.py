@@ -15,7 +15,7 @@ import pandas as pd
 from benchmarks.report.data import quality, runtimes
 from benchmarks.report.data.frames import Results, natural
 from benchmarks.report.data.quality import HEADLINE_BUDGET
-from benchmarks.report.data.section import BASELINES, RANDOM, UNAVAILABLE, Section
+from benchmarks.report.data.section import BASELINES, RANDOM, UNAVAILABLE, Section, units
 from benchmarks.report.figures import forest
 from benchmarks.report.figures.mean_ranks import signs
 from benchmarks.report.figures.palette import Palette
@@ -100,8 +100,9 @@ def first(
             else ""
         )
         yield Text(
-            "Forest plots: methods are sorted by fidelity+, bars are 95 % intervals over nodes and "
-            f"models, the dashed line is the random baseline, baselines are grey{time}. *: best, "
+            "Forest plots: methods are sorted by fidelity+, bars are 95 % intervals over "
+            f"{units(sections)} and models, the dashed line is the random baseline, baselines are "
+            f"grey{time}. *: best, "
             "†: tied with the best, ‡: not significantly better than random."
         )
     cautions = [text for section in sections for text in warnings(section)]
@@ -148,17 +149,20 @@ def _number_of_tasks(sections: Sequence[Section]) -> int:
 
 def nodes_and_models(sections: Sequence[Section]) -> str:
     """``100 nodes × 5 models``, or from the fewest to the most; empty without quality."""
-    counts = [count for section in sections if (count := quality.replicates(section))[0]]
+    own = [section for section in sections if quality.replicates(section)[0]]
+    counts = [quality.replicates(section) for section in own]
     if not counts:
         return ""
     return " × ".join(
-        _range([one[i] for one in counts], word) for i, word in enumerate(("node", "model"))
+        _range([one[i] for one in counts], words) for i, words in enumerate((units(own), "models"))
     )
 
 
-def _range(counts: Sequence[int], word: str) -> str:
+def _range(counts: Sequence[int], words: str) -> str:
     low, high = min(counts), max(counts)
-    return counted(high, word) if low == high else f"{low:,} to {high:,} {word}s"
+    if low == high == 1:
+        words = " or ".join(word.removesuffix("s") for word in words.split(" or "))
+    return f"{high:,} {words}" if low == high else f"{low:,} to {high:,} {words}"
 
 
 # ------------------------------------------------------------------------------------ sentences
@@ -220,7 +224,7 @@ def safe_default(sections: Sequence[Section]) -> str:
         if NO_WINNER in found:
             why = "the best is tied with the random baseline wherever methods could be compared"
         elif TOO_FEW in found:
-            why = "there are too few nodes"
+            why = f"there are too few {units(sections)}"
         elif found <= {UNDIRECTED}:
             why = "it is not known which values are better"
         return f"Safe default: none can be named, {why}."
@@ -256,7 +260,7 @@ def _best(sections: Sequence[Section]) -> str:
     others: dict[str, list[str]] = {}
     for section in sections:
         standings = _standings(section, "fidelity+_prob")
-        said = outcome(standings)
+        said = outcome(section, standings)
         if standings.outcome in (WINNER, TIE):
             value = estimate(standings[standings.top].mean, bounded=True)
             sure = "" if standings.outcome == TIE else ", all others significantly worse"
@@ -349,7 +353,7 @@ def _forest(section: Section, palette: Palette) -> Iterator[Picture]:
     if rows.empty:
         return
     standings = next(one for name in HEADLINES if (one := _standings(section, name)))
-    said = outcome(standings)
+    said = outcome(section, standings)
     title = f"{section.title}: {said}" if said else section.title
     key = next(
         key for name in HEADLINES if (key := quality.find(section, name, HEADLINE_BUDGET, "mask"))
@@ -357,7 +361,7 @@ def _forest(section: Section, palette: Palette) -> Iterator[Picture]:
     yield from picture(
         f"forest-{section.slug}",
         f"{section.title}: {' and '.join(rows['metric'].unique())}, {quality.conditions(key)}, "
-        f"masked; {counted(standings.nodes, 'node')} × {counted(standings.models, 'model')}.",
+        f"masked; {counted(standings.nodes, section.unit)} × {counted(standings.models, 'model')}.",
         forest.draw(rows, palette, title),
         rows.drop(columns="shown"),
         half=True,

@@ -108,7 +108,7 @@ def _evidence(sections: Sequence[Section], level: str) -> Iterator[Block]:
         [
             [
                 Entry(one.title),
-                *(Entry(outcome(_standings(one, name)) or NOTHING) for name in HEADLINES),
+                *(Entry(outcome(one, _standings(one, name)) or NOTHING) for name in HEADLINES),
             ]
             for one in sections
         ],

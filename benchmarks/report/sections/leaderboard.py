@@ -9,7 +9,7 @@ from benchmarks.report.data.frames import natural
 from benchmarks.report.data.published import Merged, Run, main_sections, newest_first
 from benchmarks.report.data.quality import HEADLINE_BUDGET
 from benchmarks.report.data.randomisation import TRUTH
-from benchmarks.report.data.section import BASELINES, RANDOM, Section
+from benchmarks.report.data.section import BASELINES, RANDOM, Section, units
 from benchmarks.report.render.blocks import (
     NOTHING,
     Block,
@@ -179,7 +179,7 @@ def _caption(found: Mapping[Section, Standings], name: str, what: str, *, count:
     text = f"{', '.join(parts)}."
     for ending, said in (
         (NO_WINNER, "No winner, the best mean is tied with the random baseline's"),
-        (TOO_FEW, "Too few nodes for a comparison"),
+        (TOO_FEW, f"Too few {units(found)} for a comparison"),
     ):
         names = [one.title for one, standings in found.items() if standings.outcome == ending]
         if names:
@@ -211,7 +211,7 @@ def _endings(sections: Sequence[Section]) -> str:
     for section in sections:
         standings = _standings(section, "fidelity+_prob")
         tied = len(standings.tied)
-        said = outcome(standings) if not tied else [*endings][min(tied, 2) - 1]
+        said = outcome(section, standings) if not tied else [*endings][min(tied, 2) - 1]
         if said:
             endings.setdefault(said, []).append(section.title)
     parts = [f"{said} on {', '.join(names)}" for said, names in endings.items() if names]
@@ -244,7 +244,7 @@ def _reports(runs: Sequence[Run], merged: Sequence[Merged]) -> Iterator[Block]:
     yield Table(
         "The published reports, the newest first: what each asks, on which tasks, and with which "
         "code. Nodes × models are those whose explanations were scored.",
-        ("report", "asks", "tasks", "nodes × models", "machine", "commit", "date"),
+        ("report", "asks", "tasks", "explained × models", "machine", "commit", "date"),
         rows,
     )
     for run in newest_first(runs):

@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 
 from benchmarks.report.data.frames import natural
-from benchmarks.report.data.section import Section
+from benchmarks.report.data.section import Section, units
 from benchmarks.report.render.blocks import (
     NOTHING,
     Block,
@@ -133,7 +133,8 @@ def _differences(section: Section, rows: pd.DataFrame, names: list[str]) -> Iter
     if lines:
         yield Table(
             f"{section.title}: what tuning gains over the library's defaults, paired over the "
-            "nodes and models; above zero where tuned is better, also where lower is better. p: of "
+            f"{units([section])} and models; above zero where tuned is better, also where lower is "
+            "better. p: of "
             "a difference beyond the region of practical equivalence, each by itself.",
             ("method", "metric", "gain", "p", "better"),
             lines,

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report.data.frames import natural
-from benchmarks.report.data.section import Section, benchmarks_of
+from benchmarks.report.data.section import Section, benchmarks_of, units
 from benchmarks.report.render.blocks import (
     NOTHING,
     Block,
@@ -124,9 +124,9 @@ def peers(section: Section, manifest: Mapping[str, Any]) -> Iterator[Block]:
     yield Heading("Other packages", f"peers-{section.slug}", 3)
     yield Table(
         f"{section.title}: other packages' methods and ours beside them, at 20 % of the edges; "
-        "means over the nodes and models.",
+        f"means over the {units([section])} and models.",
         (
-            *("method", "ours", "nodes"),
+            *("method", "ours", units([section])),
             *(f"{section.metrics[name].heading}, {which}" for name in shown for which in _BOTH),
         ),
         [
@@ -140,7 +140,8 @@ def peers(section: Section, manifest: Mapping[str, Any]) -> Iterator[Block]:
         ],
     )
     yield Table(
-        f"{section.title}: time of one explanation, medians over the nodes, and agreement of the "
+        f"{section.title}: time of one explanation, medians over the {units([section])}, and "
+        "agreement of the "
         "scores.",
         (
             *("method", "ours", "time, theirs", "time, ours", "theirs over ours"),

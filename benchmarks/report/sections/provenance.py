@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.report.data import quality
 from benchmarks.report.data.frames import Results
-from benchmarks.report.data.section import REGRESSION, Section
+from benchmarks.report.data.section import REGRESSION, Section, units
 from benchmarks.report.render.blocks import (
     NOTHING,
     Block,
@@ -192,12 +192,13 @@ def explained(sections: Sequence[Section]) -> Iterator[Block]:
         rows.append([Entry(text) for text in texts])
     if rows:
         yield Table(
-            "What was explained. Edges are those of the explained nodes' computation graphs. All "
-            "methods tie at a node (of a model) where they, the random baseline included, lie "
+            "What was explained. Edges are those of the computation graphs of the explained "
+            f"{units(sections)}. All methods tie at one of them (of a model) where they, the "
+            "random baseline included, lie "
             f"within {sections[0].equivalence:g} of each other in fidelity+ at the budget of the "
-            "tables; a task where they do so at most nodes is saturated.",
+            "tables; a task where they do so at most of them is saturated.",
             (
-                *("task", "nodes × models", "edges, median", "edges, quartiles"),
+                *("task", f"{units(sections)} × models", "edges, median", "edges, quartiles"),
                 *("all methods tie", "note"),
             ),
             rows,

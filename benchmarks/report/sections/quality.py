@@ -28,7 +28,7 @@ from benchmarks.report.data.quality import (
     tied_nodes,
     two_selections,
 )
-from benchmarks.report.data.section import Key, Section
+from benchmarks.report.data.section import Key, Section, units
 from benchmarks.report.figures import fidelity_curves, tradeoff
 from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import (
@@ -99,7 +99,8 @@ def _saturated(section: Section) -> Iterator[Block]:
     tied = tied_nodes(section)
     if tied is not None and tied > SATURATED:
         yield Text(
-            f"This task is saturated: at {share(tied)} of the nodes all methods, random choice of "
+            f"This task is saturated: at {share(tied)} of the {units([section])} all methods, "
+            "random choice of "
             f"edges included, lie within {section.equivalence:g} of each other in fidelity+ at the "
             "budget of the tables. They tell few methods apart."
         )
@@ -140,8 +141,9 @@ def _figures(section: Section, palette: Palette) -> Iterator[Block]:
     by = f" Edges are selected by {shown.selection} score." if shown and shown.selection else ""
     yield from picture(
         f"fidelity-{section.slug}",
-        f"{section.title}: fidelity against sparsity.{by} Lines are means over the nodes and "
-        "models, bands their 95 % intervals. At the left of a panel all edges are selected, at the "
+        f"{section.title}: fidelity against sparsity.{by} Lines are means over the "
+        f"{units([section])} and models, bands their 95 % intervals. At the left of a panel all "
+        "edges are selected, at the "
         "right 5 %. Drawn are the baselines and, of more than "
         f"{fidelity_curves.SHOWN} methods, those with the highest fidelity+ at a fifth of the "
         "edges; the data have all.",
@@ -200,7 +202,9 @@ def comparison(
         rows.append(row)
     if speeds:
         header.append("speed-up over its own stock ↑")
-    shown = f"{section.title}: {caption[0].lower()}{caption[1:]}. {_sample(found.values())}."
+    shown = (
+        f"{section.title}: {caption[0].lower()}{caption[1:]}. {_sample(section, found.values())}."
+    )
     yield Table(" ".join([shown, *_legend(section, found)]), header, rows, folded)
 
 
@@ -222,11 +226,11 @@ def _fastest(speeds: Mapping[str, Entry], methods: Sequence[str]) -> Entry:
     return max(known, key=lambda entry: entry.value or 0.0, default=Entry(NOTHING))
 
 
-def _sample(found: Iterable[Standings]) -> str:
-    """How many nodes and models stand behind a table."""
+def _sample(section: Section, found: Iterable[Standings]) -> str:
+    """How many nodes, graphs or links and models stand behind a table."""
     texts = []
     for counts, word in (
-        ({one.nodes for one in found}, "node"),
+        ({one.nodes for one in found}, section.unit),
         ({one.models for one in found}, "model"),
     ):
         low, high = min(counts), max(counts)
@@ -246,7 +250,7 @@ def _legend(section: Section, found: Mapping[Key, Standings]) -> Iterator[str]:
         yield f"{'; '.join(marks)}."
     for outcome, text in (
         (NO_WINNER, "No winner, the best mean is tied with the random baseline's"),
-        (TOO_FEW, "Too few nodes for a comparison"),
+        (TOO_FEW, f"Too few {units([section])} for a comparison"),
     ):
         names = [key for key, standings in found.items() if standings.outcome == outcome]
         if names:
@@ -304,7 +308,8 @@ def _differences(section: Section) -> Iterator[Block]:
         margin = number(section.equivalence)
         yield Table(
             f"{section.title}: differences from the method with the best mean, masked; paired over "
-            f"nodes and models. p: of a difference of more than {margin}, corrected by Holm over "
+            f"{units([section])} and models. p: of a difference of more than {margin}, corrected "
+            "by Holm over "
             f"the {family} comparisons of this task in fidelity+ and fidelity-.",
             ("metric", "difference", "mean", "p"),
             rows,

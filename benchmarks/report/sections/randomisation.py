@@ -18,7 +18,7 @@ from benchmarks.report.data.randomisation import (
     like_untrained,
     stages,
 )
-from benchmarks.report.data.section import Section
+from benchmarks.report.data.section import Section, units
 from benchmarks.report.render.blocks import (
     Block,
     Entry,
@@ -84,7 +84,7 @@ def _similarity(
     columns |= {name: name for name in (OTHER_MODELS, SAME_MODEL) if (known["other"] == name).any()}
     yield Table(
         f"{section.title}: parameter randomisation, {mode}: {what} on the trained model and with "
-        f"{_NEW[mode]}; means over the nodes and models.",
+        f"{_NEW[mode]}; means over the {units([section])} and models.",
         ("method", *columns.values()),
         # The table's columns are the stages: they take the metrics' place.
         by_method(known.assign(metric=known["other"]), list(columns), _entry),

@@ -14,7 +14,7 @@ from benchmarks.report.data.quality import (
     node_values,
     other_metrics,
 )
-from benchmarks.report.data.section import Section
+from benchmarks.report.data.section import Section, units
 from benchmarks.report.figures import mean_ranks as diagrams
 from benchmarks.report.figures import rank_heatmaps
 from benchmarks.report.figures.mean_ranks import Ranked
@@ -46,7 +46,8 @@ def overview(sections: Sequence[Section]) -> Iterator[Block]:
     data = found[["metric", "task", *_COLUMNS[1:]]].reset_index(drop=True)
     yield from picture(
         "overview",
-        "All tasks: mean ranks of the methods over the nodes and models; 1 (lightest) is best. "
+        f"All tasks: mean ranks of the methods over the {units(sections)} and models; 1 (lightest) "
+        "is best. "
         "Methods are sorted by their mean over tasks and metrics; those that are the same on a "
         f"task share a rank. {_MARKS}",
         rank_heatmaps.draw(data),
@@ -58,7 +59,8 @@ def ranks(section: Section, palette: Palette) -> Iterator[Block]:
     """A diagram of mean ranks for each of the main metrics, one below the other."""
     yield from picture(
         f"ranks-{section.slug}",
-        f"{section.title}: mean ranks over the nodes and models, the best (1) on the left. "
+        f"{section.title}: mean ranks over the {units([section])} and models, the best (1) on the "
+        "left. "
         f"{_MARKS}",
         diagrams.draw(_ranked(section), palette),
         _table(section),

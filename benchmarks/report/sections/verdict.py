@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from benchmarks.report.data import quality, runtimes, steps
 from benchmarks.report.data.quality import AREA, HEADLINE_BUDGET
 from benchmarks.report.data.randomisation import TRUTH, caution
-from benchmarks.report.data.section import BASELINES, BY_HAND, RANDOM, Section
+from benchmarks.report.data.section import BASELINES, BY_HAND, RANDOM, Section, units
 from benchmarks.report.render.blocks import (
     NOTHING,
     Block,
@@ -92,15 +92,16 @@ def _conditions(sections: Sequence[Section]) -> str:
 
 
 def _best(section: Section, name: str) -> str:
-    return outcome(quality.compare(section, name, HEADLINE_BUDGET, "mask")) or NOTHING
+    standings = quality.compare(section, name, HEADLINE_BUDGET, "mask")
+    return outcome(section, standings) or NOTHING
 
 
-def outcome(standings: Standings) -> str:
+def outcome(section: Section, standings: Standings) -> str:
     """How a table of methods ends, in few words; empty if it says nothing of a best one."""
     if standings.outcome == NO_WINNER:
         return "no winner (tied with random)"
     if standings.outcome == TOO_FEW:
-        return "too few nodes"
+        return f"too few {units([section])}"
     if standings.outcome == EQUAL and len(standings.distinct) > 1:
         return "all the same"
     tied = standings.tied
@@ -130,7 +131,7 @@ def _sentences(section: Section) -> Iterator[str]:
     if ratios:
         own = [ratio for ratio in ratios if ratio.engine != BY_HAND]
         top = max(own or ratios, key=lambda ratio: ratio.ratio.value)
-        at_once = f", {top.at_once:,} nodes at once" if top.at_once > 1 else ""
+        at_once = f", {top.at_once:,} {units([section])} at once" if top.at_once > 1 else ""
         yield (
             f"On {section.title}, the engine with the largest speed-up over stock is {top.engine} "
             f"for {top.label}{at_once}: {factors(top.ratio)}"
@@ -141,7 +142,7 @@ def _sentences(section: Section) -> Iterator[str]:
 def _by_area(section: Section, name: str) -> str:
     """The best by the area over all budgets."""
     area = next(one for one in AREA if one.endswith(name))
-    best = outcome(quality.compare(section, area, "", "mask"))
+    best = outcome(section, quality.compare(section, area, "", "mask"))
     return f"; by the area over all budgets: {best}" if best else ""
 
 
@@ -149,7 +150,7 @@ def _by_deletion(section: Section, name: str) -> str:
     """The best where edges are deleted and not masked, if that makes a difference."""
     if len(quality.distinct_semantics(section)) < 2:
         return ""
-    best = outcome(quality.compare(section, name, HEADLINE_BUDGET, "delete"))
+    best = outcome(section, quality.compare(section, name, HEADLINE_BUDGET, "delete"))
     return f"; with edges deleted: {best}" if best else ""
 
 
@@ -244,12 +245,13 @@ def _against_random(section: Section) -> Iterator[str]:
 
 def _winner(section: Section, what: str, standings: Standings) -> str:
     """A sentence without its full stop."""
-    sample = f"{counted(standings.nodes, 'node')} × {counted(standings.models, 'model')}"
+    sample = f"{counted(standings.nodes, section.unit)} × {counted(standings.models, 'model')}"
     top = standings[standings.top or next(iter(standings))]
     value = f"{estimate(top.mean, bounded=True)} ({sample})"
     where = f"On {section.title}"
     if standings.outcome == TOO_FEW:
-        return f"{where}, too few nodes to compare {what}; the best mean is {top.title}'s, {value}"
+        few = f"too few {units([section])} to compare {what}"
+        return f"{where}, {few}; the best mean is {top.title}'s, {value}"
     if not standings.top:
         one = len(standings.distinct) == 1 and len(top.names) == 1
         who = f"only {top.title} has a" if one else "all methods have the same"

@@ -11,7 +11,7 @@ from torch import Tensor
 from explainers.engines import batched
 from explainers.engines.base import Engine, NotTheModel, groups
 from explainers.engines.batched import BatchedProblem
-from explainers.engines.hoisted.first import FirstHop, find
+from explainers.engines.hoisted.first import FirstHop, find, serves
 from explainers.engines.hoisted.problem import EDGE_BYTES, HoistedProblem, variant_bytes
 from explainers.engines.hoisted.ways import WAYS, ways
 from explainers.prepare.computation_graph import ComputationGraphs, Reach, reach
@@ -57,13 +57,14 @@ class Hoisted(Engine):
 
         The first message passing is evaluated, and the rest of the model run behind it, on all
         nodes; scores of a few nodes are compared with those of whole computation graphs; once.
+        For other links of the same graph, the rest alone is run again.
         """
-        return prepared.memo("hoisted: refusal", lambda: _refusal(prepared))
+        return prepared.memo("hoisted: refusal", lambda: _refusal_of_links(prepared))
 
 
 def first_hop(prepared: PreparedModel) -> FirstHop | str:
     """The model's first message passing, or why it cannot be taken out; found once."""
-    return prepared.memo("hoisted: first hop", lambda: find(prepared))
+    return prepared.memo("hoisted: first hop", lambda: find(prepared), of_graph=True)
 
 
 def bytes_per_unit(prepared: PreparedModel, copies: int) -> Tensor:
@@ -127,6 +128,22 @@ def _rest_of(
     return alone, torch.arange(len(whole.inner_id), device=roots.device)
 
 
+def _refusal_of_links(prepared: PreparedModel) -> str | None:
+    """Why not; what is known of the graph from other links is only taken if it holds for these."""
+
+    def looked() -> tuple[str | None, Tensor | None]:
+        return _refusal(prepared), prepared.links
+
+    reason, links = prepared.memo("hoisted: refusal", looked, of_graph=True)
+    if links is prepared.links:
+        return reason
+    first = first_hop(prepared)
+    if reason is None and isinstance(first, FirstHop) and not serves(prepared, first):
+        prepared.alone()
+        return _refusal(prepared)
+    return reason
+
+
 def _refusal(prepared: PreparedModel, *, part: bool = False) -> str | None:
     if not prepared.x.is_floating_point() or not prepared.trial.features:
         return "its features are not differentiable"
@@ -145,7 +162,7 @@ def _refusal(prepared: PreparedModel, *, part: bool = False) -> str | None:
     reason = _compared(prepared, nodes)
     now = ways(prepared, first)
     if reason and now.few:  # layers may be joined by their rows without an error
-        prepared.replace(WAYS, replace(now, few=False))
+        prepared.replace(WAYS, replace(now, few=False), of_graph=True)
         reason = _compared(prepared, nodes)
     return reason
 
@@ -165,7 +182,7 @@ def _refusal_on_part(prepared: PreparedModel) -> str | None:
     assert isinstance(first, FirstHop)
     assert isinstance(other, FirstHop)
     if not ways(part, other).few:
-        prepared.replace(WAYS, replace(ways(prepared, first), few=False))
+        prepared.replace(WAYS, replace(ways(prepared, first), few=False), of_graph=True)
     return None
 
 

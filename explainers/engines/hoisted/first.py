@@ -10,6 +10,7 @@ c; a gradient by the mask tells n, and what is left without messages l. Whether 
 seen at features and masks drawn at random, on all nodes.
 """
 
+# long: one linear form: what finds it, and what says that it is right
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -349,6 +350,25 @@ def _rest(
     """The rest of the model on a graph; it may write to ``value``."""
     with prepared.borrowed() as copy, replaced(copy, point, value):
         return graph.run(x, mask)
+
+
+@torch.no_grad()
+def serves(prepared: PreparedModel, hop: FirstHop) -> bool:
+    """Whether a form that was found with other links serves these: the rest gives their outputs.
+
+    Where it was not seen to read the features, it gives them without; a decoder may read those of
+    some nodes only.
+    """
+    x = prepared.x
+    mask = prepared.output.new_ones(prepared.edge_index.size(1))
+    read = x if hop.reads_x else x.new_full((1, 1), torch.nan).expand_as(x)
+    try:
+        output = _rest(
+            prepared, hop.point, whole(prepared), evaluated(prepared, hop, x, mask), read, mask
+        )
+    except NotTheModel:
+        return False
+    return alike(output, prepared.output, prepared.typical)
 
 
 def _with_rest(

@@ -168,7 +168,7 @@ class HoistedProblem(BatchedProblem):
             )
             if other == now:
                 raise
-            self.prepared.replace(WAYS, other)
+            self.prepared.replace(WAYS, other, of_graph=True)
             self._inner = {}
         return self.rest(value, edge_mask, x)
 

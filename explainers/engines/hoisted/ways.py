@@ -32,4 +32,4 @@ def ways(prepared: PreparedModel, first: FirstHop) -> Ways:
         fused = upper - {first.point.layer} <= first.fused.keys()
         return Ways(few=prepared.task_level != "graph" and once and fused)
 
-    return prepared.memo(WAYS, at_first)
+    return prepared.memo(WAYS, at_first, of_graph=True)

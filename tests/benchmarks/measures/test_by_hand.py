@@ -10,7 +10,8 @@ from torch_geometric.explain import Explainer, GNNExplainer
 import explainers
 from benchmarks.measures.by_hand import METHODS, NAME, ByHand, SideBySide
 from benchmarks.measures.engines import difference
-from benchmarks.tasks._models import GNN, GraphGNN
+from benchmarks.tasks._models import GNN, GraphGNN, LinkGNN
+from benchmarks.tasks.white_box_common_neighbours import CommonNeighbours
 
 PLAIN = [name for name in METHODS if name != "gnn_explainer"]
 
@@ -84,6 +85,35 @@ def test_a_graph_by_itself_has_the_scores_of_stock(name, kind, normalize):
         assert difference(found, expected) < 1e-9
 
 
+LINKS = torch.tensor([[3, 17, 9, 20], [17, 3, 9, 41]])  # in both directions, and of a node itself
+
+
+def links(kind: str, *, loops: bool = False) -> tuple[torch.nn.Module, Data]:
+    data = graph(6, loops=loops)
+    data.edge_label_index = LINKS
+    torch.manual_seed(3)
+    if kind == "raw":  # scores that are no log-probabilities
+        data.x = torch.eye(60).double()
+        # Pairs that an even node sends to, which is then red, and so has a say.
+        source, target = data.edge_index[:, data.edge_index[0] % 2 == 0]
+        pairs = torch.stack([target[:-1], target[1:]])[:, source[:-1] == source[1:]]
+        data.edge_label_index = pairs[:, :4]
+        return CommonNeighbours(torch.arange(60) % 2 == 0, saturated=True).double(), data
+    return LinkGNN([6, 5, 4], kind=kind).double().eval(), data
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("kind", ["gcn", "sage", "raw"])
+def test_a_link_has_the_scores_of_stock(name, kind):
+    """On the cut around both of its ends."""
+    model, data = links(kind, loops=kind == "gcn")
+    by_hand = ByHand(model, data)
+    stock = explainers.load(name, engine="stock")
+    for unit, expected in enumerate(stock.explain(model, data, range(4))):
+        assert expected.edge_mask.any()
+        assert difference(by_hand.explain(name, unit), expected) < 1e-9
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_self_loops_and_single_precision(name):
     """A GCN moves the graph's loops; they are no edges that are explained."""
@@ -116,19 +146,26 @@ class GivenTogether(SideBySide):
     _initialize_masks = Given._initialize_masks
 
 
-@pytest.mark.parametrize("kind", ["gcn", "sage", "graphs"])
+@pytest.mark.parametrize("kind", ["gcn", "sage", "graphs", "links", "links, raw"])
 def test_gnn_explainer_is_pygs(kind):
     """From the same initial masks: on the cut, and side by side with others."""
     if kind == "graphs":
         model, data, units, rows = classifier("gcn", normalize=False), graphs(), [2, 0, 1], {}
         rows = {"batch": data.batch}
+    elif kind.startswith("links"):
+        model, data = links("raw" if kind == "links, raw" else "gcn")
+        units, rows = [3, 0, 1], {"edge_label_index": data.edge_label_index}
     else:
         model, data, units, rows = network(kind, 2), graph(7), [9, 3, 17], {}
     nodes, edges = torch.randn_like(data.x), torch.randn(data.num_edges).double()
-    by_hand = ByHand(model, data)
+    returns = "raw" if kind == "links, raw" else "log_probs"
+    by_hand = ByHand(model, data, returns)
     cuts = [by_hand.cut(unit) for unit in units]
     together = GivenTogether(
-        [len(cut.n_id) for cut in cuts], [len(cut.e_id) for cut in cuts], epochs=30
+        [len(cut.n_id) for cut in cuts],
+        [len(cut.e_id) for cut in cuts],
+        raw=returns == "raw",
+        epochs=30,
     )
     together.given = (
         torch.cat([nodes[cut.n_id] for cut in cuts]),
@@ -145,8 +182,8 @@ def test_gnn_explainer_is_pygs(kind):
             edge_mask_type="object",
             model_config={
                 "mode": "multiclass_classification",
-                "task_level": "graph" if rows else "node",
-                "return_type": "log_probs",
+                "task_level": by_hand.level,
+                "return_type": returns,
             },
         )
         target = model(data.x, data.edge_index, **rows).argmax(dim=1)

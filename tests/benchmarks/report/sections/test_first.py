@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from benchmarks.report.data.frames import load
-from benchmarks.report.data.section import split
+from benchmarks.report.data.section import split, units
 from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import Items, Picture, Text
-from benchmarks.report.sections.first import asked, first, forest_data
+from benchmarks.report.sections.first import asked, first, forest_data, nodes_and_models
 
 BASE = np.linspace(0.1, 0.5, 24)
 
@@ -41,6 +41,45 @@ def test_with_too_few_nodes_it_says_so(folder, told):
     safe, best, _ = told()
     assert safe == "Safe default: none can be named, there are too few nodes."
     assert "too few nodes on karate" in best
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [
+        (("edge",), "links"),
+        (("graph",), "graphs"),
+        (("node", "edge"), "nodes or links"),
+    ],
+)
+def test_what_is_explained_has_its_own_word(folder, settings, levels, words):
+    """In the counts, the captions and the sentences; a page has no other one."""
+    tasks = [{"name": f"task-{level}", "task_level": level} for level in levels]
+    folder.manifest(tasks=tasks)
+    for level in levels:
+        for name, gain in (("a", 0.4), ("random", 0.0)):
+            rows = [
+                {"node": n, "metric": "fidelity+_prob", "level": "f=20%", "semantics": "mask"}
+                | {"selection": "signed", "value": float(value + gain)}
+                for n, value in enumerate(BASE[:3])
+            ]
+            folder.add("quality", settings(name, task=f"task-{level}"), quality=rows)
+    sections = split(load(folder.path))
+    blocks = list(first(sections, Palette(["a", "random"], ["stock"]), {}))
+    said = [text for block in blocks if isinstance(block, Items) for text in block.texts]
+    texts = [block.text for block in blocks if isinstance(block, Text)]
+    assert f"3 {words} × 1 model" in texts[0]
+    assert said[0] == f"Safe default: none can be named, there are too few {words}."
+    assert any(f"intervals over {words} and models" in text for text in texts)
+    for level, picture in zip(
+        sorted(levels), [block for block in blocks if isinstance(block, Picture)], strict=True
+    ):
+        own = {"edge": "link"}.get(level, level)
+        assert f"3 {own}s × 1 model" in picture.caption
+        assert f"too few {own}s on task-{level}" in said[1]
+    if "node" not in levels:
+        assert not any("node" in text for text in [*said, *texts])
+    assert nodes_and_models(sections) == f"3 {words} × 1 model"
+    assert units(sections) == words
 
 
 def test_of_two_safe_methods_the_faster_one_is_named_first(folder, settings, told):

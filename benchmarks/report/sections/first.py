@@ -28,7 +28,7 @@ from benchmarks.report.render.blocks import (
     picture,
     seconds,
 )
-from benchmarks.report.render.wording import counted, join, machine
+from benchmarks.report.render.wording import counted, join, listed, machine
 from benchmarks.report.sections import engines, peers
 from benchmarks.report.sections.verdict import HEADLINES, outcome, warnings
 from benchmarks.report.stats.standings import (
@@ -42,6 +42,7 @@ from benchmarks.report.stats.standings import (
 )
 
 GENERATED = "generated"  # the task of the benchmark of scaling
+_IN_FRONT = 4  # tasks: with more, a page of forest plots and sentences is no summary
 REPLICATION = "calibration"  # as cells name its benchmark; it has tasks of its own
 _ASKED = {
     "quality": {"quality"},
@@ -90,7 +91,7 @@ def first(
         yield from engines.fastest(sections, manifest)
     else:
         yield Items([safe_default(sections), _best(sections), price(sections)])
-    plots = [block for section in sections for block in _forest(section, palette)]
+    plots = [block for section in in_front(sections) for block in plot(section, palette)]
     yield from plots
     if plots:
         timed = any(plot.data["seconds"].notna().any() for plot in plots if plot.data is not None)
@@ -103,10 +104,34 @@ def first(
             "Forest plots: methods are sorted by fidelity+, bars are 95 % intervals over nodes and "
             f"models, the dashed line is the random baseline, baselines are grey{time}. *: best, "
             "†: tied with the best, ‡: not significantly better than random."
+            + ("" if shown_whole(sections) else " Other tasks have theirs in their parts below.")
         )
-    cautions = [text for section in sections for text in warnings(section)]
+    cautions = list(_cautions(sections))
     if cautions:
         yield Items(cautions)
+
+
+def shown_whole(sections: Sequence[Section]) -> bool:
+    """Whether there are so few tasks that all is said of each of them before the parts."""
+    return len(sections) <= _IN_FRONT
+
+
+def in_front(sections: Sequence[Section]) -> list[Section]:
+    """Those whose forest plots stand in front: of many, a few that name a best method."""
+    named = [any(_standings(one, name).tied for name in HEADLINES) for one in sections]
+    first = sorted(range(len(sections)), key=lambda i: (not named[i], i))[:_IN_FRONT]
+    return [sections[i] for i in sorted(first)]
+
+
+def _cautions(sections: Sequence[Section]) -> Iterator[str]:
+    """What keeps high values from meaning much; the same is said once for all its tasks."""
+    titles: dict[str, list[str]] = {}
+    for section in sections:
+        for text in warnings(section):
+            said = text.removeprefix(f"On {section.title}")
+            titles.setdefault(said, []).append(section.title)
+    for said, names in titles.items():
+        yield f"On {listed(names)}{said}"
 
 
 def _question(sections: Sequence[Section]) -> str:
@@ -147,13 +172,19 @@ def _number_of_tasks(sections: Sequence[Section]) -> int:
 
 
 def nodes_and_models(sections: Sequence[Section]) -> str:
-    """``100 nodes × 5 models``, or from the fewest to the most; empty without quality."""
-    counts = [count for section in sections if (count := quality.replicates(section))[0]]
+    """``100 nodes × 5 models``, or from the fewest to the most; empty where nothing was scored."""
+    counts = [count for section in sections if (count := _replicates(section))[0]]
     if not counts:
         return ""
     return " × ".join(
         _range([one[i] for one in counts], word) for i, word in enumerate(("node", "model"))
     )
+
+
+def _replicates(section: Section) -> tuple[int, int]:
+    rows = section.of(peers.BENCHMARK)[0]
+    others = int(rows["node"].nunique()), int(rows["model_seed"].nunique())
+    return max(quality.replicates(section), others)
 
 
 def _range(counts: Sequence[int], word: str) -> str:
@@ -253,6 +284,7 @@ def safe_default(sections: Sequence[Section]) -> str:
 def _best(sections: Sequence[Section]) -> str:
     """Which method is best on each task, and how sure that is."""
     winners: list[str] = []
+    ties: list[tuple[int, str]] = []
     others: dict[str, list[str]] = {}
     for section in sections:
         standings = _standings(section, "fidelity+_prob")
@@ -261,8 +293,15 @@ def _best(sections: Sequence[Section]) -> str:
             value = estimate(standings[standings.top].mean, bounded=True)
             sure = "" if standings.outcome == TIE else ", all others significantly worse"
             winners.append(f"on {section.title} {said}, {value}{sure}")
+            if standings.outcome == TIE:
+                ties.append((len(standings.tied), section.title))
         elif said:
             others.setdefault(said, []).append(section.title)
+    if len(winners) > _IN_FRONT and len(ties) > 1:
+        low, *_, high = sorted(size for size, _ in ties)
+        size = str(low) if low == high else f"{low} to {high}"
+        tied = f"ties of {size} methods on {listed([at for _, at in ties])}"
+        winners = [*(text for text in winners if "-way tie)" not in text), tied]
     parts = winners + [f"{said} on {', '.join(names)}" for said, names in others.items()]
     if not parts:
         return "Best in fidelity+: no task was compared."
@@ -344,7 +383,8 @@ def _not_better(standing: Standing) -> bool:
     return standing.not_better_than_random and RANDOM not in standing.names
 
 
-def _forest(section: Section, palette: Palette) -> Iterator[Picture]:
+def plot(section: Section, palette: Palette) -> Iterator[Picture]:
+    """The task's forest plot; nothing if no method was compared."""
     rows = forest_data(section)
     if rows.empty:
         return

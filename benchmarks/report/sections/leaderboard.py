@@ -229,13 +229,13 @@ def _reports(runs: Sequence[Run], merged: Sequence[Merged]) -> Iterator[Block]:
         manifest = run.manifest
         made = [manifest, *reversed(manifest.get("earlier") or ())]
         commits = dict.fromkeys(str(one.get("commit") or "")[:7] for one in made)
-        machines = dict.fromkeys(machine(section, manifest) for section in run.sections)
+        machines = dict.fromkeys(machine(section, manifest) for section in run.measured)
         rows.append(
             [
                 Entry(run.name, url=f"{run.name}/report.html"),
                 Entry("; ".join(text for name, text in _ASKS.items() if name in run.asked)),
                 Entry(", ".join(run.tasks) or NOTHING),
-                Entry(nodes_and_models(run.sections) or NOTHING),
+                Entry(nodes_and_models(run.measured) or NOTHING),
                 Entry("; ".join(machines) or NOTHING),
                 Entry(join(*commits) or NOTHING),
                 Entry(str(manifest.get("created") or NOTHING)[:10]),

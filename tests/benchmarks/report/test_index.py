@@ -168,6 +168,19 @@ def test_an_older_protocol_is_listed_and_left_out_of_the_leaderboard(publish, tm
     assert caution.text.endswith("is not in the leaderboard.")
 
 
+def test_a_run_of_other_packages_alone_has_its_machine_and_its_nodes(publish, tmp_path):
+    folder = publish("2026-01-02-peers")
+    config = {"task": "karate", "model": "gcn", "model_seed": 0, "method": "pyg_saliency"}
+    config |= {"engine": "", "options": {}, "device": "cpu"}
+    scores = [{"node": node, "metric": "fidelity+_prob", "value": 0.5} for node in range(3)]
+    write(folder / "cells", Cell("peers", config, {}, quality=scores))
+    processor = json.loads((folder / "manifest.json").read_text())["cpu"]["model"]
+    index.write(tmp_path / "results")
+    page = (tmp_path / "results" / "index.html").read_text()
+    assert processor in page
+    assert "3 nodes × 1 model" in page
+
+
 def test_quality_is_of_the_largest_run_and_time_of_the_newest(publish, tmp_path):
     publish("2026-02-01-quality", [("karate", "gcn")], nodes=30)
     publish("2026-02-02-kinds", [("karate", "gcn"), ("karate", "gat")], nodes=20)

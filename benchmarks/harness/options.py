@@ -51,7 +51,7 @@ PREFERRED, STAND_IN = "twitch-en", "twitch-sim"
 ALWAYS = ("ba-shapes", *WHITE_BOX)
 # Seconds a node on every engine where computation graphs are large: quick runs leave them out,
 # unless they are named. A list, as to ask the methods would import those of other packages here.
-SLOW = ("gstarx", "pgm_explainer", "subgraphx", "zorro")
+SLOW = ("gstarx", "myerson", "pgm_explainer", "subgraphx", "zorro")
 # What a method is compared with where no other was asked for: choice at random, the graph's
 # structure, and the method that the suite is about.
 COMPARED_WITH = ("random", "degree", "page_rank", "integrated_gradients")

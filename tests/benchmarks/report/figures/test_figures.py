@@ -48,7 +48,7 @@ def test_the_markers_of_thirty_methods_differ():
 def test_a_drawing_is_made_small_and_its_texts_stay():
     small = _compact(SVG)
     assert small.split("\n", 1)[1] == (
-        "<svg font-family=\"'DejaVu Sans', serif\" width=\"9pt\">\n"
+        '<svg font-family="\'DejaVu Sans\', serif" width="9pt">\n'
         '<path id="m1" d="M 1.23 2" style="fill: #fff"/><g clip-path="url(#p1)">'
         '<text style="font-size: 8px; fill: #000">a 1.23456 --&gt; b</text></g><g/></svg>'
     )

@@ -18,7 +18,6 @@ from benchmarks.report.render.blocks import (
     Text,
 )
 
-
 DETAILS = "All tables and figures are in report.html, a page that needs no other file."
 
 

@@ -22,7 +22,7 @@ DETAILS = "All tables and figures are in report.html, a page that needs no other
 
 
 def render(title: str, blocks: Sequence[Block]) -> str:
-    """The document, without the parts that are marked as too long for it."""
+    """The document, without the parts that are marked as too detailed for it."""
     return f"# {escape(title)}\n\n{body(_short(blocks))}\n"
 
 

@@ -172,8 +172,15 @@ def _number_of_tasks(sections: Sequence[Section]) -> int:
 
 
 def nodes_and_models(sections: Sequence[Section]) -> str:
-    """``100 nodes × 5 models``, or from the fewest to the most; empty where nothing was scored."""
-    counts = [count for section in sections if (count := _replicates(section))[0]]
+    """``100 nodes × 5 models``, or from the fewest to the most; empty if none is known."""
+    scored, timed = ("quality", peers.BENCHMARK), ("engines", "runtime")
+    counts: list[tuple[int, int]] = []
+    for i, benchmarks in enumerate((scored, timed)):  # times count where nothing was scored
+        counts = counts or [
+            max(found)
+            for section in sections
+            if (found := [one for name in benchmarks if (one := _explained(section, name, i))[0]])
+        ]
     if not counts:
         return ""
     return " × ".join(
@@ -181,10 +188,10 @@ def nodes_and_models(sections: Sequence[Section]) -> str:
     )
 
 
-def _replicates(section: Section) -> tuple[int, int]:
-    rows = section.of(peers.BENCHMARK)[0]
-    others = int(rows["node"].nunique()), int(rows["model_seed"].nunique())
-    return max(quality.replicates(section), others)
+def _explained(section: Section, benchmark: str, frame: int) -> tuple[int, int]:
+    """How many nodes and models a benchmark has scores (0) or times (1) of."""
+    rows = section.of(benchmark)[frame]
+    return int(rows["node"].nunique()), int(rows["model_seed"].nunique())
 
 
 def _range(counts: Sequence[int], word: str) -> str:

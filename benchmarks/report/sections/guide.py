@@ -152,7 +152,8 @@ def no_gradients(
     known: dict[str, bool] = {}
     for run in newest_first(runs):
         for entry in run.manifest.get("methods") or ():
-            if entry.get("model_dependent", True) and "needs_gradients" in entry:
+            theirs = "beside" in entry  # of another package, which does not say what it needs
+            if entry.get("model_dependent", True) and "needs_gradients" in entry and not theirs:
                 known.setdefault(str(entry["name"]), bool(entry["needs_gradients"]))
     mains = main_sections(merged)
     names = [name for name, needs in sorted(known.items()) if not needs]

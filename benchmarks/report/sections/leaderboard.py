@@ -243,7 +243,7 @@ def _reports(runs: Sequence[Run], merged: Sequence[Merged]) -> Iterator[Block]:
         )
     yield Table(
         "The published reports, the newest first: what each asks, on which tasks, and with which "
-        "code. Nodes × models are those whose explanations were scored.",
+        "code. Nodes × models are those whose explanations were scored, or else timed.",
         ("report", "asks", "tasks", "nodes × models", "machine", "commit", "date"),
         rows,
     )

@@ -24,6 +24,7 @@ GAIN = {"ig": 0.30, "occlusion": 0.295, "saliency": 0.1, "random": 0.0}
 METHODS = [
     {"name": "ig", "needs_gradients": True, "needs_fit": False},
     {"name": "occlusion", "needs_gradients": False, "needs_fit": False},
+    {"name": "pyg_ig", "needs_gradients": False, "needs_fit": False, "beside": "ig"},
     {"name": "random", "needs_gradients": False, "model_dependent": False},
     {"name": "saliency", "needs_gradients": True, "needs_fit": True},
 ]

@@ -67,9 +67,9 @@ def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
     details: list[Block] = []
     for section in sections:
         details += _section(section, palette, results.manifest, whole, section.slug in ahead)
-    details += engines.engines(sections, results.manifest)
     parts += map(_detailed, details) if len(sections) > 1 else details
     parts += [
+        *engines.engines(sections, results.manifest),
         *replication.replication(sections),
         *appendix.failures(results, sections),
         *appendix.meaning(results, equivalence),

@@ -170,15 +170,14 @@ def test_an_older_protocol_is_listed_and_left_out_of_the_leaderboard(publish, tm
 
 
 def test_a_run_of_other_packages_alone_has_its_machine_and_its_nodes(publish, tmp_path):
-    folder = publish("2026-01-02-peers")
+    folder = publish("2026-01-02-peers", cpu={"model": "Example CPU", "threads": 2})
     config = {"task": "karate", "model": "gcn", "model_seed": 0, "method": "pyg_saliency"}
     config |= {"engine": "", "options": {}, "device": "cpu"}
     scores = [{"node": node, "metric": "fidelity+_prob", "value": 0.5} for node in range(3)]
     write(folder / "cells", Cell("peers", config, {}, quality=scores))
-    processor = json.loads((folder / "manifest.json").read_text())["cpu"]["model"]
     index.write(tmp_path / "results")
     page = (tmp_path / "results" / "index.html").read_text()
-    assert processor in page
+    assert "Example CPU, 2 threads" in page
     assert "3 nodes × 1 model" in page
 
 

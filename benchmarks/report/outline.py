@@ -63,7 +63,7 @@ def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
     parts += [*provenance.explained(sections), *methods(results)]
     others = [*overall(sections, results.manifest)]
     (front if alone(sections) else parts).extend(others)
-    ahead = [section.slug for section in first.in_front(sections)]
+    ahead = [section.slug for section in first.in_front(sections, results.manifest)]
     details: list[Block] = []
     for section in sections:
         details += _section(section, palette, results.manifest, whole, section.slug in ahead)

@@ -33,12 +33,19 @@ def _compact(svg: str) -> str:
     """
     svg = re.sub(r"<metadata>.*?</metadata>", "", _COMMENT.sub("", svg), flags=re.DOTALL)
     svg = _TAG.sub(lambda tag: " ".join(_LONG_NUMBER.sub(_rounded, tag[0]).split()), svg)
+    svg = re.sub(r'(?<= d=")[^"]*', _line, svg)
     svg = _TAG.sub(lambda tag: _NO_TURN.sub("", tag[0]), svg)
     if families := set(_FAMILY.findall(svg)):
         family = families.pop()
         if not families:
             svg = _FAMILY.sub("", svg).replace("<svg ", f'<svg font-family="{family}" ', 1)
     return re.sub(r">\s+<", ">\n<", _without_names(svg))
+
+
+def _line(data: re.Match[str]) -> str:
+    """A path's data without what it can do without: pairs that follow an M are lines."""
+    text = re.sub(r"\s*([A-Za-z])\s*", r"\1", data[0]).strip()
+    return text if re.search("[A-KN-Y]", text) else text.replace("L", " ")
 
 
 def _without_names(svg: str) -> str:

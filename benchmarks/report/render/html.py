@@ -40,9 +40,11 @@ def render(title: str, blocks: Sequence[Block], drawings: Mapping[str, str]) -> 
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"value": _value, "json": _json}
+    environment.filters |= {"value": _value, "json": _json, "classes": _classes}
     script = (_FOLDER / "report.js").read_text(encoding="utf-8")
-    inlined, classes = _share({name: inline(svg, name) for name, svg in drawings.items()})
+    inlined, classes = _share(
+        {name: inline(svg, f"g{i}") for i, (name, svg) in enumerate(drawings.items())}
+    )
     return environment.get_template("report.html.j2").render(
         title=title,
         parts=_parts(blocks),
@@ -58,8 +60,8 @@ def render(title: str, blocks: Sequence[Block], drawings: Mapping[str, str]) -> 
 def inline(svg: str, name: str) -> str:
     """An SVG file's ``<svg>`` element, fit to stand in a page beside others.
 
-    Ids get the figure's name in front, or one figure would take another's clip paths; comments go,
-    since matplotlib repeats all texts in them; the page's style gives the size.
+    Ids get the figure's name in front, or one figure would take another's clip paths; the page's
+    style gives the size.
     """
     svg = re.sub(r"<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -135,7 +137,12 @@ def _value(entry: Entry) -> Markup:
     """The attribute that a column is sorted by; nothing for an entry without a value."""
     if entry.value is None or entry.value != entry.value:
         return Markup()
-    return Markup(' data-value="{}"').format(f"{entry.value:.9g}")
+    return Markup(' data-value="{}"').format(f"{entry.value:.7g}")
+
+
+def _classes(entry: Entry) -> Markup:
+    names = f"{entry.mark}{' long' if len(entry.text) >= 40 else ''}".strip()
+    return Markup(' class="{}"').format(names) if names else Markup()
 
 
 def _json(value: Any) -> str:

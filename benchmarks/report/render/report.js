@@ -169,6 +169,7 @@ makeFilter(document.getElementById("filter"));
 for (const table of document.querySelectorAll(".table table")) {
   if (table.tBodies[0].rows.length > 1) makeSortable(table);
 }
+for (const sign of document.querySelectorAll("td abbr")) sign.title = "tied with the best";
 document.querySelectorAll("pre.csv").forEach(makeDownload);
 document.querySelectorAll("form.choice").forEach(makeChoice);
 addEventListener("hashchange", unfold);

@@ -91,7 +91,7 @@ def first(
         yield from engines.fastest(sections, manifest)
     else:
         yield Items([safe_default(sections), _best(sections), price(sections)])
-    plots = [block for section in in_front(sections) for block in plot(section, palette)]
+    plots = [block for section in in_front(sections, manifest) for block in plot(section, palette)]
     yield from plots
     if plots:
         timed = any(plot.data["seconds"].notna().any() for plot in plots if plot.data is not None)
@@ -116,11 +116,20 @@ def shown_whole(sections: Sequence[Section]) -> bool:
     return len(sections) <= _IN_FRONT
 
 
-def in_front(sections: Sequence[Section]) -> list[Section]:
-    """Those whose forest plots stand in front: of many, a few that name a best method."""
-    named = [any(_standings(one, name).tied for name in HEADLINES) for one in sections]
-    first = sorted(range(len(sections)), key=lambda i: (not named[i], i))[:_IN_FRONT]
-    return [sections[i] for i in sorted(first)]
+def in_front(sections: Sequence[Section], manifest: dict[str, Any]) -> list[Section]:
+    """Those whose forest plots stand in front.
+
+    Of many, a few that name a best method, those first that the run began with.
+    """
+    if shown_whole(sections):
+        return list(sections)
+    begun = [entry.get("name") for entry in manifest.get("tasks") or ()]
+
+    def later(one: Section) -> tuple[bool, int]:
+        named = any(_standings(one, name).tied for name in HEADLINES)
+        return not named, begun.index(one.task) if one.task in begun else len(begun)
+
+    return sorted(sections, key=later)[:_IN_FRONT]
 
 
 def _cautions(sections: Sequence[Section]) -> Iterator[str]:

@@ -48,7 +48,8 @@ PROFILES = {
 
 # The real data if they can be had, else a stand-in of the same size; and tasks with ground truth.
 PREFERRED, STAND_IN = "twitch-en", "twitch-sim"
-ALWAYS = ("ba-shapes", *WHITE_BOX)
+# Of the white-box tasks two: one whose output saturates, and one with evidence against the class.
+ALWAYS = ("ba-shapes", "white-box-or:gated", "white-box-inhibit:gated")
 # Seconds a node on every engine where computation graphs are large: quick runs leave them out,
 # unless they are named. A list, as to ask the methods would import those of other packages here.
 SLOW = ("gstarx", "myerson", "pgm_explainer", "subgraphx", "zorro")

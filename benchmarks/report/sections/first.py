@@ -30,7 +30,7 @@ from benchmarks.report.render.blocks import (
 )
 from benchmarks.report.render.wording import counted, join, listed, machine
 from benchmarks.report.sections import engines, peers
-from benchmarks.report.sections.verdict import HEADLINES, outcome, warnings
+from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome
 from benchmarks.report.stats.standings import (
     NO_WINNER,
     TIE,
@@ -106,7 +106,7 @@ def first(
             "†: tied with the best, ‡: not significantly better than random."
             + ("" if shown_whole(sections) else " Other tasks have theirs in their parts below.")
         )
-    cautions = list(_cautions(sections))
+    cautions = list(cautions_of(sections))
     if cautions:
         yield Items(cautions)
 
@@ -130,17 +130,6 @@ def in_front(sections: Sequence[Section], manifest: dict[str, Any]) -> list[Sect
         return not named, begun.index(one.task) if one.task in begun else len(begun)
 
     return sorted(sections, key=later)[:_IN_FRONT]
-
-
-def _cautions(sections: Sequence[Section]) -> Iterator[str]:
-    """What keeps high values from meaning much; the same is said once for all its tasks."""
-    titles: dict[str, list[str]] = {}
-    for section in sections:
-        for text in warnings(section):
-            said = text.removeprefix(f"On {section.title}")
-            titles.setdefault(said, []).append(section.title)
-    for said, names in titles.items():
-        yield f"On {listed(names)}{said}"
 
 
 def _question(sections: Sequence[Section]) -> str:

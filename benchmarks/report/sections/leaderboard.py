@@ -32,7 +32,7 @@ from benchmarks.report.sections.first import (
     safe_default,
 )
 from benchmarks.report.sections.provenance import provenance_cautions
-from benchmarks.report.sections.verdict import HEADLINES, outcome, warnings
+from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome, warnings
 from benchmarks.report.stats.standings import NO_WINNER, TOO_FEW, Standing, Standings
 
 TITLE = "Published results: GNN explainers compared"
@@ -74,7 +74,7 @@ def leaderboard(
         yield Text("No published folder has measured the quality of explanations.")
     yield from _old_protocol(runs, merged)
     yield from _table(mains, "fidelity+_prob", count=True)
-    cautions = [text for section in mains for text in warnings(section)]
+    cautions = list(cautions_of(mains))
     if cautions:
         yield Items(cautions)
     yield from _table(mains, "fidelity-_prob", folded=True)

@@ -21,7 +21,7 @@ from benchmarks.report.render.blocks import (
     factors,
     number,
 )
-from benchmarks.report.render.wording import counted, p_equals, variant
+from benchmarks.report.render.wording import counted, listed, p_equals, variant
 from benchmarks.report.sections.cost import cheapest_setting
 from benchmarks.report.sections.ranks import overview
 from benchmarks.report.stats.standings import (
@@ -179,6 +179,17 @@ def warnings(section: Section) -> Iterator[str]:
         yield f"On {section.title}, {said} in finding the ground truth: {', '.join(values)}."
     if said := caution(section):
         yield f"On {section.title}: {said}"
+
+
+def cautions_of(sections: Sequence[Section]) -> Iterator[str]:
+    """What keeps high values from meaning much; the same is said once for all its tasks."""
+    titles: dict[str, list[str]] = {}
+    for section in sections:
+        for text in warnings(section):
+            said = text.removeprefix(f"On {section.title}")
+            titles.setdefault(said, []).append(section.title)
+    for said, names in titles.items():
+        yield f"On {listed(names)}{said}"
 
 
 def _pairwise(section: Section) -> Iterator[str]:

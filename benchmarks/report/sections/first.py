@@ -30,6 +30,7 @@ from benchmarks.report.render.blocks import (
 )
 from benchmarks.report.render.wording import counted, join, listed, machine
 from benchmarks.report.sections import engines, peers
+from benchmarks.report.sections.sample import nodes_and_models
 from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome
 from benchmarks.report.stats.standings import (
     NO_WINNER,
@@ -167,34 +168,6 @@ def _number_of_tasks(sections: Sequence[Section]) -> int:
             found.setdefault(section.task, set()).update(frame["benchmark"].unique())
     found.pop(GENERATED, None)
     return sum(names != {REPLICATION} for names in found.values()) or len(found)
-
-
-def nodes_and_models(sections: Sequence[Section]) -> str:
-    """``100 nodes × 5 models``, or from the fewest to the most; empty if none is known."""
-    scored, timed = ("quality", peers.BENCHMARK), ("engines", "runtime")
-    counts: list[tuple[int, int]] = []
-    for i, benchmarks in enumerate((scored, timed)):  # times count where nothing was scored
-        counts = counts or [
-            max(found)
-            for section in sections
-            if (found := [one for name in benchmarks if (one := _explained(section, name, i))[0]])
-        ]
-    if not counts:
-        return ""
-    return " × ".join(
-        _range([one[i] for one in counts], word) for i, word in enumerate(("node", "model"))
-    )
-
-
-def _explained(section: Section, benchmark: str, frame: int) -> tuple[int, int]:
-    """How many nodes and models a benchmark has scores (0) or times (1) of."""
-    rows = section.of(benchmark)[frame]
-    return int(rows["node"].nunique()), int(rows["model_seed"].nunique())
-
-
-def _range(counts: Sequence[int], word: str) -> str:
-    low, high = min(counts), max(counts)
-    return counted(high, word) if low == high else f"{low:,} to {high:,} {word}s"
 
 
 # ------------------------------------------------------------------------------------ sentences

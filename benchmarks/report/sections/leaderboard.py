@@ -27,11 +27,11 @@ from benchmarks.report.render.wording import counted, join, machine
 from benchmarks.report.sections.first import (
     decided,
     marked,
-    nodes_and_models,
     price,
     safe_default,
 )
 from benchmarks.report.sections.provenance import provenance_cautions
+from benchmarks.report.sections.sample import nodes_and_models
 from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome, warnings
 from benchmarks.report.stats.standings import NO_WINNER, TOO_FEW, Standing, Standings
 

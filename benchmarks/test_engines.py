@@ -61,10 +61,14 @@ BULK_CURVES = 100
 
 
 def variants(plan: Plan) -> list[dict[str, Any]]:
-    """Stock first, so that the others can be compared with its result; then by hand."""
+    """Stock first, so that the others can be compared with its result; then by hand.
+
+    A quick run has no time for many at once where masks are optimised, nor for keeping all.
+    """
     found: list[dict[str, Any]] = []
     names = plan.methods
-    if plan.profile == "quick":
+    quick = plan.profile == "quick"
+    if quick:
         names = tuple(name for name in names if name in QUICK) or names
     for name in names:
         engines = plan.engines(name)
@@ -77,10 +81,10 @@ def variants(plan: Plan) -> list[dict[str, Any]]:
             if (name, engine) in BATCHES:
                 given = BATCHES[name, engine]
                 found.append({"method": name, "engine": engine, "options": given, "given": given})
-            if (name, engine) in BULK:
+            if (name, engine) in BULK and not (quick and name in OPTIMISED):
                 options = {"bulk": BULK[name, engine]}
                 found.append({"method": name, "engine": engine, "options": options})
-            if (name, engine) in LISTED:
+            if (name, engine) in LISTED and not quick:
                 options = {"bulk": BULK[name, engine], "returned": "list"}
                 found.append({"method": name, "engine": engine, "options": options})
     found.append({"method": CURVE, "engine": "stock", "options": {}})

@@ -32,8 +32,9 @@ def add_parser(commands: Any) -> None:
         "merge",
         help="put the scores of a run beside those of another, such as a published one",
         description="Makes a new results folder of the cells of A and of those cells of B that A "
-        "does not have; `report` draws it. Data, models and nodes must be the same in both. Times "
-        "of different runs are not compared: those of B are left out.",
+        "does not have; `report` draws it. Data, models and nodes must be the same in both; other "
+        "versions of the packages or another commit are told, here and in the report. Times of "
+        "different runs are not compared: those of B are left out.",
     )
     parser.add_argument("first", type=Path, metavar="A", help="a results folder, packed or not")
     parser.add_argument("second", type=Path, metavar="B", help="the one that adds to it")
@@ -63,11 +64,17 @@ def merge(options: argparse.Namespace) -> int:
     new = [cell for cell in added if cell.identity not in known]
     scored = [cell for cell in new if not cell.runtime]
     _check((options.first, kept), (options.second, scored))
-    manifest = _manifests(*(_read(place) for place in (options.first, options.second)))
+    manifests = [_read(place) for place in (options.first, options.second)]
+    manifest = _manifests(*manifests)
     for cell in (*kept, *scored):
         folder.write(out / archive.CELLS, cell)
     text = json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"
     write_atomically(out / "manifest.json", text)
+    for difference in _differences(*manifests):
+        print(
+            f"note: {difference}: measured with other code, so equal methods may differ in "
+            "rounding, and changed ones in more"
+        )
     print(
         f"{out}: {len(kept)} cells of {options.first}, {len(scored)} of {options.second}; left "
         f"out of it: {len(added) - len(new)} that were there, {len(new) - len(scored)} with times\n"
@@ -117,12 +124,24 @@ def _read(place: Path) -> dict[str, Any]:
     return found
 
 
+def _differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """In which code the runs differ: ``torch 2.13.0 and 2.12.0``."""
+    sides = [
+        {"Python": one.get("python"), "commit": one.get("commit"), **(one.get("versions") or {})}
+        for one in (first, second)
+    ]
+    names = dict.fromkeys([*sides[0], *sides[1]])
+    pairs = {name: [str(side.get(name) or "unknown") for side in sides] for name in names}
+    return [f"{name} {a} and {b}" for name, (a, b) in pairs.items() if a != b]
+
+
 def _manifests(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     """The manifest of the first, with what the second adds; its run counts as an earlier one."""
     merged = dict(first)
     for name, identity in LISTS.items():
         merged[name] = _union(identity, [*first.get(name, ()), *second.get(name, ())])
-    said = {name: second.get(name) for name in ("created", "command", "commit", "dirty")}
+    told = ("created", "command", "commit", "dirty", "python", "versions")
+    said = {name: second.get(name) for name in told}
     merged["earlier"] = [*first.get("earlier", ()), *second.get("earlier", ()), said]
     return merged
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ def add_parser(commands: Any) -> None:
         "pack",
         help="make a results folder fit for publication",
         description="Packs the cells of a run into one archive and removes what `report` makes "
-        "again (report.tex, quality.csv, the figures' PNG and CSV files), benchmark.json and the "
-        "cells that were set aside. `report`, `compare` and --resume take a packed folder, too.",
+        "again (report.tex, quality.csv, the figures' PNG and CSV files, the figures that "
+        "report.md does not show), benchmark.json and the cells that were set aside. `report`, "
+        "`compare` and --resume take a packed folder, too.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="the results folder of a run")
     parser.set_defaults(command=pack)
@@ -49,6 +51,9 @@ def pack(options: argparse.Namespace) -> int:
 
 def _superfluous(folder: Path) -> list[Path]:
     """The files that a published run does without."""
-    figures = (folder / "figures").glob("*.svg")
+    figures = [*(folder / "figures").glob("*.svg")]
     others = [figure.with_suffix(suffix) for figure in figures for suffix in (".png", ".csv")]
+    page = (folder / "report.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"\]\(figures/([^)]*)\)", page))
+    others += [figure for figure in figures if figure.name not in shown]
     return [folder / name for name in (*AGAIN, TIMES)] + others

@@ -48,7 +48,8 @@ PROFILES = {
 
 # The real data if they can be had, else a stand-in of the same size; and tasks with ground truth.
 PREFERRED, STAND_IN = "twitch-en", "twitch-sim"
-ALWAYS = ("ba-shapes", *WHITE_BOX)
+# Of the white-box tasks two: one whose output saturates, and one with evidence against the class.
+ALWAYS = ("ba-shapes", "white-box-or:gated", "white-box-inhibit:gated")
 # What a method is compared with where no other was asked for: choice at random, the graph's
 # structure, and the method that the suite is about.
 COMPARED_WITH = ("random", "degree", "page_rank", "integrated_gradients")

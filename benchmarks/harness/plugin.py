@@ -7,6 +7,7 @@ A test module parametrises its tests with :func:`benchmarks.harness.variants.par
 from __future__ import annotations
 
 import dataclasses
+import html
 import itertools
 import json
 import os
@@ -551,6 +552,8 @@ def pytest_terminal_summary(
         return
     for answer in _answers(run.folder / "report.md"):
         terminalreporter.line(answer)
+    for line in _summary(run.folder / "report.md"):
+        terminalreporter.line(line)
     for name in ("report.md", "report.html"):
         terminalreporter.line(f"report: {_shown(run.folder / name)}", green=True)
     if interrupts.received():
@@ -568,7 +571,22 @@ def _answers(page: Path) -> list[str]:
         lambda line: not line.startswith("- "), page.read_text(encoding="utf-8").splitlines()
     )
     found = itertools.takewhile(lambda line: line.startswith("- "), lines)
-    return [re.sub(r"\\(.)", r"\1", line.removeprefix("- ")) for line in found]
+    return [html.unescape(re.sub(r"\\(.)", r"\1", line.removeprefix("- "))) for line in found]
+
+
+def _summary(page: Path) -> list[str]:
+    """The table of the verdict, its columns aligned; none without one."""
+    if not page.is_file():
+        return []
+    text = page.read_text(encoding="utf-8").partition("\n## Verdict\n")[2].partition("\n#")[0]
+    lines = itertools.dropwhile(lambda line: not line.startswith("| "), text.splitlines())
+    table = itertools.takewhile(lambda line: line.startswith("| "), lines)
+    texts = (html.unescape(re.sub(r"\\(.)", r"\1", line.strip("| "))) for line in table)
+    rows = [row for text in texts if set(row := text.split(" | ")) != {"---"}]
+    rows[:1] = [[name.partition(",")[0] for name in row] for row in rows[:1]]  # not its conditions
+    widths = [max(map(len, column)) for column in zip(*rows, strict=False)]
+    padded = ((cell.ljust(width) for cell, width in zip(row, widths, strict=False)) for row in rows)
+    return ["", *("  ".join(row).rstrip() for row in padded), ""] if rows else []
 
 
 @pytest.hookimpl(trylast=True)

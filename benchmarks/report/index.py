@@ -77,15 +77,13 @@ def _read(folder: Path, equivalence: float) -> Run:
     # Only what the page shows or compares by: a published run has millions of rows.
     scores = results.quality[results.quality["benchmark"].isin(USED)]
     scores = scores[(scores["benchmark"] != "quality") | scores["metric"].isin(ORDERED)]
-    used = replace(
-        results,
-        quality=scores,
-        runtime=results.runtime[results.runtime["benchmark"].isin(USED)],
-    )
+    times = results.runtime[results.runtime["benchmark"].isin(USED)]
+    sections = split(replace(results, quality=scores, runtime=times), equivalence)
     return Run(
         name=folder.name,
         manifest=results.manifest,
-        sections=split(used, equivalence),
+        sections=sections,
+        measured=sections or split(results, equivalence),
         tasks=[
             task if len(kinds[task]) < 2 else f"{task} ({', '.join(sorted(kinds[task]))})"
             for task in sorted(kinds.index, key=natural)

@@ -14,7 +14,7 @@ from benchmarks.report.data.section import (
     split,
 )
 from benchmarks.report.figures.palette import Palette
-from benchmarks.report.render.blocks import Block, Caution, Heading
+from benchmarks.report.render.blocks import Block, Caution, Heading, Items
 from benchmarks.report.render.wording import machine
 from benchmarks.report.sections import (
     appendix,
@@ -37,7 +37,7 @@ from benchmarks.report.sections.methods import methods
 from benchmarks.report.sections.peers import alone, overall, peers
 from benchmarks.report.sections.randomisation import randomisation
 from benchmarks.report.sections.ranks import ranks
-from benchmarks.report.sections.verdict import verdict
+from benchmarks.report.sections.verdict import sentences, verdict
 
 
 def title(results: Results) -> str:
@@ -53,17 +53,22 @@ def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
     sections = split(results, equivalence)
     palette = Palette(method_labels(sections), engine_names(sections))
     tasks = list(provenance.tasks(results))
+    whole = first.shown_whole(sections)
     front: list[Block] = [
         *provenance.cautions(results),
         *first.first(sections, palette, results.manifest),
         *(block for block in tasks if isinstance(block, Caution)),
-        *(() if alone(sections) or engines.alone(sections) else verdict(sections)),
+        *(() if alone(sections) or engines.alone(sections) else verdict(sections, whole=whole)),
     ]
     parts: list[Block] = [block for block in tasks if not isinstance(block, Caution)]
     parts += [*provenance.explained(sections), *methods(results)]
-    parts += overall(sections, results.manifest)
+    others = [*overall(sections, results.manifest)]
+    (front if alone(sections) else parts).extend(others)
+    ahead = [section.slug for section in first.in_front(sections, results.manifest)]
+    details: list[Block] = []
     for section in sections:
-        parts += _section(section, palette, results.manifest)
+        details += _section(section, palette, results.manifest, whole, section.slug in ahead)
+    parts += map(_detailed, details) if len(sections) > 1 else details
     parts += [
         *engines.engines(sections, results.manifest),
         *replication.replication(sections),
@@ -82,8 +87,21 @@ def _folded(block: Block) -> Block:
     return block
 
 
-def _section(section: Section, palette: Palette, manifest: dict[str, Any]) -> list[Block]:
+def _detailed(block: Block) -> Block:
+    """Of several tasks, the short pages have the verdict alone."""
+    if isinstance(block, Heading) and block.level == 2:
+        return replace(block, detailed=True)
+    return block
+
+
+def _section(
+    section: Section, palette: Palette, manifest: dict[str, Any], whole: bool, ahead: bool
+) -> list[Block]:
+    """A task's part; ``whole``: its sentences, ``ahead``: its forest plot stand before it."""
+    found = () if whole else tuple(sentences(section))
     blocks = [
+        *([Items(found)] if found else []),
+        *(() if ahead else first.plot(section, palette)),
         *quality.quality(section, palette),
         *ranks(section, palette),
         *f_fidelity(section),

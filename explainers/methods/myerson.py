@@ -43,6 +43,7 @@ class Myerson(PerturbationMethod):
     """
 
     deterministic: ClassVar[bool] = False
+    slow: ClassVar[bool] = True
     citation: ClassVar[str] = "Myerson 1977, Mathematics of Operations Research 2, 225-229"
 
     exact_nodes: int = 12

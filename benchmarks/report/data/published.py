@@ -31,6 +31,8 @@ class Run:
         name: The folder's.
         manifest: Its manifest.
         sections: Its sections, of the benchmarks ``USED``.
+        measured: The same, or of a run of other benchmarks alone those: what its machine was, and
+            how many nodes were explained.
         tasks: Its tasks, with the kinds of model where there are several.
         asked: The names of all its benchmarks.
         problems: One sentence for each file that could not be read.
@@ -39,6 +41,7 @@ class Run:
     name: str
     manifest: dict[str, Any]
     sections: Sequence[Section]
+    measured: Sequence[Section]
     tasks: Sequence[str]
     asked: frozenset[str]
     problems: Sequence[str] = ()

@@ -12,7 +12,7 @@ from benchmarks.report.figures.style import style, vector_bars
 
 
 def draw(ranks: pd.DataFrame) -> Figure:
-    """Heatmaps of methods by tasks, one for each metric; see ``sections.ranks.overview``."""
+    """Heatmaps of methods by tasks, one below the other; see ``sections.ranks.overview``."""
     titles = list(ranks["metric"].unique())
     marks = [
         signs(mark, not_better=not_better)
@@ -23,12 +23,12 @@ def draw(ranks: pd.DataFrame) -> Figure:
     )
     means, texts = shown["mean_rank"], shown["text"].fillna("")
     order = sorted(means.index, key=lambda method: float(np.nanmean(means.loc[method])))
-    widths = [max(2, means[title].shape[1]) for title in titles]  # a title needs as much
+    columns = max(3, *(means[title].shape[1] for title in titles))  # a title needs as much
     with style():
-        size = 3.4 + 0.72 * sum(widths), 1.8 + 0.3 * len(means)
+        size = 3.4 + 0.72 * columns, (1.9 + 0.25 * len(means)) * len(titles)
         figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(1, len(titles), squeeze=False, sharey=True, width_ratios=widths)
-        for axis, title in zip(axes[0], titles, strict=True):
+        axes = figure.subplots(len(titles), 1, squeeze=False)
+        for axis, title in zip(axes[:, 0], titles, strict=True):
             sns.heatmap(
                 means[title].loc[order],
                 ax=axis,
@@ -38,11 +38,10 @@ def draw(ranks: pd.DataFrame) -> Figure:
                 annot=texts[title].loc[order].to_numpy(),
                 fmt="",
                 annot_kws={"fontsize": 8},
-                cbar=title == titles[-1],
                 cbar_kws={"label": "mean rank"},
                 linewidths=0.8,
             )
-            axis.set(title=title.replace(", ", ",\n"), xlabel="", ylabel="")
+            axis.set(title=title, xlabel="", ylabel="")
             axis.grid(visible=False)
             axis.tick_params(axis="both", rotation=0, length=0)
             for label in axis.get_xticklabels():

@@ -45,6 +45,7 @@ class Heading:
         anchor: Unique in the report.
         level: 2 or 3; 1 is the title.
         folded: Of level 2: whether what is below it opens on demand on a screen.
+        detailed: Of level 2: whether what is below it is too long for a short page.
     """
 
     kind: ClassVar[str] = "heading"
@@ -52,6 +53,7 @@ class Heading:
     anchor: str
     level: int = 2
     folded: bool = False
+    detailed: bool = False
 
 
 @dataclass(frozen=True)

@@ -40,16 +40,19 @@ def render(title: str, blocks: Sequence[Block], drawings: Mapping[str, str]) -> 
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"value": _value, "json": _json, "download": _download}
+    environment.filters |= {"value": _value, "json": _json, "classes": _classes}
     script = (_FOLDER / "report.js").read_text(encoding="utf-8")
+    inlined, classes = _share(
+        {name: inline(svg, f"g{i}") for i, (name, svg) in enumerate(drawings.items())}
+    )
     return environment.get_template("report.html.j2").render(
         title=title,
         parts=_parts(blocks),
         methods=_methods(blocks),
         contents=_contents(blocks),
-        drawings={name: Markup(inline(svg, name)) for name, svg in drawings.items()},
+        drawings={name: Markup(svg) for name, svg in inlined.items()},
         policy=_policy(script),
-        style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),
+        style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8") + classes),
         script=Markup(script),
     )
 
@@ -57,8 +60,8 @@ def render(title: str, blocks: Sequence[Block], drawings: Mapping[str, str]) -> 
 def inline(svg: str, name: str) -> str:
     """An SVG file's ``<svg>`` element, fit to stand in a page beside others.
 
-    Ids get the figure's name in front, or one figure would take another's clip paths; comments go,
-    since matplotlib repeats all texts in them; the page's style gives the size.
+    Ids get the figure's name in front, or one figure would take another's clip paths; the page's
+    style gives the size.
     """
     svg = re.sub(r"<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -68,6 +71,21 @@ def inline(svg: str, name: str) -> str:
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
     wide = f' style="width: {float(width[1]):.0f}pt"' if width else ""
     return f'{head} aria-hidden="true"{wide}>{body}'
+
+
+def _share(drawings: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """The drawings with a class in place of each style, and the classes' rules: styles recur."""
+    names: dict[str, str] = {}
+
+    def named(tag: re.Match[str]) -> str:
+        return f'{tag[1]}class="{names.setdefault(tag[2], f"d{len(names)}")}"'
+
+    # Not of the <svg> itself, whose style is its own size.
+    shared = {
+        name: re.sub(r'(<(?!svg)[^>]*?\s)style="([^"]*)"', named, svg)
+        for name, svg in drawings.items()
+    }
+    return shared, "".join(f".{name} {{ {style} }}\n" for style, name in names.items())
 
 
 def _parts(blocks: Sequence[Block]) -> list[tuple[Heading | None, list[Block]]]:
@@ -119,13 +137,14 @@ def _value(entry: Entry) -> Markup:
     """The attribute that a column is sorted by; nothing for an entry without a value."""
     if entry.value is None or entry.value != entry.value:
         return Markup()
-    return Markup(' data-value="{}"').format(f"{entry.value:.9g}")
+    return Markup(' data-value="{}"').format(f"{entry.value:.7g}")
+
+
+def _classes(entry: Entry) -> Markup:
+    names = f"{entry.mark}{' long' if len(entry.text) >= 40 else ''}".strip()
+    return Markup(' class="{}"').format(names) if names else Markup()
 
 
 def _json(value: Any) -> str:
     """JSON as text; an attribute, unlike a script element, is escaped like any other text."""
     return json.dumps(value, default=dataclasses.asdict, allow_nan=False)
-
-
-def _download(text: str) -> str:
-    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from benchmarks.report.render.blocks import (
     Block,
@@ -18,10 +18,25 @@ from benchmarks.report.render.blocks import (
     Text,
 )
 
+DETAILS = "All tables and figures are in report.html, a page that needs no other file."
+
 
 def render(title: str, blocks: Sequence[Block]) -> str:
-    """The whole document."""
-    return f"# {escape(title)}\n\n{body(blocks)}\n"
+    """The document, without the parts that are marked as too detailed for it."""
+    return f"# {escape(title)}\n\n{body(_short(blocks))}\n"
+
+
+def _short(blocks: Iterable[Block]) -> Iterator[Block]:
+    """In place of all detailed parts, where they are."""
+    said = skipped = False
+    for block in blocks:
+        if isinstance(block, Heading) and block.level == 2:
+            skipped = block.detailed
+            if skipped and not said:
+                said = True
+                yield Text(DETAILS)
+        if not skipped:
+            yield block
 
 
 def body(blocks: Iterable[Block]) -> str:

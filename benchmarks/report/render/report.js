@@ -128,6 +128,20 @@ function makeFilter(menu) {
   menu.hidden = false;
 }
 
+// A link that saves a figure's data, as they are shown.
+function makeDownload(pre) {
+  const link = document.createElement("a");
+  link.download = pre.dataset.name;
+  link.textContent = pre.dataset.name;
+  link.href = "#";
+  link.addEventListener("click", () => {
+    link.href = `data:text/csv;charset=utf-8,${encodeURIComponent(pre.textContent)}`;
+  });
+  const line = document.createElement("p");
+  line.append(link);
+  pre.before(line);
+}
+
 function makeChoice(form) {
   const { options, none } = JSON.parse(form.dataset.choice);
   const input = form.querySelector("input");
@@ -155,6 +169,8 @@ makeFilter(document.getElementById("filter"));
 for (const table of document.querySelectorAll(".table table")) {
   if (table.tBodies[0].rows.length > 1) makeSortable(table);
 }
+for (const sign of document.querySelectorAll("td abbr")) sign.title = "tied with the best";
+document.querySelectorAll("pre.csv").forEach(makeDownload);
 document.querySelectorAll("form.choice").forEach(makeChoice);
 addEventListener("hashchange", unfold);
 if (location.hash) unfold();

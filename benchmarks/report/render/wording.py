@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.report.data.section import Section
@@ -49,6 +50,11 @@ def named(name: str, value: object) -> str:
 def join(*parts: object) -> str:
     """The parts that are not empty, with commas."""
     return ", ".join(str(part) for part in parts if part)
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def mapping(content: dict[str, Any] | None) -> str:

@@ -28,9 +28,10 @@ from benchmarks.report.render.blocks import (
     picture,
     seconds,
 )
-from benchmarks.report.render.wording import counted, join, machine
+from benchmarks.report.render.wording import counted, join, listed, machine
 from benchmarks.report.sections import engines, peers
-from benchmarks.report.sections.verdict import HEADLINES, outcome, warnings
+from benchmarks.report.sections.sample import nodes_and_models
+from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome
 from benchmarks.report.stats.standings import (
     NO_WINNER,
     TIE,
@@ -42,6 +43,7 @@ from benchmarks.report.stats.standings import (
 )
 
 GENERATED = "generated"  # the task of the benchmark of scaling
+_IN_FRONT = 4  # tasks: with more, a page of forest plots and sentences is no summary
 REPLICATION = "calibration"  # as cells name its benchmark; it has tasks of its own
 _ASKED = {
     "quality": {"quality"},
@@ -90,7 +92,7 @@ def first(
         yield from engines.fastest(sections, manifest)
     else:
         yield Items([safe_default(sections), _best(sections), price(sections)])
-    plots = [block for section in sections for block in _forest(section, palette)]
+    plots = [block for section in in_front(sections, manifest) for block in plot(section, palette)]
     yield from plots
     if plots:
         timed = any(plot.data["seconds"].notna().any() for plot in plots if plot.data is not None)
@@ -104,10 +106,32 @@ def first(
             f"{units(sections)} and models, the dashed line is the random baseline, baselines are "
             f"grey{time}. *: best, "
             "†: tied with the best, ‡: not significantly better than random."
+            + ("" if shown_whole(sections) else " Other tasks have theirs in their parts below.")
         )
-    cautions = [text for section in sections for text in warnings(section)]
+    cautions = list(cautions_of(sections))
     if cautions:
         yield Items(cautions)
+
+
+def shown_whole(sections: Sequence[Section]) -> bool:
+    """Whether there are so few tasks that all is said of each of them before the parts."""
+    return len(sections) <= _IN_FRONT
+
+
+def in_front(sections: Sequence[Section], manifest: dict[str, Any]) -> list[Section]:
+    """Those whose forest plots stand in front.
+
+    Of many, a few that name a best method, those first that the run began with.
+    """
+    if shown_whole(sections):
+        return list(sections)
+    begun = [entry.get("name") for entry in manifest.get("tasks") or ()]
+
+    def later(one: Section) -> tuple[bool, int]:
+        named = any(_standings(one, name).tied for name in HEADLINES)
+        return not named, begun.index(one.task) if one.task in begun else len(begun)
+
+    return sorted(sections, key=later)[:_IN_FRONT]
 
 
 def _question(sections: Sequence[Section]) -> str:
@@ -145,24 +169,6 @@ def _number_of_tasks(sections: Sequence[Section]) -> int:
             found.setdefault(section.task, set()).update(frame["benchmark"].unique())
     found.pop(GENERATED, None)
     return sum(names != {REPLICATION} for names in found.values()) or len(found)
-
-
-def nodes_and_models(sections: Sequence[Section]) -> str:
-    """``100 nodes × 5 models``, or from the fewest to the most; empty without quality."""
-    own = [section for section in sections if quality.replicates(section)[0]]
-    counts = [quality.replicates(section) for section in own]
-    if not counts:
-        return ""
-    return " × ".join(
-        _range([one[i] for one in counts], words) for i, words in enumerate((units(own), "models"))
-    )
-
-
-def _range(counts: Sequence[int], words: str) -> str:
-    low, high = min(counts), max(counts)
-    if low == high == 1:
-        words = " or ".join(word.removesuffix("s") for word in words.split(" or "))
-    return f"{high:,} {words}" if low == high else f"{low:,} to {high:,} {words}"
 
 
 # ------------------------------------------------------------------------------------ sentences
@@ -257,6 +263,7 @@ def safe_default(sections: Sequence[Section]) -> str:
 def _best(sections: Sequence[Section]) -> str:
     """Which method is best on each task, and how sure that is."""
     winners: list[str] = []
+    ties: list[tuple[int, str]] = []
     others: dict[str, list[str]] = {}
     for section in sections:
         standings = _standings(section, "fidelity+_prob")
@@ -265,8 +272,15 @@ def _best(sections: Sequence[Section]) -> str:
             value = estimate(standings[standings.top].mean, bounded=True)
             sure = "" if standings.outcome == TIE else ", all others significantly worse"
             winners.append(f"on {section.title} {said}, {value}{sure}")
+            if standings.outcome == TIE:
+                ties.append((len(standings.tied), section.title))
         elif said:
             others.setdefault(said, []).append(section.title)
+    if len(winners) > _IN_FRONT and len(ties) > 1:
+        low, *_, high = sorted(size for size, _ in ties)
+        size = str(low) if low == high else f"{low} to {high}"
+        tied = f"ties of {size} methods on {listed([at for _, at in ties])}"
+        winners = [*(text for text in winners if "-way tie)" not in text), tied]
     parts = winners + [f"{said} on {', '.join(names)}" for said, names in others.items()]
     if not parts:
         return "Best in fidelity+: no task was compared."
@@ -348,7 +362,8 @@ def _not_better(standing: Standing) -> bool:
     return standing.not_better_than_random and RANDOM not in standing.names
 
 
-def _forest(section: Section, palette: Palette) -> Iterator[Picture]:
+def plot(section: Section, palette: Palette) -> Iterator[Picture]:
+    """The task's forest plot; nothing if no method was compared."""
     rows = forest_data(section)
     if rows.empty:
         return

@@ -28,7 +28,7 @@ from benchmarks.report.render.wording import counted, variant
 from benchmarks.report.sections.cost import cheapest_setting
 from benchmarks.report.sections.first import decided, marked, price, safe_default
 from benchmarks.report.sections.leaderboard import MACHINES
-from benchmarks.report.sections.verdict import HEADLINES, outcome, warnings
+from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome
 from benchmarks.report.stats.standings import Standings
 
 Part = Callable[[Sequence[Run], Sequence[Merged], Mapping[str, str]], Iterator[Block]]
@@ -100,7 +100,7 @@ def _evidence(sections: Sequence[Section], level: str) -> Iterator[Block]:
     texts = [safe_default(sections)]
     if any(runtimes.timings(one) for one in sections):
         texts.append(price(sections, MACHINES))
-    texts += [text for section in sections for text in warnings(section)]
+    texts += cautions_of(sections)
     yield Items(texts)
     yield Table(
         f"The tasks that explain a {level}, and how their comparison ended.",
@@ -152,7 +152,8 @@ def no_gradients(
     known: dict[str, bool] = {}
     for run in newest_first(runs):
         for entry in run.manifest.get("methods") or ():
-            if entry.get("model_dependent", True) and "needs_gradients" in entry:
+            theirs = "beside" in entry  # of another package, which does not say what it needs
+            if entry.get("model_dependent", True) and "needs_gradients" in entry and not theirs:
                 known.setdefault(str(entry["name"]), bool(entry["needs_gradients"]))
     mains = main_sections(merged)
     names = [name for name, needs in sorted(known.items()) if not needs]

@@ -27,12 +27,12 @@ from benchmarks.report.render.wording import counted, join, machine
 from benchmarks.report.sections.first import (
     decided,
     marked,
-    nodes_and_models,
     price,
     safe_default,
 )
 from benchmarks.report.sections.provenance import provenance_cautions
-from benchmarks.report.sections.verdict import HEADLINES, outcome, warnings
+from benchmarks.report.sections.sample import nodes_and_models
+from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome, warnings
 from benchmarks.report.stats.standings import NO_WINNER, TOO_FEW, Standing, Standings
 
 TITLE = "Published results: GNN explainers compared"
@@ -74,7 +74,7 @@ def leaderboard(
         yield Text("No published folder has measured the quality of explanations.")
     yield from _old_protocol(runs, merged)
     yield from _table(mains, "fidelity+_prob", count=True)
-    cautions = [text for section in mains for text in warnings(section)]
+    cautions = list(cautions_of(mains))
     if cautions:
         yield Items(cautions)
     yield from _table(mains, "fidelity-_prob", folded=True)
@@ -229,13 +229,13 @@ def _reports(runs: Sequence[Run], merged: Sequence[Merged]) -> Iterator[Block]:
         manifest = run.manifest
         made = [manifest, *reversed(manifest.get("earlier") or ())]
         commits = dict.fromkeys(str(one.get("commit") or "")[:7] for one in made)
-        machines = dict.fromkeys(machine(section, manifest) for section in run.sections)
+        machines = dict.fromkeys(machine(section, manifest) for section in run.measured)
         rows.append(
             [
                 Entry(run.name, url=f"{run.name}/report.html"),
                 Entry("; ".join(text for name, text in _ASKS.items() if name in run.asked)),
                 Entry(", ".join(run.tasks) or NOTHING),
-                Entry(nodes_and_models(run.sections) or NOTHING),
+                Entry(nodes_and_models(run.measured) or NOTHING),
                 Entry("; ".join(machines) or NOTHING),
                 Entry(join(*commits) or NOTHING),
                 Entry(str(manifest.get("created") or NOTHING)[:10]),
@@ -243,7 +243,7 @@ def _reports(runs: Sequence[Run], merged: Sequence[Merged]) -> Iterator[Block]:
         )
     yield Table(
         "The published reports, the newest first: what each asks, on which tasks, and with which "
-        "code. Nodes × models are those whose explanations were scored.",
+        "code. Explained × models counts what was scored, or else timed.",
         ("report", "asks", "tasks", "explained × models", "machine", "commit", "date"),
         rows,
     )

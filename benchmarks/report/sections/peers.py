@@ -102,7 +102,8 @@ def answers(sections: Sequence[Section]) -> list[str]:
         median = factors(Estimate(float(np.median([one.value for one in ratios])), nan, nan, 1))
         found.append(
             f"Time: of {len(known)} pairs of another package's method and a task, ours is faster "
-            f"in {sure[0]} and slower in {sure[1]} (95 % intervals); the median is {median}."
+            f"in {sure[0]} and slower in {sure[1]} (95 % intervals); the median ratio of the "
+            f"times is {median}."
         )
     if shown:
         title = sections[0].metrics[metric].title

@@ -54,6 +54,7 @@ def environment(results: Results) -> Iterator[Block]:
     if manifest.get("dirty"):
         commit += ", with uncommitted changes"
     processor, gpu = manifest.get("cpu") or {}, manifest.get("gpu")
+    own = manifest.get("versions") or {}
     facts = {
         "created": manifest.get("created"),
         "commit": commit,
@@ -74,10 +75,16 @@ def environment(results: Results) -> Iterator[Block]:
         ),
         "system": manifest.get("platform"),
         "Python": manifest.get("python"),
-        "versions": mapping(manifest.get("versions")),
+        "versions": mapping(own),
         "settings": mapping(manifest.get("determinism")),
     }
     rows = [[Entry(name), Entry(str(value or "unknown"))] for name, value in facts.items()]
+    for run in manifest.get("earlier") or ():  # of runs that were merged, what is not the same
+        versions = run.get("versions") or {}
+        other = {name: one for name, one in versions.items() if own.get(name) != one}
+        if other:
+            what = f"versions of the run of {str(run.get('created'))[:10]}"
+            rows.append([Entry(what), Entry(f"the same, but {mapping(other)}")])
     yield Heading("Environment", "environment")
     yield Table(
         "When, on which machine and with which versions the numbers were measured.",

@@ -23,10 +23,9 @@ from benchmarks.report.render.blocks import Block, picture
 from benchmarks.report.stats.ranks import mean_ranks
 from benchmarks.report.stats.standings import SAME
 
-_RANKED = (
+_HEADLINES = (
     ("fidelity+_prob", HEADLINE_BUDGET, "mask"),
     ("fidelity-_prob", HEADLINE_BUDGET, "mask"),
-    ("auroc", "", ""),
 )
 _COLUMNS = ["metric", "method", "mean_rank", "mark", "not_better_than_random", "nodes", "models"]
 _MARKS = (
@@ -36,8 +35,8 @@ _MARKS = (
 
 
 def overview(sections: Sequence[Section]) -> Iterator[Block]:
-    """A heatmap of the mean ranks on all tasks, if there are several tasks."""
-    tables = [_table(section).assign(task=section.title) for section in sections]
+    """A heatmap of the mean ranks in fidelity on all tasks, if there are several tasks."""
+    tables = [_table_of(_ranked(one, _HEADLINES)).assign(task=one.title) for one in sections]
     found = pd.concat([table for table in tables if len(table)] or tables or [_table_of([])])
     if "task" not in found or found["task"].nunique() < 2:
         return
@@ -62,13 +61,13 @@ def ranks(section: Section, palette: Palette) -> Iterator[Block]:
         f"{section.title}: mean ranks over the {units([section])} and models, the best (1) on the "
         "left. "
         f"{_MARKS}",
-        diagrams.draw(_ranked(section), palette),
+        diagrams.draw(_ranked(section, _every(section)), palette),
         _table(section),
     )
 
 
 def _table(section: Section) -> pd.DataFrame:
-    return _table_of(_ranked(section))
+    return _table_of(_ranked(section, _every(section)))
 
 
 def _table_of(found: Sequence[Ranked]) -> pd.DataFrame:
@@ -89,11 +88,16 @@ def _table_of(found: Sequence[Ranked]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def _ranked(section: Section) -> list[Ranked]:
-    """Ranks by each of the main metrics, and by new ones, that the section has."""
-    found = []
+def _every(section: Section) -> list[tuple[str, str, str]]:
+    """The main metrics, and those that the section has besides."""
     others = [key for key in other_metrics(section) if key[2] != "delete"]
-    for wanted in (*_RANKED, *others):
+    return [*_HEADLINES, ("auroc", "", ""), *others]
+
+
+def _ranked(section: Section, metrics: Sequence[tuple[str, str, str]]) -> list[Ranked]:
+    """Ranks by each of the metrics that the section has."""
+    found = []
+    for wanted in metrics:
         key = find(section, *wanted)
         if key is None:
             continue

@@ -21,7 +21,7 @@ from benchmarks.report.render.blocks import (
     factors,
     number,
 )
-from benchmarks.report.render.wording import counted, p_equals, variant
+from benchmarks.report.render.wording import counted, listed, p_equals, variant
 from benchmarks.report.sections.cost import cheapest_setting
 from benchmarks.report.sections.ranks import overview
 from benchmarks.report.stats.standings import (
@@ -36,23 +36,28 @@ from benchmarks.report.stats.standings import (
 HEADLINES = {"fidelity+_prob": "fidelity+", "fidelity-_prob": "fidelity-"}
 
 
-def verdict(sections: Sequence[Section]) -> Iterator[Block]:
-    """The verdict on all tasks: a summary table, an overview, and sentences for each task."""
+def verdict(sections: Sequence[Section], *, whole: bool = True) -> Iterator[Block]:
+    """The verdict on all tasks: a summary table, an overview, and sentences for each task.
+
+    Args:
+        sections: The tasks.
+        whole: Whether the sentences are said here, or in the part of each task.
+    """
     yield Heading("Verdict", "verdict")
-    found = {section.slug: list(_sentences(section)) for section in sections}
+    found = {section.slug: list(sentences(section)) for section in sections}
     if not any(found.values()):
         yield Text("Nothing was measured.")
         return
-    yield from _summary(sections)
+    yield from _summary(sections, "below" if whole else "in the part of each task")
     yield from overview(sections)
-    for section in sections:
+    for section in sections if whole else ():
         if found[section.slug]:
             if len(sections) > 1:
                 yield Heading(section.title, f"verdict-{section.slug}", 3)
             yield Items(found[section.slug])
 
 
-def _summary(sections: Sequence[Section]) -> Iterator[Block]:
+def _summary(sections: Sequence[Section], where: str) -> Iterator[Block]:
     rows = []
     for section in sections:
         row = [Entry(_best(section, name)) for name in HEADLINES]
@@ -77,7 +82,7 @@ def _summary(sections: Sequence[Section]) -> Iterator[Block]:
     if not columns:
         return
     names, *lines = zip(*columns, strict=True)
-    yield Table("Summary; the sentences below give the intervals and tests.", names, lines)
+    yield Table(f"Summary; sentences {where} give the intervals and tests.", names, lines)
 
 
 def _conditions(sections: Sequence[Section]) -> str:
@@ -110,7 +115,8 @@ def outcome(section: Section, standings: Standings) -> str:
     return tied[0] if tied else ""
 
 
-def _sentences(section: Section) -> Iterator[str]:
+def sentences(section: Section) -> Iterator[str]:
+    """What was found on a task: what the tables mark, with intervals and tests."""
     for name, word in HEADLINES.items():
         key = quality.find(section, name, HEADLINE_BUDGET, "mask")
         if key is not None:
@@ -174,6 +180,17 @@ def warnings(section: Section) -> Iterator[str]:
         yield f"On {section.title}, {said} in finding the ground truth: {', '.join(values)}."
     if said := caution(section):
         yield f"On {section.title}: {said}"
+
+
+def cautions_of(sections: Sequence[Section]) -> Iterator[str]:
+    """What keeps high values from meaning much; the same is said once for all its tasks."""
+    titles: dict[str, list[str]] = {}
+    for section in sections:
+        for text in warnings(section):
+            said = text.removeprefix(f"On {section.title}")
+            titles.setdefault(said, []).append(section.title)
+    for said, names in titles.items():
+        yield f"On {listed(names)}{said}"
 
 
 def _pairwise(section: Section) -> Iterator[str]:

@@ -88,6 +88,20 @@ def test_the_scores_are_those_of_one_run_and_the_times_are_left_out(whole, runs,
     assert "degree" in report
 
 
+def test_other_versions_are_told(runs, tmp_path, capsys):
+    place = runs[1] / "manifest.json"
+    manifest = json.loads(place.read_text())
+    own = manifest["versions"]["torch"]
+    place.write_text(json.dumps(manifest | {"versions": {**manifest["versions"], "torch": "2.0"}}))
+    out = tmp_path / "merged"
+    assert merge(*runs, out=out) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert len(said) == 1
+    assert said[0].startswith(f"note: torch {own} and 2.0: measured with other code")
+    assert command_line.main(["report", str(out), "--format", "md"]) == 0
+    assert "the same, but torch 2.0 |" in (out / "report.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [

@@ -63,6 +63,14 @@ def test_a_packed_run_is_few_files_and_gives_the_same_report(run, drawn, capsys)
     assert contents(run) == packed
 
 
+def test_figures_that_the_short_page_does_not_show_go(run):
+    first, *others = sorted((run / "figures").glob("*.svg"))
+    page = run / "report.md"
+    page.write_text(page.read_text().replace(f"](figures/{first.name})", "](elsewhere)"))
+    assert command_line.main(["pack", str(run)]) == 0
+    assert sorted((run / "figures").iterdir()) == others
+
+
 def test_packed_runs_are_compared(run, capsys):
     other = str(RECORDED / "after")
     first = command_line.main(["compare", str(run), other]), capsys.readouterr()

@@ -27,7 +27,7 @@ from benchmarks.harness.lock import locked
 from benchmarks.harness.measure import timer as clock
 from benchmarks.harness.option import Option, one_of
 from benchmarks.harness.options import ALWAYS
-from benchmarks.harness.plugin import MOST_PRINTED, _answers, pytest_warning_recorded
+from benchmarks.harness.plugin import MOST_PRINTED, _answers, _summary, pytest_warning_recorded
 from benchmarks.harness.presets import PRESETS, Preset
 
 ROOT = Path(__file__).parents[3]
@@ -407,6 +407,18 @@ def test_a_run_ends_with_the_answers_of_its_report(tmp_path):
         "# Title\n\nText.\n\n- First \\* of *two*.\n- Second.\n\nText.\n\n- A caution.\n"
     )
     assert _answers(page) == ["First * of *two*.", "Second."]
+    assert _summary(page) == []
+    page.write_text(
+        "# Title\n\n| no | verdict |\n| --- | --- |\n\n## Verdict\n\n*Table.* Summary.\n\n"
+        "| task | best, by score | error &lt; 1 % |\n| --- | --- | --- |\n"
+        "| karate | a\\*b (2-way tie) | – |\n\nText.\n\n## Other\n\n| a |\n| --- |\n"
+    )
+    assert _summary(page) == [
+        "",
+        "task    best             error < 1 %",
+        "karate  a*b (2-way tie)  –",
+        "",
+    ]
 
 
 def test_a_long_warning_is_cut():

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.harness import plugin
+from benchmarks.harness import plugin, progress
 from benchmarks.harness.progress import Progress
 
 ROOT = Path(__file__).parents[3]
@@ -66,14 +66,34 @@ def test_what_is_left_is_estimated_by_cells_of_its_kind():
     told = Progress(Reporter(), with_bar=False, clock=lambda: now[0])
     slow = ("runtime", "shapley_sampling", "stock", "karate")
     fast = ("runtime", "saliency", "analytic", "karate")
-    unseen = ("runtime", "saliency", "analytic", "cora"), ("sweep", "saliency", "", "karate")
+    unseen = [("runtime", "saliency", "analytic", "cora"), ("sweep", "saliency", "", "karate")]
+    unseen += [("sweep", "lime", "", "karate")]
     told.begin([slow, fast, fast, fast, *unseen])
     for seconds in (100.0, 2.0, 4.0):
         told.cell_begins("")
         now[0] += seconds
         told.cell_ends()
-    # Fast ones take 3 s, also on another task; of a new benchmark nothing is known but the mean.
-    assert str(told).endswith(f"about 0:{3 + 3 + round(106 / 3)} to go")
+    # Fast ones take 3 s, also on another task and in another benchmark; of a new method nothing is
+    # known but the mean.
+    assert str(told).endswith(f"about 0:{3 + 3 + 3 + round(106 / 3)} to go")
+
+
+def test_until_a_benchmark_begins_it_is_estimated_by_what_is_usual(monkeypatch):
+    monkeypatch.setattr(progress, "TESTS", {"test_sweep": 0.1})
+    monkeypatch.setattr(progress, "TASKS", {"white-box": 0.5})
+    now = [0.0]
+    told = Progress(Reporter(), with_bar=False, clock=lambda: now[0])
+    first, small = ("test_quality", "a", "", "karate"), ("test_quality", "a", "", "white-box-or")
+    told.begin([first, small, *[("test_sweep", "", "", "karate")] * 30])
+    for seconds, left in ((20.0, "1:10"), (20.0, "1:20")):  # 10 + 30 * 2, then 30 * 40 / 1.5 / 10
+        told.cell_begins("")
+        now[0] += seconds
+        told.cell_ends()
+        assert str(told).endswith(f"about {left} to go")
+    told.cell_begins("")
+    now[0] += 1
+    told.cell_ends()
+    assert str(told).endswith("about 0:29 to go")  # by its own cell
 
 
 def test_no_estimate_without_a_measurement():

@@ -24,6 +24,7 @@ GAIN = {"ig": 0.30, "occlusion": 0.295, "saliency": 0.1, "random": 0.0}
 METHODS = [
     {"name": "ig", "needs_gradients": True, "needs_fit": False},
     {"name": "occlusion", "needs_gradients": False, "needs_fit": False},
+    {"name": "pyg_ig", "needs_gradients": False, "needs_fit": False, "beside": "ig"},
     {"name": "random", "needs_gradients": False, "model_dependent": False},
     {"name": "saliency", "needs_gradients": True, "needs_fit": True},
 ]
@@ -166,6 +167,18 @@ def test_an_older_protocol_is_listed_and_left_out_of_the_leaderboard(publish, tm
     (caution,) = (one for one in blocks if isinstance(one, Caution))
     assert caution.text.startswith("2026-01-01-old: It selected edges by absolute score only")
     assert caution.text.endswith("is not in the leaderboard.")
+
+
+def test_a_run_of_other_packages_alone_has_its_machine_and_its_nodes(publish, tmp_path):
+    folder = publish("2026-01-02-peers", cpu={"model": "Example CPU", "threads": 2})
+    config = {"task": "karate", "model": "gcn", "model_seed": 0, "method": "pyg_saliency"}
+    config |= {"engine": "", "options": {}, "device": "cpu"}
+    scores = [{"node": node, "metric": "fidelity+_prob", "value": 0.5} for node in range(3)]
+    write(folder / "cells", Cell("peers", config, {}, quality=scores))
+    index.write(tmp_path / "results")
+    page = (tmp_path / "results" / "index.html").read_text()
+    assert "Example CPU, 2 threads" in page
+    assert "3 nodes × 1 model" in page
 
 
 def test_quality_is_of_the_largest_run_and_time_of_the_newest(publish, tmp_path):

@@ -17,6 +17,9 @@ import pytest
 import torch
 
 import benchmarks.tasks
+from benchmarks.report import outline
+from benchmarks.report.data.frames import load
+from benchmarks.report.render import markdown
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "own-model.md").read_text()
@@ -203,7 +206,7 @@ def test_the_report_says_of_what_fidelity_is_the_change(job, name):
     task = next(one for one in rows["task"].unique() if one.startswith(f"{name}-"))
     rows = rows[(rows["task"] == task) & (rows["benchmark"] == "quality")]
     unit, other = ("sd", "prob") if name in REGRESSIONS else ("prob", "sd")
-    page = (job / "report.md").read_text()
+    page = markdown.body(outline.compose(load(job)))
     section = page.partition(f"\n## {task}\n")[2].partition("\n## ")[0]
     assert f"({other})" not in section
     assert ("fidelity by output, in standard deviations" in section) == (unit == "sd")

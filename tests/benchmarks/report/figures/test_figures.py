@@ -5,7 +5,14 @@ from benchmarks.report.data import steps
 from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import BASELINES, split
 from benchmarks.report.figures import sweep_heatmaps
+from benchmarks.report.figures.encode import _compact
 from benchmarks.report.figures.palette import Palette
+
+SVG = """<?xml version="1.0"?>
+<svg width="9pt"><metadata><a/></metadata><g id="figure_1"><g id="patch_1"><!-- b -->
+<path id="m1" d="M 1.23456 2 L 3 4 L 5 6 z" style="fill: #fff"/><g id="c" clip-path="url(#p1)"><text
+ style="font-size: 8px; font-family: 'DejaVu Sans', serif; fill: #000"
+ transform="rotate(-0 1 2)">a 1.23456 --&gt; b</text></g></g></g><g id="e"/></svg>"""
 
 NAMES = [name for name in explainers.available() if name not in BASELINES]
 
@@ -36,6 +43,19 @@ def test_the_markers_of_thirty_methods_differ():
     names = [f"m{i:02}" for i in range(30)]
     palette = Palette(names, ["stock"])
     assert len({str(palette.marks(name)) for name in names}) == 30
+
+
+def test_a_drawing_is_made_small_and_its_texts_stay():
+    small = _compact(SVG)
+    assert small.split("\n", 1)[1] == (
+        '<svg font-family="\'DejaVu Sans\', serif" width="9pt">\n'
+        '<path id="m1" d="M1.23 2 3 4 5 6z" style="fill: #fff"/><g clip-path="url(#p1)">'
+        '<text style="font-size: 8px; fill: #000">a 1.23456 --&gt; b</text></g><g/></svg>'
+    )
+    curve = SVG.replace("L 5 6", "Q 5 6 7 8 L 9 9")
+    assert 'd="M1.23 2L3 4Q5 6 7 8L9 9z"' in _compact(curve)  # after a curve, a line is named
+    two = SVG.replace("</svg>", '<text style="font-family: mono; fill: #000">c</text></svg>')
+    assert _compact(two).count("font-family: ") == 2  # what differs stays where it is
 
 
 def test_the_sweep_says_oom_where_memory_ran_out(full):

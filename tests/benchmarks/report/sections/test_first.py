@@ -6,10 +6,17 @@ import pytest
 from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import split, units
 from benchmarks.report.figures.palette import Palette
-from benchmarks.report.render.blocks import Items, Picture, Text
-from benchmarks.report.sections.first import asked, first, forest_data, nodes_and_models
+from benchmarks.report.outline import compose
+from benchmarks.report.render.blocks import Heading, Items, Picture, Text
+from benchmarks.report.sections.first import asked, first, forest_data
+from benchmarks.report.sections.sample import nodes_and_models
 
 BASE = np.linspace(0.1, 0.5, 24)
+
+
+def rows(metric, values, **more):
+    given = enumerate(np.asarray(values).tolist())
+    return [{"metric": metric, "node": node, "value": value, **more} for node, value in given]
 
 
 @pytest.fixture
@@ -136,3 +143,45 @@ def test_tasks_of_replication_alone_are_not_what_a_run_asked(folder, settings):
     blocks = list(first(split(load(folder.path)), Palette(["a", "random"], ["stock"]), {}))
     texts = [block.text for block in blocks if isinstance(block, Text)]
     assert "at the right the time of one explanation" in texts[-1]
+
+
+def test_of_many_tasks_four_are_in_front_and_the_others_in_their_parts(folder, settings):
+    tasks = [f"t{i}" for i in range(7)]
+    for task in tasks:
+        for name, gain in (("a", 0.3), ("b", 0.3), ("random", 0.0)):
+            if task == "t0" and name != "random":
+                gain = 0.001  # no winner: it is not in front
+            values = BASE + gain + 1e-3 * np.sin(np.arange(24)) * (name == "a")
+            quality = rows("fidelity+_prob", values, level="f=20%", semantics="mask")
+            folder.add("quality", settings(name, task=task), quality=quality)
+    folder.manifest(tasks=[{"name": task} for task in ("t0", "t6", "t1")])
+    blocks = compose(load(folder.path))
+    part = ""
+    found = {}
+    for block in blocks:
+        if isinstance(block, Heading) and block.level == 2:
+            part = block.anchor
+            assert block.detailed == part.startswith("task-")
+        elif isinstance(block, Picture) and block.name.startswith("forest-"):
+            found.setdefault(part, []).append(block.name.removeprefix("forest-").split("-")[0])
+    others = {f"task-{one.slug}": [one.task] for one in split(load(folder.path))}
+    in_front = ["t6", "t1", "t2", "t3"]  # as the run began; t0 has no winner
+    assert found == {"": in_front} | {k: v for k, v in others.items() if v[0] not in in_front}
+    said = [text for block in blocks if isinstance(block, Items) for text in block.texts]
+    assert said[1] == (
+        "Best in fidelity+ at 20 % of the edges, by absolute score: ties of 2 methods on t1, "
+        "t2, t3, t4, t5 and t6; no winner (tied with random) on t0."
+    )
+    of_task = [text for text in said if text.startswith("On t5, ")]
+    assert any("(2-way tie)" in text for text in of_task)
+    headings = [block.text for block in blocks if isinstance(block, Heading) and block.level == 3]
+    assert "t5" not in headings  # its sentences are in its part
+
+
+def test_the_same_caution_is_said_once(folder, settings, told):
+    for task in ("t0", "t1"):
+        for name, gain in (("a", -0.04), ("degree", 0.0), ("random", -0.5)):
+            quality = rows("auroc", np.full(24, 1.0) + gain)
+            folder.add("quality", settings(name, task=task), quality=quality)
+    (*_, warning) = told()
+    assert warning.startswith("On t0 and t1, degree, which does not look at the model, is best")

@@ -69,7 +69,7 @@ def test_what_it_comes_to(folder, settings, section, measured):
     # Ratios 4, 1/2 and 2; fidelity+ 0.1 and 0.3 higher is not sure, twice 0.1 and 0.4 lower is.
     assert "of 3 pairs" in time
     assert "faster in 2 and slower in 1" in time
-    assert time.endswith("the median is 2×.")
+    assert time.endswith("the median ratio of the times is 2×.")
     assert "higher in 0 and lower in 2" in fidelity
     folder.quality("saliency", [0.1, 0.2])
     assert not alone([section()])

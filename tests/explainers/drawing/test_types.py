@@ -9,10 +9,10 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.explain import Explanation, HeteroExplanation
 
 import explainers
+from benchmarks.tasks.hetero_motif import WhiteBox, motif
 from explainers import drawing
 from explainers.drawing.panel import COLOURS, RELATIONS
 
-from ..hetero.motif import WhiteBox, motif
 from .test_drawing import arrows, bands, panel
 
 mpl.use("agg")

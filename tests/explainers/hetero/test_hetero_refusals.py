@@ -7,7 +7,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.nn import GCNConv, HeteroConv, PairNorm, SAGEConv
 
 import explainers
-from explainers import drawing, metrics
+from explainers import metrics
 
 from .schemas import predict, random_case, random_hetero
 
@@ -337,17 +337,6 @@ def test_the_users_model_is_left_alone():
     assert model.training
     assert torch.equal(predict(model, data), output)
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
-
-
-def test_they_are_not_drawn():
-    model, data = random_case("sage", 0)
-    _, (explanation,) = explain(model, data)
-    for refused in (
-        lambda: explainers.draw(explanation),
-        lambda: drawing.compare({"saliency": explanation}),
-    ):
-        with pytest.raises(ValueError, match="visualize_graph"):
-            refused()
 
 
 def test_seeds_are_refused():

@@ -12,7 +12,7 @@ from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 import benchmarks.__main__ as command_line
 import benchmarks.tasks
 import explainers
-from benchmarks.cli import explained
+from benchmarks.cli import explained, explained_text
 
 KARATE = ["explain", "--task", "karate", "--node", "16"]
 
@@ -139,7 +139,7 @@ def test_all_edges_drawn_have_no_fidelity(tmp_path, capsys):
     ],
 )
 def test_scores_that_are_not_0_have_digits(scores, unit, texts):
-    assert explained.scaled(scores) == (unit, texts)
+    assert explained_text.scaled(scores) == (unit, texts)
 
 
 def own_task(folder, body):
@@ -168,7 +168,7 @@ def f():
 def test_atoms_are_numbered_in_their_own_molecule():
     atoms = torch.eye(3)[[0, 2, 0, 1, 2]]
     data = Data(x=atoms, batch=torch.tensor([0, 0, 1, 0, 1]))
-    task = SimpleNamespace(data=data, feature_names=("C", "N", "O"))
+    task = SimpleNamespace(data=data, node_type=None, feature_names=("C", "N", "O"))
     assert explained.node_names(task) == ["C0", "O1", "C0", "N2", "O1"]
 
 

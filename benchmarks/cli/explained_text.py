@@ -132,7 +132,8 @@ def _tables(found: Record, class_names: Sequence[str] | None) -> Iterator[str]:
     widths = [max(map(len, column)) for column in columns]
     for cells in zip(*columns, strict=True):
         line = "   ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        yield line.rstrip()
+        if line.strip():
+            yield line.rstrip()
     if any(marked):
         yield "* ground truth"
 

@@ -9,10 +9,10 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.explain import Explanation, HeteroExplanation
 
 import explainers
+from benchmarks.tasks.hetero_motif import WhiteBox, motif
 from explainers import drawing
 from explainers.drawing.panel import COLOURS, RELATIONS
 
-from ..hetero.motif import WhiteBox, motif
 from .test_drawing import arrows, bands, panel
 
 mpl.use("agg")
@@ -131,7 +131,7 @@ def test_the_hit_of_an_author_is_what_is_drawn():
     """The library's explanation of a model whose truth is known: three edges of three types."""
     data, truth = motif()
     method = explainers.load("saliency")
-    (found,) = method.explain(WhiteBox().double(), data, ("author", [0]))
+    (found,) = method.explain(WhiteBox(), data, ("author", [0]))
     ax = drawing.draw(found, data, ax=panel(), truth=truth)
     assert len({style(one)[0] for one in arrows(ax)}) == 3
     assert len(bands(ax)) == len(arrows(ax)) == 3

@@ -25,7 +25,7 @@ def subject(task: Task, number: int, explanation: Explanation | HeteroExplanatio
     from explainers.prepare import prepare
     from explainers.prepare.outputs import is_multiclass, is_regression, to_probabilities
 
-    prepared = prepare(*task.subject[:3], node_type=task.node_type)
+    prepared = prepare(task.model, task.data, task.model_config, node_type=task.node_type)
     output, target = explanation.prediction, int(explanation.target)
     classes, real = is_multiclass(prepared.config), is_regression(prepared.config)
     label = task.labels[number]

@@ -3,12 +3,13 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 
 import explainers
 from benchmarks.report.data import steps
 from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import BASELINES, split
-from benchmarks.report.figures import sweep_heatmaps
+from benchmarks.report.figures import rank_heatmaps, sweep_heatmaps
 from benchmarks.report.figures.encode import _compact
 from benchmarks.report.figures.palette import Palette
 from benchmarks.report.figures.style import style
@@ -117,3 +118,16 @@ def test_ten_methods_that_are_the_same_leave_room_for_the_figure(folder, setting
         assert any(" = ".join(same) in text for text in found[name].csv.split(","))
     title = found["forest-t1"].figure.get_suptitle()
     assert title.startswith(f"t1: {same[0]} = {same[1]}, +8 more")
+
+
+def test_a_long_name_leaves_room_for_the_overview():
+    names = ["saliency", "a_method (" + ", ".join(f"an_option_{i}=100" for i in range(5)) + ")"]
+    cells = [(name, task) for name in names for task in ("t1", "t2")]
+    ranks = pd.DataFrame(cells, columns=["method", "task"]).assign(
+        metric="fidelity+", mean_rank=[1.0, 1.0, 2.0, 2.0], mark="", not_better_than_random=False
+    )
+    figure = rank_heatmaps.draw(ranks)
+    with warnings.catch_warnings(), style():
+        warnings.simplefilter("error")
+        figure.draw_without_rendering()
+    assert figure.axes[0].get_position().width * figure.get_figwidth() > 2  # inches

@@ -148,7 +148,9 @@ def _types(rows: Sequence[Record]) -> Iterator[str]:
     names = [" - ".join(row["type"][:2]) + f" -> {row['type'][2]}" for row in rows]
     counts = [f"{row['edges']:,} of {row['of']:,}" for row in rows]
     shares = [f"{100 * row['share_of_absolute_scores']:.0f} %" for row in rows]
-    cells = zip(["edge type", *names], ["drawn", *counts], ["share of scores", *shares], strict=True)
+    cells = zip(
+        ["edge type", *names], ["drawn", *counts], ["share of scores", *shares], strict=True
+    )
     width, wide = max(map(len, ["edge type", *names])), max(map(len, ["drawn", *counts]))
     for name, count, share in cells:
         yield f"{name:{width}}  {count:>{wide}}  {share:>15}"

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from benchmarks.cli import explained
+from benchmarks.cli import explained, explained_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from torch_geometric.explain import Explanation
+    from torch_geometric.explain import Explanation, HeteroExplanation
 
     from benchmarks.tasks import Task
 
@@ -125,8 +125,8 @@ def explain(options: argparse.Namespace) -> int:
         raise ValueError(f"--task {name} is unavailable: {error}") from error
     explanations = {}
     for name, method in tqdm(methods.items(), desc="explaining", disable=None, leave=False):
-        if not method.supports(task.model, task.data, task.model_config):
-            raise ValueError(f"--method {name}: does not support the model of {task.name}")
+        if refusal := task.refusal(method):
+            raise ValueError(f"--method {name}: {refusal}")
         (explanations[name],) = method.explain(*task.arguments(options.node))
 
     labels = explained.node_names(task)
@@ -135,8 +135,8 @@ def explain(options: argparse.Namespace) -> int:
         name: explained.explained(task, methods[name], explanation, options.edges, labels)
         for name, explanation in explanations.items()
     }
-    title = "\n".join(explained.headline(record))
-    notes = {name: "\n".join(explained.notes(one)) for name, one in found.items()}
+    title = "\n".join(explained_text.headline(record))
+    notes = {name: "\n".join(explained_text.notes(one)) for name, one in found.items()}
     _save(task, explanations, options.edges, labels, notes, title, out)
     if options.json is not None:
         _write(_whole(options, record, found, out), options.json)
@@ -145,8 +145,8 @@ def explain(options: argparse.Namespace) -> int:
     print(title)
     for name, one in found.items():
         print(f"\n{name}, engine {one['engine']}")
-        drawn = str(explainers.drawing.shown(explanations[name], options.edges))
-        for line in explained.lines(one, drawn, record["class_names"]):
+        drawn = str(explainers.drawing.shown(task.as_one(explanations[name]), options.edges))
+        for line in explained_text.lines(one, drawn, record["class_names"]):
             print(f"  {line}")
     print(f"\npicture: {out}")
     if options.json is not None:
@@ -196,9 +196,9 @@ def _write(record: dict[str, Any], place: Path) -> None:
 
 def _save(
     task: Task,
-    explanations: dict[str, Explanation],
+    explanations: dict[str, Explanation | HeteroExplanation],
     edges: int,
-    labels: Sequence[str],
+    labels: explained.Labels,
     notes: dict[str, str],
     title: str,
     out: Path,
@@ -216,7 +216,7 @@ def _save(
             edges=edges,
             labels=labels,
             class_names=task.class_names,
-            truth=task.ground_truth,
+            truth=task.truth,
             notes=notes,
             title=title,
         )

@@ -85,7 +85,8 @@ def right_edges(explanation: Explanation, truth: Tensor | None) -> list[bool]:
     own = truth
     if truth.dim() == 2:
         index = explanation.get("index")
-        own = truth[unit(explanation) if index is None else node_ids(explanation)[int(index)]]
+        known = index is None or "unit" in explanation
+        own = truth[unit(explanation) if known else node_ids(explanation)[int(index)]]
     return [bool(right) for right in own.cpu()[ids]]
 
 

@@ -11,6 +11,7 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.explain import Explanation, HeteroExplanation
 
 from explainers.drawing.select import explained_nodes, node_ids, right_edges
+from explainers.engines.base import unit
 
 EdgeType = tuple[str, str, str]
 Classes = Tensor | Sequence[int]
@@ -96,7 +97,8 @@ def _of_types(explanation: HeteroExplanation, labels: Labels | None, truth: Trut
         ends.append(store.edge_index.cpu() + first)
         scores.append(store.edge_mask.detach().cpu().double())
         own = None if truth is None else truth.get(edge_type)  # type: ignore[union-attr]
-        right += right_edges(Explanation(edge_index=store.edge_index, e_id=store.e_id), own)
+        part = Explanation(edge_index=store.edge_index, e_id=store.e_id, unit=unit(explanation))
+        right += right_edges(part, own)
         edge_kinds += [number] * len(store.e_id)
     union = Explanation(
         n_id=torch.cat(ids),

@@ -41,10 +41,11 @@ class Stage:
     @property
     def heading(self) -> str:
         """For a table's column: what has new weights."""
+        layer = _plain(self.layer)
         if self.mode == "cascading" and self.depth == self.of:
-            return f"all layers (to {self.layer})" if self.layer else "all layers"
+            return f"all layers (to {layer})" if layer else "all layers"
         plus = "+ " if self.mode == "cascading" and self.depth > 1 else ""
-        return f"{plus}{self.layer}{' (last layer)' if self.depth == 1 else ''}"
+        return f"{plus}{layer}{' (last layer)' if self.depth == 1 else ''}"
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,19 @@ def like_untrained(section: Section) -> list[str]:
         if len(gap) and gap.mean() >= -EQUIVALENT:
             found.append(str(label))
     return found
+
+
+def _plain(layer: str) -> str:
+    """A layer's name; that of an edge type as ``convs.venue→publishes→paper``.
+
+    PyG's ``HeteroConv`` keeps such a layer as ``convs.<venue___publishes___paper>``, and a dot in a
+    type as ``#``.
+    """
+    return re.sub(
+        "<([^<>]+___[^<>]+)>",
+        lambda found: found[1].replace("___", "→").replace("#", "."),
+        layer,
+    )
 
 
 def _method(label: object) -> str:

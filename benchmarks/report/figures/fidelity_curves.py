@@ -12,6 +12,7 @@ from benchmarks.report.data.quality import SEMANTICS
 from benchmarks.report.data.section import BASELINES
 from benchmarks.report.figures.palette import GREY, Palette
 from benchmarks.report.figures.style import grid, style
+from benchmarks.report.stats.standings import short
 
 SHOWN = 5  # methods besides the baselines: more lines nobody can distinguish
 _REMOVED = {"mask": "masked", "delete": "deleted"}
@@ -31,8 +32,8 @@ def draw(
     rows = list(curves["metric"].unique())
     columns = [one for one in SEMANTICS if (curves["semantics"] == one).any()]
     with style():
-        longest = max(len(name) for name in curves["method"].unique())
-        room = 0.07 * min(longest, 40)  # inches, for the names
+        longest = max(len(short(name)) for name in curves["method"].unique())
+        room = 0.07 * min(longest, 50)  # inches, for the names
         figure, axes = grid(len(rows), len(columns), (4.0 + room, 3.4), sharex=True, sharey="row")
         for i, name in enumerate(rows):
             for j, semantics in enumerate(columns):
@@ -69,7 +70,9 @@ def _panel(axis: Axes, values: pd.DataFrame, palette: Palette) -> None:
     for name in palette.ordered(values["method"]):
         line = values[values["method"] == name].sort_values("sparsity")
         marks = palette.marks(name) | {"marker": "o", "markersize": 4, "markeredgewidth": 0.8}
-        axis.plot(line["sparsity"], line["mean"], linestyle=palette.dash(name), label=name, **marks)
+        axis.plot(
+            line["sparsity"], line["mean"], linestyle=palette.dash(name), label=short(name), **marks
+        )
         axis.fill_between(
             line["sparsity"],
             line["low"],

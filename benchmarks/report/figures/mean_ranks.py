@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from benchmarks.report.figures.palette import Palette
 from benchmarks.report.figures.style import style
-from benchmarks.report.stats.standings import NO_WINNER, TOO_FEW, Standing, Standings
+from benchmarks.report.stats.standings import NO_WINNER, TOO_FEW, Standing, Standings, short
 
+_LETTER, _RANKS = 0.08, 4.4  # inches: of a letter; between the names on both sides
 SIGNS = {"best": "*", "tied": "†", "": ""}
 
 
@@ -42,17 +43,22 @@ def draw(found: Sequence[Ranked], palette: Palette) -> Figure | None:
         return None
     with style():
         heights = [1.0 + 0.28 * (len(one.ranks) // 2) for one in found]
-        figure = Figure(figsize=(8.0, sum(heights)), layout="constrained")
+        texts = [
+            _text(one.standings[name], rank) for one in found for name, rank in one.ranks.items()
+        ]
+        room = max(1.8, 0.1 + _LETTER * max(map(len, texts)))  # inches, for names on a side
+        size = _RANKS + 2 * room, sum(heights)
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(len(found), 1, squeeze=False, height_ratios=heights)
         for axis, one in zip(axes[:, 0], found, strict=True):
-            _diagram(axis, one, palette)
+            _diagram(axis, one, palette, room)
             outcome = one.standings.outcome
             said = f" ({outcome})" if outcome in (NO_WINNER, TOO_FEW) else ""
             axis.set_title(f"{one.title}{said}")
     return figure
 
 
-def _diagram(axis: Axes, one: Ranked, palette: Palette) -> None:
+def _diagram(axis: Axes, one: Ranked, palette: Palette, room: float) -> None:
     names, k = list(one.ranks), len(one.ranks)
     left = (k + 1) // 2  # the better half is named on the left
     for place, name in enumerate(names):
@@ -66,7 +72,8 @@ def _diagram(axis: Axes, one: Ranked, palette: Palette) -> None:
         shift = -0.05 if better else 0.05
         text = _text(standing, rank)
         axis.text(end + shift, depth, text, ha=side, va="center", fontsize=9)
-    axis.set_xlim(1 - 0.45 * k, k + 0.45 * k)
+    aside = room * (k - 0.2) / _RANKS  # as many ranks as the names are wide
+    axis.set_xlim(0.6 - aside, k + 0.4 + aside)
     axis.set_ylim(0.4 + 0.45 * left, -0.6)
     axis.plot([1, k], [0, 0], color="black", linewidth=1)
     for rank in range(1, k + 1):
@@ -77,4 +84,4 @@ def _diagram(axis: Axes, one: Ranked, palette: Palette) -> None:
 
 def _text(standing: Standing, rank: float) -> str:
     marks = signs(standing.mark, not_better=standing.not_better_than_random)
-    return f"{standing.title} {rank:.2f}{marks}"
+    return f"{short(standing.title)} {rank:.2f}{marks}"

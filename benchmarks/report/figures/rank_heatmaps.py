@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from benchmarks.report.figures.mean_ranks import signs
 from benchmarks.report.figures.style import style, vector_bars
 
+_LETTER = 0.075  # inches
+
 
 def draw(ranks: pd.DataFrame) -> Figure:
     """Heatmaps of methods by tasks, one below the other; see ``sections.ranks.overview``."""
@@ -23,9 +25,10 @@ def draw(ranks: pd.DataFrame) -> Figure:
     )
     means, texts = shown["mean_rank"], shown["text"].fillna("")
     order = sorted(means.index, key=lambda method: float(np.nanmean(means.loc[method])))
-    columns = max(3, *(means[title].shape[1] for title in titles))  # a title needs as much
+    columns = max(4, *(means[title].shape[1] for title in titles))  # a title needs as much
     with style():
-        size = 3.4 + 0.72 * columns, (1.9 + 0.25 * len(means)) * len(titles)
+        names = _LETTER * max(20, *(len(name) for name in order))
+        size = 1.9 + names + 0.72 * columns, (1.9 + 0.25 * len(means)) * len(titles)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(len(titles), 1, squeeze=False)
         for axis, title in zip(axes[:, 0], titles, strict=True):

@@ -12,6 +12,7 @@ from benchmarks.report.data.runtimes import Tradeoff
 from benchmarks.report.figures.palette import GREY, Palette, handle
 from benchmarks.report.figures.style import grid, legend, logarithmic, style
 from benchmarks.report.render.blocks import seconds
+from benchmarks.report.stats.standings import short
 
 _Box = tuple[float, float, float, float]
 _LETTER, _LINE = 4.9, 10.0  # size of a label's text in points
@@ -72,13 +73,14 @@ def _label(axis: Axes, points: Sequence[Tradeoff], scale: float) -> None:
     frame = [edge * scale for edge in axis.get_window_extent().extents]
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in at]
     for point, (x, y) in zip(points, at, strict=True):
-        width = _LETTER * len(point.label)
+        text = short(point.label)
+        width = _LETTER * len(text)
         boxes = {place: _box(x, y, width, place) for place in _PLACES}
         best = min(_PLACES, key=lambda place: _cost(boxes[place], taken, frame, place[1]))
         taken.append(boxes[best])
         line = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.6}
         axis.annotate(
-            point.label,
+            text,
             (point.seconds, point.fidelity.value),
             best[:2],
             textcoords="offset points",

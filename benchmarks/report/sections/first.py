@@ -40,6 +40,7 @@ from benchmarks.report.stats.standings import (
     WINNER,
     Standing,
     Standings,
+    short,
 )
 
 GENERATED = "generated"  # the task of the benchmark of scaling
@@ -352,7 +353,7 @@ def forest_data(section: Section) -> pd.DataFrame:
                     *(standings.nodes, standings.models),
                     timing.engine if timing else "",
                     timing.seconds if timing else np.nan,
-                    row.title + signs(row.mark, not_better=_not_better(row)),
+                    short(row.title) + signs(row.mark, not_better=_not_better(row)),
                 )
             )
     return pd.DataFrame(rows, columns=[*_DATA, "shown"])
@@ -368,7 +369,7 @@ def plot(section: Section, palette: Palette) -> Iterator[Picture]:
     if rows.empty:
         return
     standings = next(one for name in HEADLINES if (one := _standings(section, name)))
-    said = outcome(section, standings)
+    said = outcome(section, standings, brief=True)
     title = f"{section.title}: {said}" if said else section.title
     key = next(
         key for name in HEADLINES if (key := quality.find(section, name, HEADLINE_BUDGET, "mask"))

@@ -31,6 +31,7 @@ from benchmarks.report.stats.standings import (
     TOO_FEW,
     Difference,
     Standings,
+    short,
 )
 
 HEADLINES = {"fidelity+_prob": "fidelity+", "fidelity-_prob": "fidelity-"}
@@ -101,8 +102,11 @@ def _best(section: Section, name: str) -> str:
     return outcome(section, standings) or NOTHING
 
 
-def outcome(section: Section, standings: Standings) -> str:
-    """How a table of methods ends, in few words; empty if it says nothing of a best one."""
+def outcome(section: Section, standings: Standings, *, brief: bool = False) -> str:
+    """How a table of methods ends, in few words; empty if it says nothing of a best one.
+
+    ``brief`` shortens the best one's title, for figures.
+    """
     if standings.outcome == NO_WINNER:
         return "no winner (tied with random)"
     if standings.outcome == TOO_FEW:
@@ -110,9 +114,9 @@ def outcome(section: Section, standings: Standings) -> str:
     if standings.outcome == EQUAL and len(standings.distinct) > 1:
         return "all the same"
     tied = standings.tied
-    if standings.outcome == TIE:
-        return f"{tied[0]} ({len(tied)}-way tie)"
-    return tied[0] if tied else ""
+    best = tied[0] if tied else ""
+    best = short(best) if brief else best
+    return f"{best} ({len(tied)}-way tie)" if standings.outcome == TIE else best
 
 
 def sentences(section: Section) -> Iterator[str]:

@@ -25,6 +25,13 @@ WINNER, TIE, NO_WINNER, TOO_FEW, EQUAL, UNDIRECTED = (
 )
 
 
+def short(title: str) -> str:
+    """A title with two of its names at most, for figures: ``a = b, +8 more``. Tables have all."""
+    first, *rest = title.split(SAME)
+    more = f", +{len(rest) - 1} more" if len(rest) > 1 else ""
+    return SAME.join([first, *rest[:1]]) + more
+
+
 @dataclass(frozen=True)
 class Column:
     """The values of several methods by one metric.

@@ -1,6 +1,7 @@
 """``python -m benchmarks explain``."""
 
 import json
+import math
 import re
 from types import SimpleNamespace
 
@@ -12,7 +13,8 @@ from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 import benchmarks.__main__ as command_line
 import benchmarks.tasks
 import explainers
-from benchmarks.cli import explained
+from benchmarks.cli import explained, explained_text
+from explainers import drawing
 
 KARATE = ["explain", "--task", "karate", "--node", "16"]
 
@@ -139,7 +141,7 @@ def test_all_edges_drawn_have_no_fidelity(tmp_path, capsys):
     ],
 )
 def test_scores_that_are_not_0_have_digits(scores, unit, texts):
-    assert explained.scaled(scores) == (unit, texts)
+    assert explained_text.scaled(scores) == (unit, texts)
 
 
 def own_task(folder, body):
@@ -168,7 +170,7 @@ def f():
 def test_atoms_are_numbered_in_their_own_molecule():
     atoms = torch.eye(3)[[0, 2, 0, 1, 2]]
     data = Data(x=atoms, batch=torch.tensor([0, 0, 1, 0, 1]))
-    task = SimpleNamespace(data=data, feature_names=("C", "N", "O"))
+    task = SimpleNamespace(data=data, node_type=None, feature_names=("C", "N", "O"))
     assert explained.node_names(task) == ["C0", "O1", "C0", "N2", "O1"]
 
 
@@ -193,6 +195,77 @@ def test_names_of_classes_and_the_ground_truth(tmp_path, monkeypatch, capsys):
     drawn = sum(edge["drawn"] and edge["ground_truth"] for edge in told["edges"])
     assert told["ground_truth"] == {"edges": 1, "drawn": drawn, "alternatives": 1}
     assert f"{drawn} of 1 ground-truth edges drawn" in shown
+
+
+def test_a_heterogeneous_graph_is_told_and_drawn_by_type(tmp_path, monkeypatch, capsys):
+    """The truth of ``hetero-motif`` is provable: author 18 is owed to paper 72, venue and term."""
+    monkeypatch.chdir(tmp_path)
+    pictures, real = [], drawing.compare
+    monkeypatch.setattr(
+        drawing, "compare", lambda *a, **o: pictures.append(real(*a, **o)) or pictures[0]
+    )
+    command = ["explain", "--task", "hetero-motif", "--node", "18", "--edges", "2"]
+    command += ["--method", "integrated_gradients", "--json", "a.json"]
+    assert command_line.main(command) == 0
+    shown, record = capsys.readouterr().out, json.loads((tmp_path / "a.json").read_text())
+    task = benchmarks.tasks.load("hetero-motif")
+    publishes, on, written = task.data.edge_types[:3]
+    venue, term = (int(task.data[kind].edge_index[0, 72]) for kind in (publishes, on))
+    right = [(publishes, venue, 72), (on, term, 72), (written, 72, 18)]
+
+    assert (record["node"], record["node_type"], record["label"]) == (18, "author", 1)
+    (told,) = record["methods"]
+    edges = {(tuple(one["type"]), one["source"], one["target"]): one for one in told["edges"]}
+    (explanation,) = explainers.load("integrated_gradients").explain(*task.arguments(18))
+    assert len(edges) == len(told["edges"]) == told["drawn"]["of"]
+    for kind in task.data.edge_types:
+        for e, score in zip(explanation[kind].e_id, explanation[kind].edge_mask, strict=True):
+            source, target = task.data[kind].edge_index[:, e].tolist()
+            one = edges.pop((kind, source, target))
+            assert one["score"] == float(score)
+            assert one["names"] == [f"{kind[0]} {source}", f"{kind[2]} {target}"]
+            assert one["ground_truth"] == ((kind, source, target) in right)
+            assert one["drawn"] == ((kind, source, target) in right[:2])
+    assert not edges
+    for name in task.data.node_types:
+        rows = [one for one in told["nodes"] if one["type"] == name]
+        mask = explanation[name].node_mask
+        assert [one["node"] for one in rows] == explanation[name].n_id.tolist()
+        assert [one["score"] for one in rows] == mask.sum(dim=1).tolist()
+        assert [one["class"] for one in rows if "class" in one] == [1] * (name == "author")
+        features = [one["score"] for one in told["features"] if one["type"] == name]
+        assert features == mask.sum(dim=0).tolist()
+    assert [(one["edges"], one["of"]) for one in told["drawn"]["by_type"]] == [
+        *((1, 4), (1, 4), (0, 4)),
+        (0, told["drawn"]["of"] - 12),
+    ]
+    shares = [one["share_of_absolute_scores"] for one in told["drawn"]["by_type"]]
+    assert shares[0] + shares[1] == pytest.approx(told["drawn"]["share_of_absolute_scores"])
+    # Without them no paper is a hit; and with them alone none has an author.
+    change = 1 / (1 + math.exp(-1)) - 1 / (1 + math.exp(1))
+    expected = {"fidelity+": change, "fidelity-": change}
+    assert told["fidelity"]["drawn"] == pytest.approx(expected, abs=1e-6)
+    assert told["ground_truth"] == {"edges": 3, "drawn": 2, "alternatives": 1}
+
+    assert shown.startswith("hetero-motif, node 18 of type author: ")
+    assert "predicted class 1 (hit) with probability 0.73, labelled 1 (hit)" in shown
+    assert f"venue {venue} - publishes -> paper 72 *" in shown
+    assert "paper 72 - written by -> author 18 *" in shown
+    assert re.search(r"paper - written by -> author +0 of 4 +24 %", shown)
+    assert (tmp_path / "hetero-motif-18.png").read_bytes().startswith(b"\x89PNG")
+    (figure,) = pictures
+    legend = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert {"paper", "venue – publishes → paper", "term – on → paper", "ground truth"} < legend
+    labels = {text.get_text() for text in figure.axes[0].texts}
+    assert labels == {"18", "72", str(venue), str(term)}
+
+
+def test_a_method_that_does_not_explain_types_is_refused_with_the_reason(tmp_path, capsys):
+    command = ["explain", "--task", "hetero-motif", "--node", "18", "--method", "lrp"]
+    assert command_line.main([*command, "--out", str(tmp_path / "a.png")]) == 2
+    assert "--method lrp: lrp does not support the model: lrp does not explain heterogeneous" in (
+        capsys.readouterr().err
+    )
 
 
 def test_what_signed_scores_select_is_told_where_it_differs(tmp_path, capsys):

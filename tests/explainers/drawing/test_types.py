@@ -88,6 +88,11 @@ def test_labels_and_ground_truth_by_type():
     ax = drawing.draw(typed(), ax=panel(), labels={"author": list("abcdefg")}, truth=truth)
     assert sorted(text.get_text() for text in ax.texts) == ["4", "7", "9", "e", "g"]
     assert len(bands(ax)) == 1
+    # A row for each node of the explained type, as metrics take it; paper 7 has its own.
+    for row, marked in ((7, 1), (6, 0)):
+        rows = torch.zeros(10, 12, dtype=torch.bool)
+        rows[row, 11] = True
+        assert len(bands(drawing.draw(typed(), ax=panel(), truth={WRITES: rows}))) == marked
 
 
 @pytest.mark.parametrize(

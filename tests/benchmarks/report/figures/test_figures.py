@@ -1,12 +1,20 @@
 """What distinguishes methods in a figure, and what the sweep's heatmaps show."""
 
+import warnings
+
+import numpy as np
+import pandas as pd
+
 import explainers
 from benchmarks.report.data import steps
 from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import BASELINES, split
-from benchmarks.report.figures import sweep_heatmaps
+from benchmarks.report.figures import rank_heatmaps, sweep_heatmaps
 from benchmarks.report.figures.encode import _compact
 from benchmarks.report.figures.palette import Palette
+from benchmarks.report.figures.style import style
+from benchmarks.report.outline import compose
+from benchmarks.report.render.blocks import Picture
 
 SVG = """<?xml version="1.0"?>
 <svg width="9pt"><metadata><a/></metadata><g id="figure_1"><g id="patch_1"><!-- b -->
@@ -68,3 +76,58 @@ def test_the_sweep_says_oom_where_memory_ran_out(full):
     assert texts[7.5, 5.5] == "oom"  # 500 steps, all at once
     assert list(texts.values()).count("oom") == 1
     assert [label.get_text() for label in axis.get_xticklabels()][-1] == "all"
+
+
+def test_ten_methods_that_are_the_same_leave_room_for_the_figure(folder, settings):
+    same = [f"a_method_with_a_name_{i}" for i in range(10)]
+    rng = np.random.default_rng(0)
+    equal = rng.normal(0.5, 0.05, (2, 8))
+    for task, some in (("t1", same), ("t2", same[:1])):  # the overview is of several tasks
+        for place, name in enumerate([*some, "gnn_explainer", "random"]):
+            gains = equal if name in same else equal - 0.1 * place + rng.normal(0, 0.05, (2, 8))
+            quality = [
+                {"node": node, "metric": metric, "semantics": "mask", "level": level}
+                | {"value": float(value)}
+                for metric, values in zip(("fidelity+_prob", "fidelity-_prob"), gains, strict=True)
+                for node, value in enumerate(values)
+                for level in ("f=10%", "f=20%", "f=50%")
+            ]
+            folder.add("quality", settings(name, task=task), quality=quality)
+            time = [{"repeat": 0, "node": 0, "nodes": 1, "seconds": 1.0 + place}]
+            folder.add("runtime", settings(name, task=task), runtime=time)
+    found = {one.name: one for one in compose(load(folder.path)) if isinstance(one, Picture)}
+    folded = ("forest-t1", "fidelity-t1", "quality-cost-t1", "ranks-t1")
+    assert {*folded, "overview"} < set(found)
+    with warnings.catch_warnings(), style():
+        warnings.simplefilter("error")  # matplotlib's: axes sizes collapsed to zero
+        boxes = {}
+        for name in (*folded, "overview"):
+            found[name].figure.draw_without_rendering()
+            boxes[name] = found[name].figure.get_tightbbox()
+    for name in folded:
+        figure = found[name].figure
+        texts = [text.get_text() for axis in figure.axes for text in axis.texts]
+        texts += [text.get_text() for axis in figure.axes for text in axis.get_yticklabels()]
+        shown = [text for text in texts if "=" in text]
+        assert shown
+        assert all(text.startswith(f"{same[0]} = {same[1]}, +8 more") for text in shown)
+        widths = [axis.get_position().width * figure.get_figwidth() for axis in figure.axes]
+        assert min(widths) > 1.2  # inches
+        assert boxes[name].x0 > -0.05
+        assert boxes[name].x1 < figure.get_figwidth() + 0.05
+        assert any(" = ".join(same) in text for text in found[name].csv.split(","))
+    title = found["forest-t1"].figure.get_suptitle()
+    assert title.startswith(f"t1: {same[0]} = {same[1]}, +8 more")
+
+
+def test_a_long_name_leaves_room_for_the_overview():
+    names = ["saliency", "a_method (" + ", ".join(f"an_option_{i}=100" for i in range(5)) + ")"]
+    cells = [(name, task) for name in names for task in ("t1", "t2")]
+    ranks = pd.DataFrame(cells, columns=["method", "task"]).assign(
+        metric="fidelity+", mean_rank=[1.0, 1.0, 2.0, 2.0], mark="", not_better_than_random=False
+    )
+    figure = rank_heatmaps.draw(ranks)
+    with warnings.catch_warnings(), style():
+        warnings.simplefilter("error")
+        figure.draw_without_rendering()
+    assert figure.axes[0].get_position().width * figure.get_figwidth() > 2  # inches

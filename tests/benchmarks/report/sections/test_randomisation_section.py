@@ -1,8 +1,12 @@
 """Parameter randomisation in the report: the tables, and what they say of a ground truth."""
 
 import pytest
+import torch
+from torch_geometric.nn import GraphConv
+from torch_geometric.nn.module_dict import ModuleDict  # in which HeteroConv has its layers
 
 from benchmarks import tasks
+from benchmarks.measures.randomisation import stages as measured_stages
 from benchmarks.report.data.randomisation import caution, like_untrained, stages, truth_checks
 from benchmarks.report.render.blocks import Heading, Table, Text
 from benchmarks.report.sections.ground_truth import ground_truth
@@ -64,6 +68,23 @@ def test_stages_are_in_the_order_of_the_layers(folder, settings, section):
     found, _ = section().of("randomisation")
     headings = [(one.depth, one.heading) for one in stages(found, "cascading")]
     assert headings == [(2, "+ i"), (10, "all layers (to a)")]
+
+
+def test_layers_of_edge_types_have_plain_names(folder, settings, section):
+    """As PyG's own layers name them."""
+    types = [("v.1", "publishes", "paper"), ("paper", "written by", "author")]
+    convs = {one: GraphConv((1, 1), 1) for one in types}
+    model = torch.nn.ModuleDict({"first": torch.nn.ModuleDict({"convs": ModuleDict(convs)})})
+    names = [name for name, one in model.named_modules() if isinstance(one, GraphConv)]
+    told = [one.name for one in measured_stages(names)]
+    quality = [row for name in [*told, OTHERS] for row in rows("spearman", [0.5], name)]
+    folder.add("randomisation", settings("saliency"), quality=quality)
+    tables = [block for block in randomisation(section()) if isinstance(block, Table)]
+    first, last = "first.convs.v.1→publishes→paper", "first.convs.paper→written by→author"
+    assert [table.header for table in tables] == [
+        ("method", f"{last} (last layer)", f"all layers (to {first})", OTHERS),
+        ("method", f"{last} (last layer)", first, OTHERS),
+    ]
 
 
 @pytest.mark.parametrize(("untrained", "expected"), [(0.489, []), (0.491, ["saliency"])])

@@ -37,6 +37,7 @@ STDOUT = Path("-")
 
 def add_parser(commands: Any) -> None:
     """Adds the command ``explain``."""
+    # long: an option each.
     parser = commands.add_parser("explain", help="explain one node: tables and a picture")
     parser.add_argument(
         "--task",

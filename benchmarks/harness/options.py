@@ -4,6 +4,8 @@ A field of :class:`Plan` is annotated with its :class:`Option`: the parser of th
 checks before any work, and what the workers of a cluster are called with all follow from it.
 """
 
+# long: a declaration for each option
+
 from __future__ import annotations
 
 import dataclasses

@@ -97,6 +97,7 @@ def load(
         ValueError: Unknown task or model, no such folder or device, a bad seed, or malformed raw
             files.
     """
+    # long: the parts of a task one after the other, each with its own refusal.
     name = resolve(name)
     own = registered(name)
     task = None if isinstance(own, UserModel) else definition(name)

@@ -265,7 +265,7 @@ def _bend(u: int, v: int, positions: Positions, radius: float, *, reverse: bool)
 
 def _style(matplotlib: Any, view: View, edge: int, strength: float) -> dict[str, Any]:
     style = _line(float(view.explanation.edge_mask[edge]), strength)
-    if view.edge_types is not None:  # pale, colours could not be told apart
+    if view.edge_types is not None:  # pale colours could not be distinguished
         style["color"] = relation_colour(matplotlib, view, view.edge_types[edge])
         style["alpha"] = 0.6 + 0.4 * strength
     return style

@@ -1,5 +1,7 @@
 """The user's model on the user's heterogeneous data, checked once and made ready."""
 
+# long: one model on one graph, whose checks need what the ones before have found
+
 from __future__ import annotations
 
 import threading

@@ -153,10 +153,10 @@ class _Fidelity:
 
     def _decisions(self, x: Tensor) -> Tensor:
         """For features [B, n, F] of the computation graph, bool [B, 1]."""
-        problem = self._problem
-        if not isinstance(problem.node_rows, slice):  # there is more of the graph
+        problem, rows = self._problem, self._problem.node_rows
+        if not isinstance(rows, slice):  # there is more of the graph
             inputs = problem.x.repeat(len(x), 1, 1)
-            inputs[:, problem.node_rows] = x
+            inputs[:, rows] = x
             x = inputs
         return decided(problem.predict(x, problem.edge_mask.expand(len(x), -1)), problem)
 

@@ -268,6 +268,7 @@ def reach(index: CSC, roots: Tensor, hops: int) -> Reach:
     edges are handled as one number each, of computation graph and id, so that all computation
     graphs grow in the same few operations.
     """
+    # long: one pass over the same few arrays; each step is a line or two.
     if roots.shape == (1,) and roots.device.type == "cpu":
         return _of_one(one_reach(index.on_host, int(roots), hops))
     n, by_source = index.num_nodes, index.by_source

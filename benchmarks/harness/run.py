@@ -243,9 +243,9 @@ class Run:
             test: pytest's name of it, ``benchmarks/test_x.py::test_x[...]``.
             parameters: Those of :func:`benchmarks.harness.variants.parametrize`.
         """
-        variant = parameters.get("variant")
-        if not isinstance(variant, Mapping):  # none is left for this method: the test is skipped
-            variant = {}
+        # Where no task or variant is left, pytest has a mark in its place, and skips the test.
+        parameters = {k: v for k, v in parameters.items() if isinstance(v, str | int | Mapping)}
+        variant = parameters.get("variant", {})
         config = self._empty_config(parameters.get("task_name", ""))
         config |= {
             "model": parameters.get("architecture", config["model"]),

@@ -267,15 +267,18 @@ class Task:
     @property
     def subject(self) -> tuple[Any, ...]:
         """The arguments of a method's ``supports`` and ``chosen_engine``."""
-        return self.model, self.data, self.model_config, self.node_type
+        typed = () if self.node_type is None else (self.node_type,)
+        return self.model, self.data, self.model_config, *typed
 
     def refusal(self, method: Any) -> str:
         """Why a method of :mod:`explainers` does not explain the task's model, or ``""``."""
+        if method.supports(*self.subject):
+            return ""
         try:
             method.chosen_engine(*self.subject)
         except ValueError as error:
             return f"{method.name} does not support the model: {error}"
-        return ""
+        return f"{method.name} does not support the model"
 
     @property
     def graph(self) -> Data:

@@ -176,8 +176,8 @@ class ByHand:
         self, cuts: Sequence[Cut], algorithm: GNNExplainer | None = None, **options: Any
     ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         n, e = [len(cut.n_id) for cut in cuts], [len(cut.e_id) for cut in cuts]
-        raw = self.return_type == "raw"
-        found = self._optimised(cuts, algorithm or SideBySide(n, e, raw=raw, **options))
+        algorithm = algorithm or SideBySide(n, e, return_type=self.return_type, **options)
+        found = self._optimised(cuts, algorithm)
         return found.node_mask.split(n), found.edge_mask.split(e)
 
     def _optimised(self, cuts: Sequence[Cut], algorithm: GNNExplainer) -> Explanation:
@@ -349,15 +349,20 @@ class SideBySide(GNNExplainer):
     Args:
         nodes: How many nodes each block has.
         edges: How many edges.
-        raw: Whether the model returns raw scores, and not log-probabilities.
+        return_type: What the model returns, as PyG names it.
         **options: PyG's.
     """
 
     def __init__(
-        self, nodes: Sequence[int], edges: Sequence[int], *, raw: bool = False, **options: Any
+        self,
+        nodes: Sequence[int],
+        edges: Sequence[int],
+        *,
+        return_type: str = "log_probs",
+        **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.raw = raw
+        self.return_type = return_type
         self.blocks = {
             kind: torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
             for kind, sizes in (("node", nodes), ("edge", edges))
@@ -365,7 +370,10 @@ class SideBySide(GNNExplainer):
         self._shares: dict[str, Tensor] = {}
 
     def _loss(self, y_hat: Tensor, y: Tensor) -> Tensor:
-        loss = (F.cross_entropy if self.raw else F.nll_loss)(y_hat, y, reduction="sum")
+        if self.return_type == "probs":
+            y_hat = y_hat.log()
+        of_class = F.cross_entropy if self.return_type == "raw" else F.nll_loss
+        loss = of_class(y_hat, y, reduction="sum")
         for kind, name in (("edge", "edge"), ("node", "node_feat")):
             mask, hard = getattr(self, f"{kind}_mask"), getattr(self, f"hard_{kind}_mask")
             if hard is None:

@@ -146,7 +146,18 @@ class GivenTogether(SideBySide):
     _initialize_masks = Given._initialize_masks
 
 
-@pytest.mark.parametrize("kind", ["gcn", "sage", "graphs", "links", "links, raw"])
+class Probabilities(torch.nn.Module):
+    """Returns probabilities where a network returns log-probabilities."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x, edge_index):
+        return self.network(x, edge_index).exp()
+
+
+@pytest.mark.parametrize("kind", ["gcn", "sage", "sage, probs", "graphs", "links", "links, raw"])
 def test_gnn_explainer_is_pygs(kind):
     """From the same initial masks: on the cut, and side by side with others."""
     if kind == "graphs":
@@ -156,15 +167,18 @@ def test_gnn_explainer_is_pygs(kind):
         model, data = links("raw" if kind == "links, raw" else "gcn")
         units, rows = [3, 0, 1], {"edge_label_index": data.edge_label_index}
     else:
-        model, data, units, rows = network(kind, 2), graph(7), [9, 3, 17], {}
+        name, _, probs = kind.partition(", ")
+        model, data, units, rows = network(name, 2), graph(7), [9, 3, 17], {}
+        if probs:
+            model = Probabilities(model)
     nodes, edges = torch.randn_like(data.x), torch.randn(data.num_edges).double()
-    returns = "raw" if kind == "links, raw" else "log_probs"
+    returns = kind.partition(", ")[2] or "log_probs"
     by_hand = ByHand(model, data, returns)
     cuts = [by_hand.cut(unit) for unit in units]
     together = GivenTogether(
         [len(cut.n_id) for cut in cuts],
         [len(cut.e_id) for cut in cuts],
-        raw=returns == "raw",
+        return_type=returns,
         epochs=30,
     )
     together.given = (

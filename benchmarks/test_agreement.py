@@ -27,7 +27,7 @@ from benchmarks.measures.agreement import (
     moves,
 )
 from benchmarks.store.cell import Cell
-from benchmarks.tasks import Task, brings_model
+from benchmarks.tasks import Task
 from explainers.methods import Method
 
 NODES = {"quick": 5, "full": 20}
@@ -103,7 +103,7 @@ def test_stability(
     nodes = plan.pick(task)[: NODES[plan.profile]]
     config = run.config(task, model_seed, method)
     seeds, draws = SEEDS, DRAWS[plan.profile]
-    models = range(1 if brings_model(task.name) else plan.seeds)
+    models = plan.model_seeds(task.name)
     inputs: dict[str, Any] = {"seeds": seeds, "models": len(models), "draws": draws}
     with run.cell("stability", config, task=task, nodes=nodes, **inputs) as cell:
         explanations = benchmark.pedantic(method.explain, args=task.arguments(nodes), rounds=1)

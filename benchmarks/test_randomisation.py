@@ -22,7 +22,7 @@ from benchmarks.harness.variants import parametrize
 from benchmarks.measures import randomisation
 from benchmarks.measures.agreement import Floats, edge_scores
 from benchmarks.store.cell import Cell
-from benchmarks.tasks import Task, brings_model
+from benchmarks.tasks import Task
 
 NODES = {"quick": 3, "full": 20}
 DRAWS = {"quick": 2, "full": 5}
@@ -75,9 +75,7 @@ def test_randomisation(
     names, every = drawn[key]
     randomised = {chosen: copies[:draws] for chosen, copies in every.items()}
     nodes = plan.pick(task)[: NODES[plan.profile]]
-    others = [seed for seed in range(plan.seeds) if seed != model_seed]
-    if brings_model(task.name):  # there is no other training
-        others = []
+    others = [seed for seed in plan.model_seeds(task.name) if seed != model_seed]
     config = run.config(task, model_seed, method)
     inputs: dict[str, Any] = {"layers": names, "draws": draws, "models": others}
     with run.cell("randomisation", config, task=task, nodes=nodes, **inputs) as cell:

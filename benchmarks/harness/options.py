@@ -305,6 +305,12 @@ class Plan:
         """Turns of every configuration in a timing."""
         return PROFILES[self.profile].repeats
 
+    def model_seeds(self, task: str) -> range:
+        """The seeds of a task's models; a task that brings its model has one."""
+        from benchmarks.tasks import brings_model
+
+        return range(1 if brings_model(task) else self.seeds)
+
     def pick(self, task: Task) -> list[int]:
         """The nodes of ``task`` to explain: the first ``nodes`` of its fixed order, or all."""
         return [int(node) for node in task.nodes[: self.nodes]]

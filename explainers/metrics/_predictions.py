@@ -33,30 +33,52 @@ def outputs_given(
 
 @torch.no_grad()
 def outputs_with_noise(
-    problem: Problem, kept: Sequence[Bools], generators: Sequence[np.random.Generator]
-) -> list[Tensor]:
-    """The outputs [V_r, C] if all nodes but ``kept`` [V_r, n_r] have random features; edges stay.
+    problem: Problem,
+    kept: Sequence[Sequence[Bools]],
+    generators: Sequence[np.random.Generator],
+) -> list[list[Tensor]]:
+    """The outputs if all nodes but some have random features; edges stay.
 
     On the CPU, as :func:`outputs_given`.
 
     A random feature is that of a random node of the whole graph, each column by itself.
+
+    Args:
+        problem: R graphs.
+        kept: Of each of V variants and each of the R graphs, [D_vr, n_r]: the nodes that keep
+            their features in each draw. All variants meet the same noise.
+        generators: One for each graph.
+
+    Returns:
+        Of each variant and each graph, [D_vr, C].
     """
     whole, x = problem.prepared.x, problem.x
-    columns = torch.arange(whole.shape[1], device=whole.device)
-    stay = _side_by_side(kept)
-    outputs = []
-    for part in np.array_split(stay, max(1, -(-len(stay) // problem.copies))):
+    width = whole.shape[1]
+    stays = [_side_by_side(one) for one in kept]
+    outputs: list[list[Tensor]] = [[] for _ in kept]
+    draws = max(map(len, stays))
+    for part in np.array_split(np.arange(draws), max(1, -(-draws // problem.copies))):
         rows = [
-            (generator.random((len(part), count, len(columns))) * len(whole)).astype(np.int64)
+            (generator.random((len(part), count, width)) * len(whole)).astype(np.int64)
             for generator, count in zip(generators, problem.graphs.node_counts, strict=True)
         ]
-        noise = whole[torch.from_numpy(np.concatenate(rows, axis=1)).to(whole.device), columns]
-        noisy = x.repeat(len(part), 1, 1)
-        own = torch.from_numpy(part).to(x.device)[..., None]
-        noisy[:, problem.node_rows] = torch.where(own, noisy[:, problem.node_rows], noise.to(x))
-        outputs.append(problem.predict(noisy, problem.edge_mask.expand(len(part), -1)))
-    found = torch.cat(outputs).cpu()
-    return [found[: len(one), r] for r, one in enumerate(kept)]
+        # Along dimension 0, gather draws the node anew in each column.
+        index = torch.from_numpy(np.concatenate(rows, axis=1)).to(whole.device).flatten(0, 1)
+        noise = x.repeat(len(part), 1, 1)
+        noise[:, problem.node_rows] = whole.gather(0, index).unflatten(0, (len(part), -1)).to(x)
+        for stay, found in zip(stays, outputs, strict=True):
+            mine = torch.from_numpy(stay[part[0] : part[-1] + 1]).to(x.device)
+            if not len(mine):
+                continue  # a variant of fewer draws
+            own = mine.new_ones(len(mine), x.shape[-2])
+            own[:, problem.node_rows] = mine
+            noisy = torch.where(own[..., None], x, noise[: len(mine)])
+            found.append(problem.predict(noisy, problem.edge_mask.expand(len(mine), -1)))
+    together = [torch.cat(one).cpu() for one in outputs]
+    return [
+        [found[: len(one), r] for r, one in enumerate(variant)]
+        for variant, found in zip(kept, together, strict=True)
+    ]
 
 
 def _distinct(kept: Bools) -> tuple[Bools, Integers]:

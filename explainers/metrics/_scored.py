@@ -162,15 +162,14 @@ def with_draws(
             for own, seed in zip(cases, seeds, strict=True)
         ]
         if metric.perturbs == "features":
-            # Each selection from the start of the stream: the same noise under both.
-            parts = [
-                outputs_with_noise(
-                    problem,
-                    [own[v] if v < len(own) else own[0][:0] for own in kept],
-                    [np.random.default_rng([*seed, _NOISE]) for seed in seeds],
-                )
-                for v in range(max(map(len, kept)))
-            ]
+            parts = outputs_with_noise(
+                problem,
+                [
+                    [own[v] if v < len(own) else own[0][:0] for own in kept]
+                    for v in range(max(map(len, kept)))
+                ],
+                [np.random.default_rng([*seed, _NOISE]) for seed in seeds],
+            )
             outputs = [torch.cat(one) for one in zip(*parts, strict=True)]
         else:
             together = [np.concatenate(own) for own in kept]

@@ -19,7 +19,7 @@ from benchmarks.harness.options import Plan
 from benchmarks.harness.plugin import plan_of
 from benchmarks.harness.run import Run
 from benchmarks.harness.variants import parametrize
-from benchmarks.measures import by_hand
+from benchmarks.measures import by_hand, by_hand_hetero
 from benchmarks.measures.engines import difference, least_seconds, output_of
 from benchmarks.tasks import Task
 from explainers.methods import Method
@@ -58,6 +58,7 @@ BATCHES = {("integrated_gradients", "batched"): {"internal_batch_size": 25}}
 CURVE = "fidelity_curve"
 BUDGETS = tuple(f"f={share}%" for share in range(10, 101, 10))
 BULK_CURVES = 100
+Hand = by_hand.ByHand | by_hand_hetero.HeteroByHand
 
 
 def variants(plan: Plan) -> list[dict[str, Any]]:
@@ -109,7 +110,7 @@ def stock() -> dict[tuple[str, str, int], Explanation]:
 
 
 @pytest.fixture(scope="module")
-def hands() -> dict[tuple[str, str], by_hand.ByHand]:
+def hands() -> dict[tuple[str, str], Hand]:
     """What is made ready once for a task and a kind of model."""
     return {}
 
@@ -124,7 +125,7 @@ def test_engines(
     repeat: int,
     variant: dict[str, Any],
     stock: dict[tuple[str, str, int], Explanation],
-    hands: dict[tuple[str, str], by_hand.ByHand],
+    hands: dict[tuple[str, str], Hand],
     benchmark: Any,
 ) -> None:
     """Seconds for one node or for many, peak memory, and the largest difference to stock."""
@@ -153,7 +154,7 @@ def test_engines(
     method = explainers.load(
         subject, engine="stock" if alone else engine, **variant.get("given", {})
     )
-    if alone and (reason := _not_by_hand(task)):
+    if alone and (reason := _not_by_hand(task, name)):
         pytest.skip(f"{name} is not written by hand: {reason}")
     if not method.supports(*task.subject):
         what = "metrics do" if name == CURVE else f"{name} does"
@@ -209,11 +210,13 @@ def test_engines(
         cell.add_value("equality_error", error, node=node)
 
 
-def _not_by_hand(task: Task) -> str:
-    """Why what is explained is not among what is done by hand, or ``""``."""
-    if task.node_type is not None:
+def _not_by_hand(task: Task, name: str) -> str:
+    """Why a method's explanation of the task is not among what is done by hand, or ``""``."""
+    if task.node_type is None:
+        return by_hand.refusal(task.model, task.data, task.model_config)
+    if name not in by_hand_hetero.METHODS:
         return "its graph is heterogeneous"
-    return by_hand.refusal(task.model, task.data, task.model_config)
+    return by_hand_hetero.refusal(task.model, task.data)
 
 
 def _size(explanation: Explanation) -> tuple[int, int]:
@@ -267,11 +270,15 @@ def _by_hand(
     method: Method,
     task: Task,
     nodes: Sequence[int],
-    hands: dict[tuple[str, str], by_hand.ByHand],
+    hands: dict[tuple[str, str], Hand],
     key: tuple[str, str],
 ) -> Callable[[], Any]:
     """Explains the nodes by hand, with the method's own options."""
-    if key not in hands:
+    if key not in hands and task.node_type is not None:
+        hands[key] = by_hand_hetero.HeteroByHand(
+            task.model, task.data, task.node_type, hops=task.layers
+        )
+    elif key not in hands:
         config = prepare(task.model, task.data, task.model_config).config
         hands[key] = by_hand.ByHand(task.model, task.data, config.return_type.value)
     taken = by_hand.OPTIONS.get(method.name, ())
@@ -279,11 +286,12 @@ def _by_hand(
 
     def explain() -> tuple[Explanation, int, int]:
         """The last explanation, nodes and edges in it."""
-        if len(nodes) > 1:
-            found = hands[key].explain_together(method.name, nodes, **options)[-1]
+        hand = hands[key]
+        if len(nodes) > 1 and isinstance(hand, by_hand.ByHand):
+            found = hand.explain_together(method.name, nodes, **options)[-1]
         else:
-            found = hands[key].explain(method.name, nodes[0], **options)
-        return found, len(found.n_id), len(found.e_id)
+            found = hand.explain(method.name, nodes[0], **options)
+        return found, *_size(found)
 
     return explain
 

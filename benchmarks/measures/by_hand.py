@@ -3,11 +3,11 @@
 The computation graph is cut with PyG's ``k_hop_subgraph``; a GCN is given the norms of the whole
 graph as edge weights (``gcn_norm``, ``normalize=False``), so that the cut is exact. Of a model that
 classifies graphs, a graph is taken by itself; of one that predicts links, the cut is around both
-ends, and the decoder is asked for these. Variants of the
-inputs go through the model side by side, as one block-diagonal graph, so that Captum's
-``internal_batch_size`` is real; its size is the fastest of :data:`BATCH_SIZES` at the first node
-that is explained, tried once and not timed with the explanations. GNNExplainer's masks of several
-nodes are learned side by side in the same way.
+ends, and the decoder is asked for these; of a heterogeneous graph see
+:mod:`benchmarks.measures.by_hand_hetero`. Variants of the inputs go through the model side by side,
+as one block-diagonal graph, so that Captum's ``internal_batch_size`` is real; its size is the
+fastest of :data:`BATCH_SIZES` at the first node that is explained, tried once and not timed with
+the explanations. GNNExplainer's masks of several nodes are learned side by side in the same way.
 
 The second baseline of every speed-up, beside ``stock``.
 """
@@ -44,7 +44,33 @@ PASS_EDGES = 2**17  # edges of all variants in a pass of occlusion
 
 
 @dataclass
-class ByHand:
+class WithCaptum:
+    """What Captum gives of a cut: a score for each entry of each of its inputs."""
+
+    batch_sizes: dict[int, int] = field(default_factory=dict, kw_only=True)  # the best, by n_steps
+
+    def _saliency(self, cut: Inputs) -> tuple[Tensor, ...]:
+        return _unbatched(Saliency(cut).attribute(cut.leaves()))
+
+    def _input_x_gradient(self, cut: Inputs) -> tuple[Tensor, ...]:
+        return _unbatched(InputXGradient(cut).attribute(cut.leaves()))
+
+    def _integrated_gradients(self, cut: Inputs, n_steps: int = 50) -> tuple[Tensor, ...]:
+        def attribute(size: int) -> tuple[Tensor, ...]:
+            algorithm, inputs = IntegratedGradients(cut), cut.inputs()
+            return _unbatched(
+                algorithm.attribute(inputs, n_steps=n_steps, internal_batch_size=size)
+            )
+
+        if n_steps not in self.batch_sizes:
+            self.batch_sizes[n_steps] = min(
+                BATCH_SIZES, key=lambda size: _seconds(lambda: attribute(size))
+            )
+        return attribute(self.batch_sizes[n_steps])
+
+
+@dataclass
+class ByHand(WithCaptum):
     """A model and a graph, with what a user makes ready once.
 
     Args:
@@ -59,7 +85,6 @@ class ByHand:
     model: nn.Module
     data: Data
     return_type: str = "log_probs"
-    batch_sizes: dict[int, int] = field(default_factory=dict)  # the best, by n_steps
 
     def __post_init__(self) -> None:
         if reason := refusal(self.model, self.data):
@@ -145,27 +170,6 @@ class ByHand:
             cut.link = place[:, None]
         return cut
 
-    def _saliency(self, cut: Cut) -> tuple[Tensor, Tensor]:
-        found = Saliency(cut).attribute(cut.leaves())
-        return found[0][0], found[1][0]
-
-    def _input_x_gradient(self, cut: Cut) -> tuple[Tensor, Tensor]:
-        found = InputXGradient(cut).attribute(cut.leaves())
-        return found[0][0], found[1][0]
-
-    def _integrated_gradients(self, cut: Cut, n_steps: int = 50) -> tuple[Tensor, Tensor]:
-        def attribute(size: int) -> tuple[Tensor, Tensor]:
-            found = IntegratedGradients(cut).attribute(
-                cut.inputs(), n_steps=n_steps, internal_batch_size=size
-            )
-            return found[0][0], found[1][0]
-
-        if n_steps not in self.batch_sizes:
-            self.batch_sizes[n_steps] = min(
-                BATCH_SIZES, key=lambda size: _seconds(lambda: attribute(size))
-            )
-        return attribute(self.batch_sizes[n_steps])
-
     def _gnn_explainer(
         self, cut: Cut, algorithm: GNNExplainer | None = None, **options: Any
     ) -> tuple[Tensor, Tensor]:
@@ -238,7 +242,23 @@ class ByHand:
         return used * (nodes / used.sum(dim=1).clamp(min=1))[:, None], edges
 
 
-class Cut:
+class Inputs:
+    """A function of several inputs with B rows each, as Captum's methods take it."""
+
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The values to be explained, of one row each."""
+        raise NotImplementedError
+
+    def leaves(self) -> tuple[Tensor, ...]:
+        """The same, to be differentiated by."""
+        return tuple(one.clone().requires_grad_() for one in self.inputs())
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """The explained output [B]."""
+        raise NotImplementedError
+
+
+class Cut(Inputs):
     """A node's computation graph, and the explained output as a function of its inputs.
 
     Args:
@@ -285,13 +305,9 @@ class Cut:
         """Features [1, n, F] and the mask over the messages [1, e]."""
         return self.x[None], self.x.new_ones(1, len(self.e_id))
 
-    def leaves(self) -> tuple[Tensor, Tensor]:
-        """The same, to be differentiated by."""
-        x, mask = self.inputs()
-        return x.clone().requires_grad_(), mask.requires_grad_()
-
-    def __call__(self, x: Tensor, mask: Tensor) -> Tensor:
+    def __call__(self, *inputs: Tensor) -> Tensor:
         """The explained output [B] of features [B, n, F] and masks [B, e]."""
+        x, mask = inputs
         count, n = len(x), len(self.n_id)
         if count not in self._blocks:
             block = torch.arange(count, device=x.device)
@@ -410,6 +426,10 @@ def _members(groups: Tensor, count: int) -> tuple[Tensor, ...]:
     """The positions of each of ``count`` groups' members, in order."""
     sizes = groups.bincount(minlength=count).tolist()
     return groups.sort(stable=True).indices.split(sizes)
+
+
+def _unbatched(found: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return tuple(one[0] for one in found)
 
 
 def _seconds(function: Callable[[], object]) -> float:

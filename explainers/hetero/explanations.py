@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -22,28 +23,35 @@ def by_type(explanation: Explanation, schema: Schema, node_type: str) -> HeteroE
     Every type of the data is there, also where no node or edge of it is in the computation graph.
     """
     made = HeteroExplanation()
-    n_id, e_id = explanation.n_id, explanation.e_id
-    types, edge_types = schema.type_of(n_id), schema.edge_type_of(e_id)
-    place = torch.empty_like(n_id)
-    for t, name in enumerate(schema.node_types):
-        rows = (types == t).nonzero().view(-1)
-        place[rows] = torch.arange(len(rows), device=n_id.device)
+    # In a computation graph ids ascend, so types follow each other: each is a slice.
+    sizes = schema.nodes_by_type(explanation.n_id)
+    starts = list(accumulate(sizes, initial=0))
+    parts = {key: explanation[key].split(sizes) for key in OF_NODES if key in explanation}
+    for t, (name, n_id) in enumerate(
+        zip(schema.node_types, explanation.n_id.split(sizes), strict=True)
+    ):
         store = made[name]
-        store.n_id = n_id[rows] - schema.node_ptr[t]
-        for mask in OF_NODES:
-            if mask in explanation:
-                value = explanation[mask][rows]
-                store[mask] = value[:, : schema.widths[t]].clone() if value.dim() == 2 else value
-    for t, edge_type in enumerate(schema.edge_types):
-        rows = (edge_types == t).nonzero().view(-1)
+        store.n_id = n_id - schema.node_ptr[t]
+        for key, values in parts.items():
+            own = values[t] if values[t].dim() == 1 else values[t][:, : schema.widths[t]]
+            store[key] = own.clone()
+    sizes = schema.edges_by_type(explanation.e_id)
+    parts = {key: explanation[key].split(sizes) for key in OF_EDGES if key in explanation}
+    of_types = zip(
+        schema.edge_types,
+        explanation.e_id.split(sizes),
+        explanation.edge_index.split(sizes, dim=1),
+        strict=True,
+    )
+    for t, (edge_type, e_id, edge_index) in enumerate(of_types):
         store = made[edge_type]
-        store.e_id = e_id[rows] - schema.edge_ptr[t]
-        store.edge_index = place[explanation.edge_index[:, rows]]
-        for mask in OF_EDGES:
-            if mask in explanation:
-                store[mask] = explanation[mask][rows]
+        store.e_id = e_id - schema.edge_ptr[t]
+        first, last = (starts[end] for end in schema.ends(t))
+        store.edge_index = torch.stack([edge_index[0] - first, edge_index[1] - last])
+        for key, values in parts.items():
+            store[key] = values[t].clone()
     made.node_type = node_type
-    made.index = place[explanation.index]
+    made.index = explanation.index - starts[schema.node_types.index(node_type)]
     taken = {"n_id", "e_id", "edge_index", "index", *OF_NODES, *OF_EDGES}
     for key, value in explanation.items():
         if key not in taken:

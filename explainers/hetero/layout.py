@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -33,34 +33,49 @@ class Layout:
         """Of edges only ``kept`` [count, e], if given."""
         self.schema, self.graphs, self.count = schema, graphs, count
         device = graphs.n_id.device
-        types, edge_types = schema.type_of(graphs.n_id), schema.edge_type_of(graphs.e_id)
-        self._rows = [(types == t).nonzero().view(-1) for t in range(len(schema.node_types))]
+        self._rows, own_edges = self._by_type()
         self.sizes = [len(rows) for rows in self._rows]
         place = torch.empty_like(graphs.n_id)
         for rows in self._rows:
             place[rows] = torch.arange(len(rows), device=device)
         self._place = place
+        ends = place[graphs.edge_index]
         # Of each type the positions of its edges in a flat mask over all copies, [count * e].
         self.edges: list[Tensor] = []
         self._complete = kept is None
         self.edge_index: dict[EdgeType, Tensor] = {}
         self.inputs: dict[str, dict[EdgeType, Tensor]] = {name: {} for name in inputs}
         copies = torch.arange(count, device=device)[:, None]
-        for number, name in enumerate(schema.edge_types):
-            rows = (edge_types == number).nonzero().view(-1)
-            flat = (copies * len(graphs.e_id) + rows).view(-1)
-            ends = place[graphs.edge_index[:, rows]][:, None]
-            shift = torch.stack([copies * self.sizes[end] for end in schema.ends(number)])
-            local = (ends + shift).flatten(1)
-            of_type = (graphs.e_id[rows] - schema.edge_ptr[number]).repeat(count)
+        for number, (name, rows) in enumerate(zip(schema.edge_types, own_edges, strict=True)):
+            flat, local = rows, ends.index_select(1, rows)
+            if count > 1:
+                flat = (copies * len(graphs.e_id) + rows).view(-1)
+                shift = torch.stack([copies * self.sizes[end] for end in schema.ends(number)])
+                local = (local[:, None] + shift).flatten(1)
             if kept is not None:
                 stays = kept.flatten()[flat]
-                flat, local, of_type = flat[stays], local[:, stays], of_type[stays]
+                flat, local = flat[stays], local[:, stays]
             self.edges.append(flat)
             self.edge_index[name] = local
             for keyword, values in inputs.items():
                 if name in values:
+                    of_type = graphs.e_id.repeat(count)[flat] - schema.edge_ptr[number]
                     self.inputs[keyword][name] = values[name][of_type]
+
+    def _by_type(self) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """The positions of each type's nodes and edges."""
+        schema, n_id, e_id = self.schema, self.graphs.n_id, self.graphs.e_id
+        if self._in_order:
+            nodes, edges = schema.nodes_by_type(n_id), schema.edges_by_type(e_id)
+            return (
+                torch.arange(len(n_id), device=n_id.device).split(nodes),
+                torch.arange(len(e_id), device=e_id.device).split(edges),
+            )
+        types, edge_types = schema.type_of(n_id), schema.edge_type_of(e_id)
+        return (
+            [(types == t).nonzero().view(-1) for t in range(len(schema.node_types))],
+            [(edge_types == t).nonzero().view(-1) for t in range(len(schema.edge_types))],
+        )
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
         """Features [B, n, F] by type, each [B * n_t, F_t]; types without features are left out."""

@@ -9,7 +9,7 @@ is it taken apart again, see :class:`explainers.hetero.layout.Layout`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -58,6 +58,19 @@ class Schema:
     def edge_type_of(self, e_id: Tensor) -> Tensor:
         """The type of each edge [e], by number."""
         return _range_of(self.edge_ptr, e_id)
+
+    def nodes_by_type(self, n_id: Tensor) -> list[int]:
+        """Of ascending nodes [n] how many there are of each type."""
+        return _sizes(self.node_ptr, n_id)
+
+    def edges_by_type(self, e_id: Tensor) -> list[int]:
+        """Of ascending edges [e] how many there are of each type."""
+        return _sizes(self.edge_ptr, e_id)
+
+
+def _sizes(ptr: tuple[int, ...], ids: Tensor) -> list[int]:
+    ends: list[int] = torch.searchsorted(ids, ids.new_tensor(ptr)).tolist()
+    return [end - start for start, end in pairwise(ends)]
 
 
 def _range_of(ptr: tuple[int, ...], ids: Tensor) -> Tensor:

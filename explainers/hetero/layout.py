@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -62,14 +62,14 @@ class Layout:
                     of_type = graphs.e_id.repeat(count)[flat] - schema.edge_ptr[number]
                     self.inputs[keyword][name] = values[name][of_type]
 
-    def _by_type(self) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    def _by_type(self) -> tuple[list[Tensor], list[Tensor]]:
         """The positions of each type's nodes and edges."""
         schema, n_id, e_id = self.schema, self.graphs.n_id, self.graphs.e_id
         if self._in_order:
             nodes, edges = schema.nodes_by_type(n_id), schema.edges_by_type(e_id)
             return (
-                torch.arange(len(n_id), device=n_id.device).split(nodes),
-                torch.arange(len(e_id), device=e_id.device).split(edges),
+                list(torch.arange(len(n_id), device=n_id.device).split(nodes)),
+                list(torch.arange(len(e_id), device=e_id.device).split(edges)),
             )
         types, edge_types = schema.type_of(n_id), schema.edge_type_of(e_id)
         return (

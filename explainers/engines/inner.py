@@ -338,6 +338,8 @@ class _Sparse:
 
     def _inside(self, forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """What a module makes of the rows of the nodes that receive; other rows are zeros."""
+        if self.inner.kept == self.inner.nodes:
+            return forward(x)
         found = forward(x.index_select(0, self.inner.inside))
         if self.few:
             return found

@@ -272,13 +272,14 @@ class Inner:
             number = (place[source] >= 0).nonzero().view(-1)
             source, target = place[source[number]], target[number]
         rows = t if small else n, t if small or to_few else n
-        count = self.count
+        count, copy = self.count, torch.arange(self.count, device=number.device)
 
         def places(order: Tensor) -> Tensor:
             """Positions among the weights: those of all edges come before those of all loops."""
             order = number[order]
-            edge, own = tiled(order, e, count), tiled(order - e + count * e, t, count)
-            return torch.where(order.repeat(count) < e, edge, own)
+            own = order >= e
+            first = order + own * (count - 1) * e
+            return (first + copy[:, None] * torch.where(own, t, e)).flatten()
 
         return Order.of(source, target, *rows).tiled(count, places)
 

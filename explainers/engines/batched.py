@@ -57,7 +57,8 @@ class BatchedProblem(Problem):
         return self.prepared.output.new_ones(len(self.graphs.e_id))
 
     def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
-        if len(x) > 1 and edge_mask.numel() >= LEAST_EDGES[True]:
+        several = len(x) > 1 and edge_mask.numel() >= LEAST_EDGES[True]
+        if several and x.device.type == "cpu":  # what pays elsewhere has not been measured
             way = self.prepared.memo(WAY, lambda: _way(self.prepared), of_graph=True)
             if way is not None and edge_mask.numel() >= LEAST_EDGES[way.few]:
                 try:

@@ -226,16 +226,17 @@ class Problem(ABC):
             complete: Whether to give ``convergence_delta`` [R] besides: the sum of all scores minus
                 F(x) - F(0).
         """
+        change = None
         if list(points) == list(weights) == [1.0]:
             node_mask, edge_mask = self._gradient()
         else:
-            node_mask, edge_mask = self._summed(points, weights, batch_size)
+            node_mask, edge_mask, change = self._summed(points, weights, batch_size, complete)
         scores = torch.empty_like(node_mask)
         finish(node_mask, self.x, scores)
         edges = torch.empty_like(edge_mask[:, None])
         finish(edge_mask[:, None], torch.ones_like(edges), edges)
         attribution = Attribution(scores, edges[:, 0])
-        return self.completed(attribution) if complete else attribution
+        return self.completed(attribution, change) if complete else attribution
 
     def _gradient(self) -> tuple[Tensor, Tensor]:
         """The gradients at the inputs, [n, F] and [e]."""
@@ -243,23 +244,37 @@ class Problem(ABC):
         return by_x[0].to(self.edge_mask.dtype), by_mask[0]
 
     def _summed(
-        self, points: Sequence[float], weights: Sequence[float], batch_size: int | None
-    ) -> tuple[Tensor, Tensor]:
-        """The gradients summed along the path, [n, F] and [e]; see :meth:`path_gradients`."""
+        self,
+        points: Sequence[float],
+        weights: Sequence[float],
+        batch_size: int | None,
+        complete: bool,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The gradients summed along the path, [n, F] and [e]; see :meth:`path_gradients`.
+
+        And F(x) - F(0) [R], if ``complete``: both ends are in the last pass, without weight.
+        """
         size = batch_size or self.copies
-        steps = self.edge_mask.new_tensor(points).split(size)
         # Rounded as Captum rounds them.
-        shares = torch.tensor(weights, dtype=torch.float32).to(self.edge_mask).split(size)
+        share = torch.tensor(weights, dtype=torch.float32).to(self.edge_mask)
         node_mask = torch.zeros_like(self.x, dtype=self.edge_mask.dtype)
-        edge_mask = torch.zeros_like(self.edge_mask)
-        ends = [*points[size - 1 :: size], points[-1]]  # the host knows them: no pass is waited for
-        for a, share, end in zip(steps, shares, ends, strict=False):
+        edge_mask, outputs = torch.zeros_like(self.edge_mask), []
+        points = [*points, *(0.0, 1.0) * complete]
+        steps = self.edge_mask.new_tensor(points).split(size)
+        for begin, a in zip(range(0, len(points), size), steps, strict=True):
             x, mask = self.at(a)
-            by_x, by_mask = self.gradients(x, mask, full=end == 1.0)
+            # The host knows where a pass ends: none is waited for.
+            full = points[begin + len(a) - 1] == 1.0
+            output, by_x, by_mask = self._differentiated(x, mask, full=full)
+            outputs.append(output[-2:])
+            w = share[begin : begin + size]
             # Weights first: nothing of size S x n x F is made besides the gradient.
-            node_mask += torch.einsum("s,snf->nf", share.to(by_x), by_x)
-            edge_mask += share @ by_mask
-        return node_mask, edge_mask
+            node_mask += torch.einsum("s,snf->nf", w.to(by_x), by_x[: len(w)])
+            edge_mask += w @ by_mask[: len(w)]
+        if not complete:
+            return node_mask, edge_mask, None
+        nothing, everything = self.explained(torch.cat(outputs)[-2:])
+        return node_mask, edge_mask, everything - nothing
 
     def at(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """The inputs at points ``a`` [S] of the path from zero, [S, n, F] and [S, e]."""
@@ -279,6 +294,12 @@ class Problem(ABC):
             edge_mask: [B, e].
             full: Whether the last variant is the full input.
         """
+        return self._differentiated(x, edge_mask, full=full)[1:]
+
+    def _differentiated(
+        self, x: Tensor, edge_mask: Tensor, *, full: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The outputs [B, R, C], and what :meth:`gradients` gives."""
         # Leaves of their own: the gradient at these points, not through what made them.
         x, edge_mask = x.detach(), edge_mask.detach()
         wanted = []
@@ -299,7 +320,7 @@ class Problem(ABC):
             found = iter(torch.autograd.grad(total, wanted, materialize_grads=True))
         by_x = next(found) if self.with_features else edge_mask.new_zeros(()).expand(x.shape)
         by_mask = next(found) if self.with_edges else torch.zeros_like(edge_mask)
-        return by_x, by_mask
+        return predicted.detach(), by_x, by_mask
 
     def objective(self, losses: Losses, calls: int) -> Objective:
         """Losses [R] of the outputs [R, C], and their gradients, at ``calls`` inputs in turn.
@@ -308,9 +329,12 @@ class Problem(ABC):
         """
         return Objective(self, losses)
 
-    def completed(self, attribution: Attribution) -> Attribution:
-        """The attribution with ``convergence_delta``: its sum minus F(x) - F(0), for each node."""
-        missing = self.total(attribution) - self.change()
+    def completed(self, attribution: Attribution, change: Tensor | None = None) -> Attribution:
+        """The attribution with ``convergence_delta``: its sum minus F(x) - F(0), for each node.
+
+        ``change`` [R] is the latter, if it is known.
+        """
+        missing = self.total(attribution) - (self.change() if change is None else change)
         extra = {**attribution.extra, "convergence_delta": missing}
         return Attribution(attribution.node_mask, attribution.edge_mask, extra)
 

@@ -10,21 +10,26 @@ input, which most methods compute anyway, must be that of the whole graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
 from explainers.engines.base import Engine, NotTheModel, Problem, groups
-from explainers.engines.memory import is_out_of_memory
+from explainers.engines.blocks import Blocks
+from explainers.engines.inner import Inner, kinds
 from explainers.engines.objective import Losses, Objective
 from explainers.engines.recorded import RecordedObjective
 from explainers.engines.stock import StockProblem
-from explainers.prepare.computation_graph import ComputationGraphs, LinkGraphs, cut
-from explainers.prepare.layers import edge_type, normalise
+from explainers.prepare.computation_graph import ComputationGraphs, cut
 from explainers.prepare.model import PreparedModel
+from explainers.prepare.outputs import alike
 
+WAY = "batched: messages as sums"
+# Edges of all variants from which on it pays to sum messages at once: with few rows, and with all.
+LEAST_EDGES = {True: 2_500, False: 10_000}
 RECORDED = 1  # budgets that a pass may take if it is recorded: how much it takes is not known well
 
 
@@ -41,6 +46,7 @@ class BatchedProblem(Problem):
     ) -> None:
         super().__init__(prepared, graphs, nodes, targets, memory_budget)
         self._blocks: dict[int, Blocks] = {}
+        self._inner: dict[int, Inner] = {}
 
     @cached_property
     def x(self) -> Tensor:
@@ -51,6 +57,42 @@ class BatchedProblem(Problem):
         return self.prepared.output.new_ones(len(self.graphs.e_id))
 
     def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
+        several = len(x) > 1 and edge_mask.numel() >= LEAST_EDGES[True]
+        if several and x.device.type == "cpu":  # what pays elsewhere has not been measured
+            way = self.prepared.memo(WAY, lambda: _way(self.prepared), of_graph=True)
+            if way is not None and edge_mask.numel() >= LEAST_EDGES[way.few]:
+                try:
+                    return self.predict_by_sums(x, edge_mask, way)
+                except NotTheModel:  # other nodes show what those that were tried did not
+                    self.prepared.replace(WAY, None, of_graph=True)
+        return self.predict_by_layers(x, edge_mask)
+
+    def predict_by_sums(self, x: Tensor, edge_mask: Tensor, way: Way) -> Tensor:
+        """As :meth:`predict`, with the messages of layers summed at once; see :class:`Inner`."""
+        count = len(x)
+        if count not in self._inner:
+            self._inner[count] = Inner(
+                self.prepared, self.graphs, self._receiving, count, way.fused, few=way.few
+            )
+        inner = self._inner[count]
+        with self.prepared.borrowed() as copy, inner.sparse(copy):
+            output = inner.blocks.run(x.flatten(0, 1), edge_mask.flatten())
+        return inner.explained(output)
+
+    @cached_property
+    def _receiving(self) -> Tensor:
+        """The nodes of which all incoming edges are in the computation graphs, as positions."""
+        number = torch.arange(len(self.graphs.n_id), device=self.nodes.device)
+        if self.prepared.task_level == "graph":
+            return number
+        (source, target), near = self.graphs.edge_index, torch.zeros_like(number)
+        near[self.graphs.roots.flatten()] = 1
+        for _ in range(self.prepared.hops - 1):
+            near = near.index_add(0, source, near.index_select(0, target)).clamp_(max=1)
+        return near.nonzero().view(-1)
+
+    def predict_by_layers(self, x: Tensor, edge_mask: Tensor) -> Tensor:
+        """As :meth:`predict`, by the layers as they are."""
         count = len(x)
         if count not in self._blocks:
             self._blocks[count] = Blocks.copies(self.prepared, self.graphs, count)
@@ -134,146 +176,63 @@ class BatchedProblem(Problem):
         return self.graphs.edge_batch
 
 
-class Blocks:
-    """Some computation graphs, side by side as often as wanted, as one graph; and the model on it.
+@dataclass(frozen=True)
+class Way:
+    """How the messages of a model's layers are summed at once; see :class:`Inner`.
 
     Attributes:
-        edge_index: [2, e], the edges of all copies.
-        num_nodes: The nodes of all copies.
-        inputs: What the model takes by keyword.
-        norms: Edges and norms that GCNConv layers, by number, take in the place of their own.
+        fused: The layers of which they are, by number; see :func:`kinds`.
+        few: Whether only rows that receive messages are handed on from layer to layer.
     """
 
-    def __init__(self, prepared: PreparedModel, edge_index: Tensor, num_nodes: int) -> None:
-        self.prepared, self.edge_index, self.num_nodes = prepared, edge_index, num_nodes
-        self.inputs: dict[str, Tensor] = {}
-        if prepared.links is not None:  # any, for what is read before the output
-            self.inputs["edge_label_index"] = edge_index.new_zeros(2, 1)
-        self.norms: dict[int, tuple[Tensor, Tensor]] = {}
+    fused: dict[int, str]
+    few: bool
 
-    @classmethod
-    def copies(cls, prepared: PreparedModel, graphs: ComputationGraphs, count: int) -> Blocks:
-        """The computation graphs ``count`` times."""
-        blocks = cls(prepared, _repeat(graphs, count), count * len(graphs.n_id))
-        for name, value in prepared.inputs.items():
-            blocks.inputs[name] = _copies(value[graphs.e_id], count)
-        of_layer: dict[int, int] = {}
-        for layer in prepared.normalised:
-            edges, loops = prepared.norm(layer)
-            first = of_layer.setdefault(id(edges), layer)
-            if first != layer:  # equal norms are the same tensors
-                blocks.norms[layer] = blocks.norms[first]
-                continue
-            loops = loops[graphs.n_id] if len(loops) else loops
-            blocks.set_norm(layer, _copies(edges[graphs.e_id], count), _copies(loops, count))
-        blocks.set_units(graphs, count)
-        return blocks
 
-    @classmethod
-    def reduced(
-        cls, prepared: PreparedModel, graphs: ComputationGraphs, kept: Tensor, *, alone: bool
-    ) -> Blocks:
-        """The graphs once for each row of ``kept`` [B, e], with these edges; see ``delete``."""
-        count, n = len(kept), len(graphs.n_id)
-        flat = kept.flatten()
-        everywhere = _repeat(graphs, count)
-        blocks = cls(prepared, everywhere[:, flat], count * n)
-        for name, value in prepared.inputs.items():
-            blocks.inputs[name] = _copies(value[graphs.e_id], count)[flat]
-        for layer in prepared.normalised:
-            edges, loops = reduced_norm(prepared, graphs, layer, kept, alone=alone)
-            blocks.set_norm(layer, edges.flatten()[flat], loops.flatten())
-        blocks.set_units(graphs, count)
-        return blocks
+def _way(prepared: PreparedModel) -> Way | None:
+    """The quickest that gives the model's outputs and gradients, at inputs drawn at random."""
+    x, every = prepared.x, prepared.output.dtype
+    if {x.dtype, every} - {torch.float32, torch.float64} or not prepared.trial.features:
+        return None
+    generator = torch.Generator().manual_seed(0)
 
-    def set_units(self, graphs: ComputationGraphs, count: int) -> None:
-        """Tells a model that asks for it which nodes are a graph by themselves, or the links."""
-        if isinstance(graphs, LinkGraphs):
-            self.inputs["edge_label_index"] = graphs.links(count)
-        if self.prepared.batch is not None and count == 1:
-            self.inputs["batch"] = graphs.node_batch
-        elif self.prepared.batch is not None:
-            shift = torch.arange(count, device=graphs.n_id.device) * len(graphs)
-            self.inputs["batch"] = (graphs.node_batch + shift[:, None]).flatten()
+    def drawn(like: Tensor, *shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, dtype=like.dtype).to(like)
 
-    def set_norm(self, layer: int, edges: Tensor, loops: Tensor) -> None:
-        """Gives a layer its normalised weights."""
-        self.norms[layer] = (
-            self._with_loops if len(loops) else self.edge_index,
-            torch.cat([edges, loops]),
-        )
-
-    @cached_property
-    def _with_loops(self) -> Tensor:
-        loops = torch.arange(self.num_nodes, device=self.edge_index.device).expand(2, -1)
-        return torch.cat([self.edge_index, loops], dim=1)
-
-    def run(self, x: Tensor, edge_mask: Tensor | None) -> Tensor:
-        """The output [n, C] for features [n, F] and, if not None, a mask over the edges [e]."""
-        prepared, norms, masks = self.prepared, self.norms, None
-        if edge_mask is not None:
-            by_edge = prepared.masks(
-                edge_mask,
-                self.edge_index,
-                edge_type(self.inputs),
-                self.num_nodes,
-                has_loops=prepared.has_loops,
-            )
-            # A message is the norm times what is sent: the mask goes onto the smaller factor.
-            norms = {}
-            masked: dict[tuple[int, int], Tensor] = {}  # layers with the same norms share a product
-            for number, (index, norm) in self.norms.items():
-                if prepared.layers[number].explain is False:
-                    norms[number] = index, norm
-                    continue
-                factor = by_edge(number, 0)
-                key = id(norm), id(factor)
-                if key not in masked:
-                    # Some loops may be left out, of nodes whose result nobody reads.
-                    fits = len(factor) == len(norm)
-                    masked[key] = norm * (factor if fits else factor[: len(norm)])
-                norms[number] = index, masked[key]
-
-            def masks(layer: int, call: int) -> Tensor | None:
-                return None if layer in self.norms else by_edge(layer, call)
-
+    nodes = sample(prepared)
+    if not len(nodes):  # the smallest: larger ones are going to be explained
+        nodes = prepared.bytes_per_unit.argmin().view(1).to(x.device)
+    problem = BatchedProblem(prepared, prepared.cut(nodes), nodes, nodes * 0, memory_budget=1)
+    scale = 2 * float(x.abs().max()) or 1.0
+    with torch.no_grad():
+        everywhere = (drawn(x, *x.shape) - 0.5) * scale
+        edges = drawn(prepared.output, prepared.edge_index.size(1))
         try:
-            with prepared.borrowed() as copy:
-                return copy.run(x, self.edge_index, self.inputs, masks, norms)
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            raise NotTheModel(
-                f"its layers fail on a cut graph ({type(error).__name__}: {error})"
-            ) from error
+            _, fused = kinds(prepared, Blocks.whole(prepared), everywhere, edges)
+        except NotTheModel:
+            return None
+    sending = {number for number, turns in enumerate(prepared.maps) if turns}
+    few = prepared.task_level != "graph" and sending <= fused.keys()
+    features = (drawn(x, 2, *problem.x.shape) - 0.5) * scale
+    mask = drawn(problem.edge_mask, 2, len(problem.edge_mask))
 
+    def found(predict: Callable[[Tensor, Tensor], Tensor]) -> list[Tensor]:
+        leaves = [one.clone().requires_grad_() for one in (features, mask)]
+        with torch.inference_mode(False), torch.enable_grad():
+            output = predict(*leaves)
+            by_inputs = torch.autograd.grad(output.sum(), leaves, materialize_grads=True)
+        return [one.detach().flatten(1) for one in (output, *by_inputs)]
 
-def reduced_norm(
-    prepared: PreparedModel, graphs: ComputationGraphs, layer: int, kept: Tensor, *, alone: bool
-) -> tuple[Tensor, Tensor]:
-    """A GCNConv's norm if only ``kept`` [B, e] is left: of edges [B, e], of loops [B, n] or [0]."""
-    edges, loops = prepared.weights(layer)
-    weight = edges[graphs.e_id] * kept
-    loops = loops[graphs.n_id] if len(loops) else loops
-    degree = loops if len(loops) else weight.new_zeros(len(graphs.n_id))
-    if not alone:
-        # Of nodes on the border only the degree is known here, not the edges.
-        degree = torch.where(graphs.border, prepared.degree(layer)[graphs.n_id], degree)
-    degree = degree.repeat(len(kept), 1).index_add_(1, graphs.edge_index[1], weight)
-    return normalise(weight, loops, graphs.edge_index, degree)
-
-
-def _copies(value: Tensor, count: int) -> Tensor:
-    """``value`` [e, ...] so often after itself; once is itself, which saves one node's time."""
-    return value if count == 1 else value.repeat(count, *[1] * (value.dim() - 1))
-
-
-def _repeat(graphs: ComputationGraphs, count: int) -> Tensor:
-    """The edges of the computation graphs, ``count`` times, each time with nodes of its own."""
-    if count == 1:
-        return graphs.edge_index
-    shift = torch.arange(count, device=graphs.n_id.device) * len(graphs.n_id)
-    return (graphs.edge_index[:, None] + shift[:, None]).flatten(1)
+    expected = found(problem.predict_by_layers) if fused else []
+    for one in sorted({few, False}, reverse=True) if fused else ():
+        way, problem._inner = Way(fused, one), {}
+        try:
+            mine = found(partial(problem.predict_by_sums, way=way))
+        except NotTheModel:  # layers may be joined by their rows: residuals, jumping knowledge
+            continue
+        if all(map(alike, mine, expected)):
+            return way
+    return None
 
 
 class Batched(Engine):

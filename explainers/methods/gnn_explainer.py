@@ -88,6 +88,7 @@ class GNNExplainer(Method):
         for i, at in zip(learned, _parts(point, shapes), strict=True):
             points[i] = at
         given, parts = _parts(inputs, shapes), _parts(slope, shapes)
+        own = _parts(logits, shapes)
         sizes = [logits.new_zeros(())] * len(learned)
         moved = torch.zeros_like(logits), torch.zeros_like(logits)
         steps = torch.zeros((), dtype=torch.float32, device=logits.device)
@@ -104,9 +105,10 @@ class GNNExplainer(Method):
                 # Features and messages that do not reach the prediction at all are not in use.
                 used = slope != 0
                 penalty = self._penalty(problem, learned, _parts(used, shapes), logits)
-                sizes = _parts(penalty.size, shapes)
+                sizes = penalty.size
             else:
-                slope.addcmul_(penalty.entropy, logits, value=-1)
+                for part, entropy, logit in zip(parts, penalty.entropy, own, strict=True):
+                    part.addcmul_(entropy, logit, value=-1)
             if epoch in watched:
                 watched[epoch] = losses + penalty.values(mask, logits)
             _compat.sigmoid_backward(slope, mask)
@@ -216,7 +218,8 @@ class _Penalty:
         logits: Of whose type the terms are.
 
     Attributes:
-        size: Of all masks joined, the derivative of the size terms by m.
+        size: Of each mask the derivative of the size terms by m, [n, F] or [e]; [n, 1] where all
+            entries are in use, as a row's are alike then.
         entropy: As ``size``, that of the entropies, times -1 over the logit.
     """
 
@@ -230,27 +233,33 @@ class _Penalty:
         logits: Tensor,
     ) -> None:
         self._groups, self._count, self._shapes = groups, count, [used.shape for used in hard]
-        self.size, self.entropy = torch.empty_like(logits), torch.empty_like(logits)
-        parts = _parts(self.size, self._shapes), _parts(self.entropy, self._shapes)
-        for used, (group, types), kind, size, entropy in zip(
-            hard, groups, kinds, *parts, strict=True
-        ):
+        self.size: list[Tensor] = []
+        self.entropy: list[Tensor] = []
+        for used, (group, types), kind in zip(hard, groups, kinds, strict=True):
             by_row = (used if used.dim() == 1 else used.sum(dim=1)).double()
             by_group = by_row.new_zeros(count * types).index_add_(0, group, by_row)
             # A mask of which nothing is in use has no mean; its entries count nothing.
             mean = (1 / by_group.clamp(min=1))[group].view(-1, *[1] * (used.dim() - 1))
             each = mean if coefficients[f"{kind}_reduction"] == "mean" else torch.ones_like(mean)
             # Rounded by the row: nothing of the features' size is made in float64.
-            torch.mul((coefficients[f"{kind}_size"] * each).to(size), used, out=size)
-            torch.mul((coefficients[f"{kind}_ent"] * mean).to(entropy), used, out=entropy)
+            size = (coefficients[f"{kind}_size"] * each).to(logits)
+            entropy = (coefficients[f"{kind}_ent"] * mean).to(logits)
+            # A number for each row is read faster, as often as there are epochs.
+            by_entry = used.device.type != "cpu" or not bool(used.all())  # a GPU's host would wait
+            self.size.append(size * used if by_entry else size)
+            self.entropy.append(entropy * used if by_entry else entropy)
 
     def values(self, mask: Tensor, logits: Tensor) -> Tensor:
         """The terms themselves, added up for each node, [R]."""
         # H(sigmoid(l)) = softplus(l) - m l: no logarithm of 0.
-        entropy = F.softplus(logits).addcmul_(mask, logits, value=-1)
-        terms = entropy.mul_(self.entropy).addcmul_(self.size, mask)
+        entropies = F.softplus(logits).addcmul_(mask, logits, value=-1)
         total = mask.new_zeros(self._count)
-        for part, (group, types) in zip(_parts(terms, self._shapes), self._groups, strict=True):
+        for terms, m, size, entropy, (group, types) in zip(
+            *(_parts(one, self._shapes) for one in (entropies, mask)),
+            *(self.size, self.entropy, self._groups),
+            strict=True,
+        ):
+            part = terms.mul_(entropy).addcmul_(size, m)
             # A group is a type of nodes or edges of one computation graph, types in a row.
             total.index_add_(0, group // types, part if part.dim() == 1 else part.sum(dim=1))
         return total

@@ -81,8 +81,8 @@ class IntegratedGradients(Method):
 
     def share(self, engine: Engine) -> tuple[int, int | None]:
         """All steps in a pass; with an ``internal_batch_size``, only as many nodes as it takes."""
-        size = self.internal_batch_size
-        return self.n_steps, None if size is None else max(1, size // self.n_steps)
+        size, points = self.internal_batch_size, self.n_steps + 2  # and both ends of the path
+        return points, None if size is None else max(1, size // points)
 
     def may_split(self) -> bool:
         """Not if the batch size was asked for: what it costs is the question then."""

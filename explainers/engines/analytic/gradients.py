@@ -45,6 +45,7 @@ from explainers.engines.analytic.params import GCNParameters, products, weighted
 from explainers.engines.analytic.path import HiddenPathCache
 from explainers.engines.base import Attribution, Engine, Finish, groups
 from explainers.engines.batched import BatchedProblem
+from explainers.engines.blocks import reduced_norm
 from explainers.engines.closing import feature_scores
 from explainers.prepare.computation_graph import Reach, reach
 from explainers.prepare.csr import expand, to_indptr
@@ -320,7 +321,7 @@ class AnalyticProblem(BatchedProblem):
             return super().deleted_outputs(kept, alone=alone)
         norms = []
         for number in self.prepared.normalised:
-            edges, own = batched.reduced_norm(self.prepared, self.graphs, number, kept, alone=alone)
+            edges, own = reduced_norm(self.prepared, self.graphs, number, kept, alone=alone)
             own = own if len(own) else edges.new_zeros(len(self.graphs.n_id))
             norms.append((edges, own))
         return self._outputs(norms)

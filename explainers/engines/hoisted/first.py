@@ -20,9 +20,9 @@ from torch import Tensor
 
 from explainers.engines.analytic.params import weighted_sums
 from explainers.engines.base import NotTheModel
-from explainers.engines.batched import Blocks
+from explainers.engines.blocks import Blocks
 from explainers.engines.hoisted.point import Point, candidates, replaced, value_at
-from explainers.engines.hoisted.upper import kinds
+from explainers.engines.inner import kinds
 from explainers.prepare.model import PreparedModel
 from explainers.prepare.outputs import alike
 
@@ -54,7 +54,7 @@ class FirstHop:
         b: [N, H], or [1, H] if it is the same for all.
         reads_x: Whether the rest of the model reads the features, too.
         fused: The layers behind it whose messages can be summed at once; see
-            :func:`explainers.engines.hoisted.upper.kinds`.
+            :func:`explainers.engines.inner.kinds`.
     """
 
     point: Point
@@ -90,15 +90,6 @@ class FirstHop:
             out.copy_(rows)
         else:
             torch.mm(rows, self.weight, out=out)
-
-
-def whole(prepared: PreparedModel) -> Blocks:
-    """The whole graph, or all graphs of a batch, as a graph on which the model is run."""
-    blocks = Blocks(prepared, prepared.edge_index, prepared.num_nodes)
-    blocks.inputs = dict(prepared.keywords)
-    for layer in prepared.normalised:
-        blocks.set_norm(layer, *prepared.norm(layer))
-    return blocks
 
 
 def find(prepared: PreparedModel) -> FirstHop | str:
@@ -222,7 +213,7 @@ class _Pairs:
 @torch.no_grad()
 def _of_graph(prepared: PreparedModel, point: Point, pairs: _Pairs) -> FirstHop | None:
     """The linear form on the whole graph; None if it is not the model's, for some node."""
-    x, graph, generator = prepared.x, whole(prepared), _generator(prepared)
+    x, graph, generator = prepared.x, Blocks.whole(prepared), _generator(prepared)
     mask = prepared.output.new_ones(prepared.edge_index.size(1))
 
     def at(features: Tensor, edge_mask: Tensor) -> Tensor:
@@ -364,7 +355,12 @@ def serves(prepared: PreparedModel, hop: FirstHop) -> bool:
     read = x if hop.reads_x else x.new_full((1, 1), torch.nan).expand_as(x)
     try:
         output = _rest(
-            prepared, hop.point, whole(prepared), evaluated(prepared, hop, x, mask), read, mask
+            prepared,
+            hop.point,
+            Blocks.whole(prepared),
+            evaluated(prepared, hop, x, mask),
+            read,
+            mask,
         )
     except NotTheModel:
         return False

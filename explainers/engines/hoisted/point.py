@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
-from explainers.engines.batched import Blocks
+from explainers.engines.blocks import Blocks
 from explainers.prepare.copies import ModelCopy
 from explainers.prepare.model import PreparedModel
 

@@ -31,9 +31,9 @@ from explainers.engines.batched import BatchedProblem
 from explainers.engines.closing import feature_scores
 from explainers.engines.hoisted.first import FirstHop
 from explainers.engines.hoisted.point import replaced
-from explainers.engines.hoisted.upper import Inner, tiled
 from explainers.engines.hoisted.ways import WAYS, ways
 from explainers.engines.hoisted.widest import Widest
+from explainers.engines.inner import Inner, tiled
 from explainers.prepare.computation_graph import ComputationGraphs, Reach
 from explainers.prepare.model import PreparedModel
 
@@ -92,7 +92,6 @@ class HoistedProblem(BatchedProblem):
         super().__init__(prepared, found.graphs, nodes, targets, memory_budget)
         self.first, self.found = first, found
         self.inner, self.receiving = inner, receiving
-        self._inner: dict[int, Inner] = {}
 
     @property
     def x(self) -> Tensor:

@@ -15,7 +15,7 @@ class Ways:
     """How the rest of a model is run: the quickest way until a pass shows that it needs another.
 
     Attributes:
-        few: With fewer rows from layer to layer; see ``Inner`` in :mod:`.upper`.
+        few: With fewer rows from layer to layer; see :class:`explainers.engines.inner.Inner`.
         clone: With a copy of the first layer's value, for a model that writes to it.
     """
 

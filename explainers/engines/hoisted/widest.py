@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from explainers.engines.hoisted.first import FirstHop
-from explainers.engines.hoisted.upper import Order, Sums, tiled
+from explainers.engines.inner import Order, Sums, tiled
 from explainers.prepare.computation_graph import Reach
 
 

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import Batch, Data
-from torch_geometric.nn import GCNConv, GINConv, PairNorm
+from torch_geometric.nn import GCNConv, GINConv, PairNorm, SAGEConv
 
 import explainers
+from explainers.engines import batched
 from explainers.prepare import prepare
 
 from ..conftest import (
@@ -100,6 +101,64 @@ def test_equal_to_stock(name, engine, seed, nodes, conv, depth, loops, weighted,
     stock = explain(name, "stock", model, data, asked)
     for one, other in zip(method.explain(model, data, asked), stock, strict=True):
         assert equal(name, one, other)
+
+
+@pytest.mark.parametrize("name", ["integrated_gradients", "gradient_shap", "occlusion"])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 10_000),
+    conv=st.sampled_from(sorted(CONVS)),
+    depth=st.integers(1, 4),
+    loops=st.sampled_from(LOOPS),
+    weighted=st.booleans(),
+    joined=st.booleans(),
+    level=st.sampled_from(["node", "graph"]),
+)
+def test_sums_of_messages_equal_stock(
+    name, seed, conv, depth, loops, weighted, joined, level, monkeypatch
+):
+    """On small graphs, too, which the layers are quicker on."""
+    monkeypatch.setattr(batched, "LEAST_EDGES", {True: 0, False: 0})
+    weighted = weighted and conv in WEIGHTED
+    if level == "graph":
+        data = random_batch(seed, 3, loops=loops, weighted=weighted)
+        model = random_graph_model(seed, conv, min(depth, 3))
+    else:
+        data = random_graph(seed, 12, 30, loops=loops, weighted=weighted)
+        model = random_model(seed, conv, depth)
+        model = _Joined(model) if joined and not weighted else model
+    asked = torch.arange(3)
+    stock = explain(name, "stock", model, data, asked)
+    for one, other in zip(explain(name, "batched", model, data, asked), stock, strict=True):
+        assert equal(name, one, other)
+    way = prepare(model, data)._of_graph[batched.WAY]
+    if conv in NONLINEAR:
+        assert way is None
+    else:
+        assert way is not None
+        assert way.fused.keys() == set(range(len(prepare(model, data).layers)))
+        assert way.few == (level == "node" and not isinstance(model, _Joined))
+
+
+class _Joined(torch.nn.Module):
+    """Adds a linear form of the features to a model's rows: all of them have to be there."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.linear = model, torch.nn.Linear(5, 3, dtype=torch.float64)
+
+    def forward(self, x, edge_index):
+        return self.model(x, edge_index) + self.linear(x)
+
+
+def test_layers_that_take_a_maximum_are_left_alone(graph, monkeypatch):
+    monkeypatch.setattr(batched, "LEAST_EDGES", {True: 0, False: 0})
+    torch.manual_seed(0)
+    model = Stack([SAGEConv(5, 6, aggr="max"), SAGEConv(6, 3)]).double().eval()
+    (stock,) = explain("integrated_gradients", "stock", model, graph, 0)
+    (one,) = explain("integrated_gradients", "batched", model, graph, 0)
+    assert difference(one, stock) < 1e-9
+    assert prepare(model, graph)._of_graph[batched.WAY] == batched.Way({1: "mean"}, few=False)
 
 
 @pytest.mark.parametrize("name", [name for name, engine in PAIRS if engine == "batched"])

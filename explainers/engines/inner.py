@@ -1,14 +1,16 @@
-"""The layers behind the first, on graphs in which few nodes receive anything.
+"""Layers on graphs in which few nodes receive anything.
 
-Of the inner graph of a prediction only the nodes within L - 2 hops get messages; the others, on the
-border, are there to send. A layer's result is needed at the nodes that receive, so what a layer
-does to sums of messages is done for those alone, and where every layer allows it, later layers see
-only their rows. A GCNConv, which transforms what it sends, does so to the sums instead, W being the
-same for all. And where messages are what is sent, times a weight, their sums are taken and
-differentiated as products with a sparse matrix, without anything of size edges x H.
+Of a computation graph only the nodes within L - 1 hops get messages; the others, on the border, are
+there to send. A layer's result is needed at the nodes that receive, so what a layer does to sums of
+messages is done for those alone, and where every layer allows it, later layers see only their rows.
+A GCNConv, which transforms what it sends, does so to the sums instead, W being the same for all.
+And where messages are what is sent, times a weight, their sums are taken and differentiated as
+products with a sparse matrix, without anything of size edges x H.
 
-A layer is taken for one of that kind if its ``propagate`` gave those sums when it was evaluated;
-see :func:`kinds`. Everything else is left to the layer.
+So are all layers of a model run on whole computation graphs, and those behind the first on the
+inner graphs that are left once the first is taken out. A layer is taken for one of that kind if its
+``propagate`` gave those sums when it was evaluated; see :func:`kinds`. Everything else is left to
+the layer.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from torch_geometric.nn import GCNConv, GINConv, GraphConv, Linear, MessagePassi
 
 from explainers.engines.analytic.params import products, weighted_sums
 from explainers.engines.base import NotTheModel
-from explainers.engines.batched import Blocks
+from explainers.engines.blocks import Blocks
 from explainers.prepare.computation_graph import ComputationGraphs, LinkGraphs
 from explainers.prepare.copies import ModelCopy
 from explainers.prepare.csr import counts, to_indptr
@@ -126,9 +128,13 @@ def _sent(kwargs: dict[str, Any]) -> tuple[Tensor, Tensor | None] | None:
 
 
 def kinds(
-    prepared: PreparedModel, graph: Blocks, x: Tensor, edge_mask: Tensor, first: int
+    prepared: PreparedModel,
+    graph: Blocks,
+    x: Tensor,
+    edge_mask: Tensor,
+    first: int | None = None,
 ) -> tuple[Tensor, dict[int, str]]:
-    """The model's outputs, and of layers behind ``first`` whether messages are added or averaged.
+    """The model's outputs, and of its layers whether messages are added or averaged.
 
     Layers of which neither is so, or which send messages more than once, are not among them.
 
@@ -137,7 +143,7 @@ def kinds(
         graph: All of the graph.
         x: [N, F], drawn at random.
         edge_mask: [E'], drawn at random.
-        first: The number of the first layer.
+        first: The number of a layer that is left out.
     """
     found: dict[int, str] = {}
     calls = [0] * len(prepared.layers)
@@ -184,11 +190,11 @@ def kinds(
 
 
 class Inner:
-    """Inner graphs, so many times side by side, and who of their nodes receives messages.
+    """Computation graphs, so many times side by side, and who of their nodes receives messages.
 
     Args:
         prepared: The model.
-        graphs: The computation graphs of its rest, of n nodes and e edges.
+        graphs: The computation graphs, of n nodes and e edges: its own, or those of its rest.
         receiving: [t], positions of their nodes that are not on the border.
         count: How many times, S.
         fused: See :func:`kinds`.
@@ -266,13 +272,14 @@ class Inner:
             number = (place[source] >= 0).nonzero().view(-1)
             source, target = place[source[number]], target[number]
         rows = t if small else n, t if small or to_few else n
-        count = self.count
+        count, copy = self.count, torch.arange(self.count, device=number.device)
 
         def places(order: Tensor) -> Tensor:
             """Positions among the weights: those of all edges come before those of all loops."""
             order = number[order]
-            edge, own = tiled(order, e, count), tiled(order - e + count * e, t, count)
-            return torch.where(order.repeat(count) < e, edge, own)
+            own = order >= e
+            first = order + own * (count - 1) * e
+            return (first + copy[:, None] * torch.where(own, t, e)).flatten()
 
         return Order.of(source, target, *rows).tiled(count, places)
 
@@ -332,6 +339,8 @@ class _Sparse:
 
     def _inside(self, forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """What a module makes of the rows of the nodes that receive; other rows are zeros."""
+        if self.inner.kept == self.inner.nodes:
+            return forward(x)
         found = forward(x.index_select(0, self.inner.inside))
         if self.few:
             return found

@@ -39,12 +39,12 @@ def test_no_cell_of_a_table_is_a_formula(folder, settings):
     )
     folder.add("runtime", settings("-2+3"), status="error", message="+1")
     report.write(folder.path)
-    for name in ("quality.csv", "runtime.csv"):
+    for name in ("quality.csv.gz", "runtime.csv"):
         table = pd.read_csv(folder.path / name, dtype=str, keep_default_na=False)
         for column in ("task", "method", "metric", "message"):
             if column in table:
                 assert not table[column].str.match(r"[=+\-@\t\r]").any()
-    values = pd.read_csv(folder.path / "quality.csv")["value"]
+    values = pd.read_csv(folder.path / "quality.csv.gz")["value"]
     assert list(values.dropna()) == [-0.5]  # numbers stay numbers
 
 

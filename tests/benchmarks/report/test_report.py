@@ -18,7 +18,7 @@ from benchmarks.report.data.frames import load
 ROOT = Path(__file__).parents[3]
 EVIL = "<script>alert(1)</script>"
 PAGES = ("report.md", "report.html")
-FILES = (*PAGES, "report.tex", "manifest.json", "quality.csv", "runtime.csv")
+FILES = (*PAGES, "report.tex", "manifest.json", "quality.csv.gz", "runtime.csv")
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 

@@ -25,9 +25,7 @@ _STROKES = re.compile(
     r'<path d="[^"]*" (style="fill: none(?:(?!opacity)[^"])*")/>\n(?:<path d="[^"]*" \1/>\n)+'
 )
 # Markers of one style.
-_MARKERS = re.compile(
-    r'<use ([^>]*?) (style="(?:(?!opacity)[^"])*")/>\n(?:<use [^>]*? \2/>\n)+'
-)
+_MARKERS = re.compile(r'<use ([^>]*?) (style="(?:(?!opacity)[^"])*")/>\n(?:<use [^>]*? \2/>\n)+')
 _TAG = re.compile(r"<[^>]*>", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _FAMILY = re.compile(r"\s*font-family: ([^;\"]*);")

@@ -127,7 +127,7 @@ class Picture:
 
     @property
     def csv(self) -> str:
-        """The data as CSV, five significant digits, as values are stored; empty if there are none."""
+        """The data as CSV, five significant digits as stored; empty if there are none."""
         if self.data is None:
             return ""
         return self.data.to_csv(index=False, float_format="%.5g", lineterminator="\n")

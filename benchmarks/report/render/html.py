@@ -69,7 +69,7 @@ def inline(svg: str, name: str) -> str:
     svg = re.sub(r"<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r'\sxmlns(:xlink)?="[^"]*"|\sversion="[^"]*"', "", svg).replace("xlink:href", "href")
+    svg = re.sub(r'\s(xmlns(:xlink)?|version)="[^"]*"', "", svg).replace(" xlink:href=", " href=")
     head, body = svg.split(">", 1)
     width = re.search(r'\bwidth="([\d.]+)pt"', head)
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)

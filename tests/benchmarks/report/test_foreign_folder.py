@@ -1,5 +1,6 @@
 """A results folder of somebody else's: cleaned text, or a sentence of what is wrong with it."""
 
+import gzip
 import json
 
 import pandas as pd
@@ -57,10 +58,13 @@ def test_no_text_of_a_cell_or_manifest_reaches_the_terminal_as_it_is(folder, set
     folder.add("quality", settings("saliency"), quality=[{"metric": HOSTILE, "value": 0.5}])
     folder.add("runtime", settings(f"m{ESCAPE}"), status="error", message=HOSTILE)
     report.write(folder.path)
-    written = [path for path in folder.path.iterdir() if path.suffix in (".md", ".html", ".csv")]
+    written = [
+        path for path in folder.path.iterdir() if path.suffix in (".md", ".html", ".csv", ".gz")
+    ]
     assert len(written) >= 4
     for path in written:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
         for character in (ESCAPE[0], BELL, BACKWARDS):
             assert character not in text, path.name
 

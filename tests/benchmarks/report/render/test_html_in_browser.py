@@ -255,7 +255,7 @@ def test_a_drawing_made_small_looks_as_it_was_drawn(visit, tmp_path):
     apart = np.abs(pictures[0] - pictures[1])
     assert pictures[0].std() > 20  # something is shown
     assert apart.mean() < 1
-    assert (apart.max(axis=-1) > 128).mean() < 1e-3  # a pixel at an edge, no line that is lost
+    assert (apart.max(axis=-1) > 40).mean() < 6e-4  # of the pixels: no line is lost
 
 
 def test_one_filter_hides_a_method_in_all_tables_and_data(visit, report):

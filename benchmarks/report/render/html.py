@@ -148,6 +148,8 @@ def _classes(entry: Entry) -> Markup:
     # Words may wrap; numbers with their interval are one line on a screen.
     long = len(entry.text) >= (30 if entry.value is None else 40)
     names = [*(["best"] if entry.mark == "best" else []), *(["long"] if long else [])]
+    if re.search(r"[^\s_]{40,}", entry.text):  # a checksum: it may break anywhere, on paper, too
+        names.append("sum")
     return Markup(' class="{}"').format(" ".join(names)) if names else Markup()
 
 
@@ -164,8 +166,8 @@ def _csv(text: str) -> Markup:
 
 
 def _breakable(word: str) -> Markup:
-    """A long word, such as a checksum, with places where it may break: after each underscore."""
-    return Markup("<wbr>").join(re.findall("[^_]{1,16}_?|_", word))
+    """A long name with places where it may break: after each underscore."""
+    return Markup("<wbr>").join(re.findall("[^_]+_?|_", word))
 
 
 def _json(value: Any) -> str:

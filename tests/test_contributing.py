@@ -100,7 +100,7 @@ def results(installed, tmp_path_factory):
 
 
 def test_the_benchmarks_and_the_report_have_it(results):
-    for table in ("quality.csv", "runtime.csv"):
+    for table in ("quality.csv.gz", "runtime.csv"):
         rows = pd.read_csv(results / table)
         rows = rows[rows["method"] == "gradient"]
         assert set(rows["status"]) == {"ok"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 PAGES = ("report.html", "report.md")
-AGAIN = ("report.tex", "quality.csv")  # what `report` makes again
+AGAIN = ("report.tex", "quality.csv", "quality.csv.gz")  # what `report` makes again
 TIMES = "benchmark.json"  # pytest-benchmark's: its times are in the cells
 
 
@@ -18,7 +18,7 @@ def add_parser(commands: Any) -> None:
         "pack",
         help="make a results folder fit for publication",
         description="Packs the cells of a run into one archive and removes what `report` makes "
-        "again (report.tex, quality.csv, the figures' PNG and CSV files, the figures that "
+        "again (report.tex, quality.csv.gz, the figures' PNG and CSV files, the figures that "
         "report.md does not show), benchmark.json and the cells that were set aside. `report`, "
         "`compare` and --resume take a packed folder, too.",
     )

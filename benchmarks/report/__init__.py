@@ -6,8 +6,12 @@ can be drawn again from its folder. The same cells give the same files, byte for
 
 from __future__ import annotations
 
+import gzip
+import io
 from collections.abc import Sequence
 from pathlib import Path
+
+import pandas as pd
 
 from benchmarks.report import outline
 from benchmarks.report.data import frames
@@ -27,8 +31,8 @@ def write(
 ) -> list[Path]:
     """Writes the report of ``folder``, which holds its cells, packed or not, and ``manifest.json``.
 
-    Makes ``quality.csv``, ``runtime.csv``, ``figures/`` and, of ``report.html``, ``report.md`` and
-    ``report.tex``, those of the formats; an earlier report is replaced. Nothing is written if
+    Makes ``quality.csv.gz``, ``runtime.csv``, ``figures/`` and, of ``report.html``, ``report.md``
+    and ``report.tex``, those of the formats; an earlier report is replaced. Nothing is written if
     something cannot be drawn. Returns the pages.
 
     Args:
@@ -50,7 +54,8 @@ def write(
     if "latex" in formats:
         pages["report.tex"] = latex.render(title, blocks)
 
-    write_atomically(folder / "quality.csv", results.quality.to_csv(index=False))
+    write_atomically(folder / "quality.csv.gz", _compressed(results.quality))
+    (folder / "quality.csv").unlink(missing_ok=True)  # of an earlier version
     write_atomically(folder / "runtime.csv", results.runtime.to_csv(index=False))
     place = folder / "figures"
     place.mkdir(exist_ok=True)
@@ -66,3 +71,11 @@ def write(
     for name, page in pages.items():
         write_atomically(folder / name, page)
     return [folder / name for name in pages]
+
+
+def _compressed(table: pd.DataFrame) -> bytes:
+    """The table as CSV, gzipped: a published run's has millions of rows, most of them alike."""
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=6, mtime=0) as file:
+        table.to_csv(file, index=False, mode="wb")
+    return packed.getvalue()

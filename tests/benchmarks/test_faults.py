@@ -164,7 +164,7 @@ def test_a_fault_is_a_cell_and_a_row(faulty_run, method):
     status, message = FAULTS[method]
     assert cell.status == status, done.stdout + done.stderr
     assert re.fullmatch(message, cell.message)
-    tables = [pd.read_csv(folder / name) for name in ("quality.csv", "runtime.csv")]
+    tables = [pd.read_csv(folder / name) for name in ("quality.csv.gz", "runtime.csv")]
     rows = pd.concat([table[table["method"] == method] for table in tables])
     assert set(rows["task"]) == {"karate"}
     assert set(rows["status"]) == {status}
@@ -208,7 +208,7 @@ def test_the_run_counts_them_and_fails(faulty_run):
     deaths = counts["crash"] + counts["timeout"] + 1  # and one that interrupts itself
     assert done.stderr.count("going on with the others") == deaths
     assert "test_quality[karate-gcn-0-exits]; recorded as crash" in done.stderr
-    for name in ("manifest.json", "quality.csv", "report.html"):
+    for name in ("manifest.json", "quality.csv.gz", "report.html"):
         assert (folder / name).stat().st_size
     readable = 0o444 & ~umask()
     assert all(path.stat().st_mode & readable == readable for path in folder.rglob("*"))

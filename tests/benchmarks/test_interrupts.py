@@ -124,7 +124,7 @@ def test_an_interrupt_within_a_timed_call(third_party, tmp_path, how):
     assert [one.removeprefix("benchmarks: ") for one in told] == [line]
     assert "Traceback" not in output
     assert "was not written" not in output
-    for name in ("manifest.json", "report.html", "report.md", "quality.csv", "benchmark.json"):
+    for name in ("manifest.json", "report.html", "report.md", "quality.csv.gz", "benchmark.json"):
         assert (folder / name).stat().st_size, name
     cells, problems = load_all(folder / "cells")
     assert problems == []

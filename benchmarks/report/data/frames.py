@@ -1,4 +1,4 @@
-"""Cells to two tidy frames, one observation per row: ``quality.csv`` and ``runtime.csv``."""
+"""Cells to two tidy frames, one observation per row: ``quality.csv.gz`` and ``runtime.csv``."""
 
 from __future__ import annotations
 
@@ -232,10 +232,14 @@ def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame
     # A published run has millions of values: little here is done for each of them in Python.
     lengths = [len(row["value"]) if isinstance(row.get("value"), list) else 1 for row in rows]
     positions = np.repeat(np.arange(len(rows)), lengths)
-    data: dict[str, pd.Series] = {}
+    # Of each column its different values and, a row, which of them: small until all are sorted.
+    found: dict[str, tuple[pd.Series, npt.NDArray[Any]]] = {}
     keys = []
     for name in columns:
         entries = [row.get(name) for row in rows]
+        if name == "value":  # nearly all differ, and nothing is sorted by them
+            found[name] = _numbers(entries), np.arange(len(positions))
+            continue
         if any(isinstance(entry, list) for entry in entries):
             many = zip(entries, lengths, strict=True)
             flat = (item if isinstance(item, list) else [item] * count for item, count in many)
@@ -243,21 +247,38 @@ def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame
         else:
             codes, distinct = _factors(entries)
             codes = codes[positions]
+        codes = codes.astype(np.min_scalar_type(len(distinct)))
         if name not in _MEASURED:
             ranked = sorted(range(len(distinct)), key=lambda code: _sort_key(distinct[code]))
-            places = np.empty(len(distinct), dtype=np.int64)
+            places = np.empty(len(distinct), dtype=codes.dtype)
             places[ranked] = np.arange(len(distinct))
             keys.append(places[codes])
         if name in _WHOLE or name in _REAL:
-            numbers = pd.to_numeric(pd.Series(distinct, dtype=object), errors="coerce")
-            numbers = numbers.astype("float64")
+            numbers = _numbers(distinct)
             column: pd.Series = numbers.round().astype("Int64") if name in _WHOLE else numbers
         else:
             column = pd.Series([_text(value) for value in distinct], dtype=object)
-        data[name] = column.take(codes)
+        found[name] = column, codes
     order = np.lexsort(keys[::-1])
-    ordered = {name: column.take(order).reset_index(drop=True) for name, column in data.items()}
-    return pd.DataFrame(ordered, columns=list(columns))
+    keys.clear()
+    ordered = {
+        name: column.take(codes[order]).reset_index(drop=True)
+        for name, (column, codes) in found.items()
+    }
+    return pd.DataFrame(ordered, columns=list(columns), copy=False)
+
+
+def _numbers(entries: Iterable[Any]) -> pd.Series:
+    """The entries, or those of the lists among them, as numbers; NaN for what is none."""
+    parts = []
+    for entry in entries:
+        many = entry if isinstance(entry, list) else [entry]
+        try:
+            parts.append(np.array(many, dtype=np.float64))  # None is NaN
+        except (TypeError, ValueError, OverflowError):
+            found = pd.to_numeric(pd.Series(many, dtype=object), errors="coerce")
+            parts.append(found.to_numpy(dtype=np.float64))
+    return pd.Series(np.concatenate(parts) if parts else np.empty(0))
 
 
 def _factors(entries: Iterable[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:

@@ -151,14 +151,25 @@ def time_ratio(
     return estimates.geometric_mean(by_node) if len(by_node) else None
 
 
+@lru_cache(maxsize=64)
+def _scored(section: Section) -> dict[str, tuple[set[str], set[str]]]:
+    """Of each label of the quality benchmark, which may have 100,000 rows: methods and engines."""
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    rows = section.of("quality")[0][["label", "method", "engine"]].drop_duplicates()
+    for label, method, engine in rows.itertuples(index=False):
+        methods, engines = found.setdefault(str(label), (set(), set()))
+        methods.add(str(method))
+        engines.add(str(engine))
+    return found
+
+
 def costs(section: Section, label: str) -> list[Timing]:
     """What a method of the quality benchmark costs, the fastest first: one timing for each engine.
 
     An engine that was timed in several variants (batch sizes, which change no score), but not in
     the one that was scored, costs what its fastest variant does.
     """
-    rows = section.of("quality")[0]
-    methods = set(rows.loc[rows["label"] == label, "method"])
+    methods, _ = _scored(section).get(label, ((), ()))
     same = [timing for timing in timings(section) if timing.method in methods]
     fastest: dict[str, Timing] = {}
     for timing in [*(one for one in same if one.label == label), *same]:
@@ -171,8 +182,7 @@ def by_default(section: Section, label: str) -> Timing | None:
 
     Quality is measured on that engine.
     """
-    rows = section.of("quality")[0]
-    engines = set(rows.loc[rows["label"] == label, "engine"])
+    _, engines = _scored(section).get(label, ((), ()))
     return next((one for one in costs(section, label) if one.engine in engines), None)
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from benchmarks.report.figures.style import grid, style, vector_bars
+from benchmarks.report.figures.style import grid, stepped, style, vector_bars
 
 
 def draw(matrices: Mapping[str, pd.DataFrame]) -> Figure | None:
@@ -28,7 +28,7 @@ def draw(matrices: Mapping[str, pd.DataFrame]) -> Figure | None:
                 square,
                 mask=np.triu(np.ones(square.shape, dtype=bool), 1),
                 ax=axis,
-                cmap="vlag",
+                cmap=stepped("vlag"),
                 vmin=-1,
                 vmax=1,
                 annot=True,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from benchmarks.report.data.metrics import Metrics
 from benchmarks.report.data.quality import SEMANTICS
 from benchmarks.report.data.section import BASELINES
-from benchmarks.report.figures.palette import GREY, Palette
+from benchmarks.report.figures.palette import GREY, Palette, readable
 from benchmarks.report.figures.style import grid, style
 from benchmarks.report.stats.standings import short
 
@@ -104,6 +104,6 @@ def _name_lines(axis: Axes) -> None:
             textcoords="axes fraction",
             va="center",
             fontsize=8,
-            color=one.get_color(),
+            color=readable(one.get_color()),
             arrowprops={"arrowstyle": "-", "color": "0.7", "linewidth": 0.6},
         )

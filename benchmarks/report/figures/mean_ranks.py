@@ -78,7 +78,8 @@ def _diagram(axis: Axes, one: Ranked, palette: Palette, room: float) -> None:
     axis.plot([1, k], [0, 0], color="black", linewidth=1)
     for rank in range(1, k + 1):
         axis.plot([rank, rank], [0, -0.08], color="black", linewidth=1)
-        axis.text(rank, -0.12, str(rank), ha="center", va="bottom", fontsize=8)
+        if k <= 10 or rank in (1, k) or (rank % 5 == 0 and rank < k - 1):
+            axis.text(rank, -0.12, str(rank), ha="center", va="bottom", fontsize=8)
     axis.set_axis_off()
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import seaborn as sns
+from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
 from benchmarks.report.data.frames import natural
@@ -126,6 +128,22 @@ class Palette:
             for name in self.engines
             if name in shown
         ]
+
+
+def readable(colour: Any) -> tuple[float, ...]:
+    """The colour, darkened until words in it can be read on white: a contrast of 4.5 (WCAG 2.2)."""
+    red, green, blue = to_rgb(colour)
+    for part in np.arange(1, 0, -0.02):
+        found = (part * red, part * green, part * blue)
+        if contrast(found) >= 4.5:
+            return found
+    return (0.0, 0.0, 0.0)
+
+
+def contrast(colour: tuple[float, ...]) -> float:
+    """The contrast with white, 1 to 21, from the relative luminance (WCAG 2.2)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return 1.05 / (0.05 + 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
 
 
 def handle(label: str, **style: Any) -> Line2D:

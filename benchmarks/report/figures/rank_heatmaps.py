@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from benchmarks.report.figures.mean_ranks import signs
-from benchmarks.report.figures.style import style, vector_bars
+from benchmarks.report.figures.style import stepped, style, vector_bars
 
 _LETTER = 0.075  # inches
 
@@ -35,7 +35,7 @@ def draw(ranks: pd.DataFrame) -> Figure:
             sns.heatmap(
                 means[title].loc[order],
                 ax=axis,
-                cmap="crest",
+                cmap=stepped("crest"),
                 vmin=1,
                 vmax=ranks["mean_rank"].max(),
                 annot=texts[title].loc[order].to_numpy(),

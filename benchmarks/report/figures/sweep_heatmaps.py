@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 from benchmarks.report.data import steps
 from benchmarks.report.data.steps import Setting
-from benchmarks.report.figures.style import grid, style, vector_bars
+from benchmarks.report.figures.style import grid, stepped, style, vector_bars
 from benchmarks.report.render.blocks import seconds, share, size
 
 
@@ -67,7 +67,7 @@ def _heatmap(
     sns.heatmap(
         shaded,
         ax=axis,
-        cmap="crest",
+        cmap=stepped("crest"),
         norm=norm,
         annot=values.map(text).to_numpy(),
         fmt="",

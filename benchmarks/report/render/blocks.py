@@ -127,10 +127,10 @@ class Picture:
 
     @property
     def csv(self) -> str:
-        """The data as CSV, six significant digits; empty if there are none."""
+        """The data as CSV, five significant digits as stored; empty if there are none."""
         if self.data is None:
             return ""
-        return self.data.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        return self.data.to_csv(index=False, float_format="%.5g", lineterminator="\n")
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from benchmarks.report.data.frames import natural
 from benchmarks.report.render.blocks import NOTHING, Block, Entry, Heading, Picture, Table
 
 _FOLDER = Path(__file__).parent
+# An interval, a number with its unit, a mark: no line ends within one.
+_UNBROKEN = re.compile(r"\[[-\d.,×% ]+\]|^[\d.,]+ \S{1,2}(?= \[|$)|(?<=[\d\]]) ‡$")
 
 
 def render(title: str, blocks: Sequence[Block], drawings: Mapping[str, str]) -> str:
@@ -41,6 +43,7 @@ def render(title: str, blocks: Sequence[Block], drawings: Mapping[str, str]) -> 
         keep_trailing_newline=True,
     )
     environment.filters |= {"value": _value, "json": _json, "classes": _classes}
+    environment.filters |= {"text": _text, "csv": _csv}
     script = (_FOLDER / "report.js").read_text(encoding="utf-8")
     inlined, classes = _share(
         {name: inline(svg, f"g{i}") for i, (name, svg) in enumerate(drawings.items())}
@@ -66,10 +69,11 @@ def inline(svg: str, name: str) -> str:
     svg = re.sub(r"<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r'\s(xmlns(:xlink)?|version)="[^"]*"', "", svg).replace(" xlink:href=", " href=")
     head, body = svg.split(">", 1)
     width = re.search(r'\bwidth="([\d.]+)pt"', head)
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
-    wide = f' style="width: {float(width[1]):.0f}pt"' if width else ""
+    wide = f' style="--width: {float(width[1]):.0f}pt"' if width else ""
     return f'{head} aria-hidden="true"{wide}>{body}'
 
 
@@ -137,12 +141,33 @@ def _value(entry: Entry) -> Markup:
     """The attribute that a column is sorted by; nothing for an entry without a value."""
     if entry.value is None or entry.value != entry.value:
         return Markup()
-    return Markup(' data-value="{}"').format(f"{entry.value:.7g}")
+    return Markup(" data-value={}").format(f"{entry.value:.6g}")  # a number needs no quotes
 
 
 def _classes(entry: Entry) -> Markup:
-    names = f"{entry.mark}{' long' if len(entry.text) >= 40 else ''}".strip()
-    return Markup(' class="{}"').format(names) if names else Markup()
+    # Words may wrap; numbers with their interval are one line on a screen.
+    long = len(entry.text) >= (30 if entry.value is None else 40)
+    names = [*(["best"] if entry.mark == "best" else []), *(["long"] if long else [])]
+    if re.search(r"[^\s_]{40,}", entry.text):  # a checksum: it may break anywhere, on paper, too
+        names.append("sum")
+    return Markup(' class="{}"').format(" ".join(names)) if names else Markup()
+
+
+def _text(entry: Entry) -> Markup:
+    """An entry's text, which may break between a number and its interval, but not within one."""
+    text = _UNBROKEN.sub(lambda found: found[0].replace(" ", "\u00a0"), entry.text)
+    words = re.split(r"(\s+)", text)
+    return Markup().join(escape(word) if len(word) < 29 else _breakable(word) for word in words)
+
+
+def _csv(text: str) -> Markup:
+    """Lines of CSV, which are full of quotes: in an element's text they need no escaping."""
+    return Markup(str(escape(text)).replace("&#34;", '"').replace("&#39;", "'"))
+
+
+def _breakable(word: str) -> Markup:
+    """A long name with places where it may break: after each underscore."""
+    return Markup("<wbr>").join(re.findall("[^_]+_?|_", word))
 
 
 def _json(value: Any) -> str:

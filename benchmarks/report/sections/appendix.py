@@ -38,7 +38,8 @@ def failures(results: Results, sections: Sequence[Section]) -> Iterator[Block]:
     counts = ", ".join(
         f"{name}: {count:,}" for name, count in statuses.value_counts().sort_index().items()
     )
-    yield Text(f"Rows by status: {counts}." if counts else "There are no rows.")
+    what = "Values and times by status (a cell that failed counts as one)"
+    yield Text(f"{what}: {counts}." if counts else "There are no rows.")
     if results.split:
         count = results.split.total()
         methods = ", ".join(f"{name}: {cells}" for name, cells in sorted(results.split.items()))

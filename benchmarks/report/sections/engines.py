@@ -29,6 +29,11 @@ _HEADER = (
     *("task", "network", "layers", "method", "engine", "at once"),
     *(f"speed-up over {STOCK} ↑", f"speed-up over {BY_HAND} ↑", "explained"),
 )
+COLUMNS = (
+    *_HEADER,
+    *("time of one", "peak memory", "of the budget ↓"),
+    *("difference to stock ↓", "over limit ↓"),
+)
 _ANSWERED = ("integrated_gradients", "gnn_explainer", "saliency")
 # Task, network, layers, method with its options, nodes at once, speed-up over stock.
 _Place = tuple[Any, str, int, str, int, float]
@@ -76,9 +81,9 @@ def fastest(sections: Sequence[Section], manifest: dict[str, Any]) -> Iterator[T
             found[*place, label.partition(" (")[0], at_once] = row[: len(_HEADER)]
     if found:
         yield Table(
-            "The fastest engine of each method, for one explanation a call and for many, out of "
-            "the table "
-            "of all engines, which says what is compared.",
+            "The fastest engine of each method, for one explanation a call and for many at once. "
+            f"Explained: the {units(sections)} of the ratio over {STOCK} / {BY_HAND}; a dash: not "
+            f"written by hand.{_options(sections)} The table of all engines says what is compared.",
             _HEADER,
             [row for _, row in sorted(found.items(), key=lambda pair: pair[0])],
         )
@@ -109,14 +114,18 @@ def engines(sections: Sequence[Section], manifest: dict[str, Any]) -> Iterator[B
         "prepared included, and by hand the search for the batch; of the budget: over "
         "memory_budget and what the model itself takes, together. Difference to stock: relative, "
         "of the attributions, the largest. Over limit: time over the least that this machine needs "
-        "to compute and write the answer, measured in the same run.",
-        (
-            *_HEADER,
-            *("time of one", "peak memory", "of the budget ↓"),
-            *("difference to stock ↓", "over limit ↓"),
-        ),
+        f"to compute and write the answer, measured in the same run.{_options(sections)}",
+        COLUMNS,
         [row for _, row in sorted(rows, key=lambda pair: pair[0])],
     )
+
+
+def _options(sections: Sequence[Section]) -> str:
+    """What the option in a method's name means, if one has it."""
+    every = (one for section in sections for one in runtimes.engine_ratios(section))
+    if any("(internal_batch_size=None" in one.label for one in every):
+        return " internal_batch_size=None: as many steps in a batch as the memory budget takes."
+    return ""
 
 
 def _rows(

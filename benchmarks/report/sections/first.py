@@ -105,8 +105,7 @@ def first(
         yield Text(
             "Forest plots: methods are sorted by fidelity+, bars are 95 % intervals over "
             f"{units(sections)} and models, the dashed line is the random baseline, baselines are "
-            f"grey{time}. *: best, "
-            "†: tied with the best, ‡: not significantly better than random."
+            f"grey{time}."
             + ("" if shown_whole(sections) else " Other tasks have theirs in their parts below.")
         )
     cautions = list(cautions_of(sections))
@@ -377,7 +376,8 @@ def plot(section: Section, palette: Palette) -> Iterator[Picture]:
     yield from picture(
         f"forest-{section.slug}",
         f"{section.title}: {' and '.join(rows['metric'].unique())}, {quality.conditions(key)}, "
-        f"masked; {counted(standings.nodes, section.unit)} × {counted(standings.models, 'model')}.",
+        f"masked; {counted(standings.nodes, section.unit)} × {counted(standings.models, 'model')}. "
+        "*: best, †: tied with the best, ‡: not significantly better than random.",
         forest.draw(rows, palette, title),
         rows.drop(columns="shown"),
         half=True,

@@ -166,7 +166,8 @@ def _figures(section: Section, palette: Palette) -> Iterator[Block]:
 def _speeds(section: Section, order: Sequence[str]) -> dict[str, Entry]:
     """Each method's speed-up over its own stock, on the engine that was scored."""
     rows, _ = section.of("quality")
-    scored = {str(row.label): str(row.engine) for row in rows[["label", "engine"]].itertuples()}
+    pairs = rows[["label", "engine"]].drop_duplicates(keep="last")
+    scored = {str(row.label): str(row.engine) for row in pairs.itertuples()}
     return {
         label: measured(factors, timing.over_stock)
         for label in order

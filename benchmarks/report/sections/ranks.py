@@ -21,7 +21,7 @@ from benchmarks.report.figures.mean_ranks import Ranked
 from benchmarks.report.figures.palette import Palette
 from benchmarks.report.render.blocks import Block, picture
 from benchmarks.report.stats.ranks import mean_ranks
-from benchmarks.report.stats.standings import SAME
+from benchmarks.report.stats.standings import NO_WINNER, SAME
 
 _HEADLINES = (
     ("fidelity+_prob", HEADLINE_BUDGET, "mask"),
@@ -43,12 +43,14 @@ def overview(sections: Sequence[Section]) -> Iterator[Block]:
     # A row for each method: those that are the same on one task are not on another.
     found = found.assign(method=found["method"].str.split(SAME)).explode("method")
     data = found[["metric", "task", *_COLUMNS[1:]]].reset_index(drop=True)
+    cells = data["metric"].nunique() * data["method"].nunique() * data["task"].nunique()
+    empty = " Empty: the method does not take the model, or failed." if len(data) < cells else ""
     yield from picture(
         "overview",
         f"All tasks: mean ranks of the methods over the {units(sections)} and models; 1 (lightest) "
         "is best. "
         "Methods are sorted by their mean over tasks and metrics; those that are the same on a "
-        f"task share a rank. {_MARKS}",
+        f"task share a rank. {_MARKS}{empty}",
         rank_heatmaps.draw(data),
         data,
     )
@@ -56,18 +58,24 @@ def overview(sections: Sequence[Section]) -> Iterator[Block]:
 
 def ranks(section: Section, palette: Palette) -> Iterator[Block]:
     """A diagram of mean ranks for each of the main metrics, one below the other."""
+    headlines = len(_ranked(section, _HEADLINES))
+    found = _ranked(section, _every(section))
+    # Where the best is tied with random, ranks say little: only the headline's are shown then.
+    drawn = found[:headlines]
+    left_out: list[str] = []
+    for one in found[headlines:]:
+        if one.standings.outcome == NO_WINNER:
+            left_out.append(one.title)
+        else:
+            drawn.append(one)
+    without = f" Not drawn, for there is no winner: {'; '.join(left_out)}." if left_out else ""
     yield from picture(
         f"ranks-{section.slug}",
         f"{section.title}: mean ranks over the {units([section])} and models, the best (1) on the "
-        "left. "
-        f"{_MARKS}",
-        diagrams.draw(_ranked(section, _every(section)), palette),
-        _table(section),
+        f"left. {_MARKS}{without}",
+        diagrams.draw(drawn, palette),
+        _table_of(drawn),
     )
-
-
-def _table(section: Section) -> pd.DataFrame:
-    return _table_of(_ranked(section, _every(section)))
 
 
 def _table_of(found: Sequence[Ranked]) -> pd.DataFrame:

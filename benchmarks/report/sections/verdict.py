@@ -183,7 +183,7 @@ def warnings(section: Section) -> Iterator[str]:
     for said, values in solved.items():
         yield f"On {section.title}, {said} in finding the ground truth: {', '.join(values)}."
     if said := caution(section):
-        yield f"On {section.title}: {said}"
+        yield f"On {section.title}, {said[0].lower()}{said[1:]}"
 
 
 def cautions_of(sections: Sequence[Section]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """A results folder of somebody else's: cleaned text, or a sentence of what is wrong with it."""
 
+import gzip
 import json
 
 import pandas as pd
@@ -39,12 +40,12 @@ def test_no_cell_of_a_table_is_a_formula(folder, settings):
     )
     folder.add("runtime", settings("-2+3"), status="error", message="+1")
     report.write(folder.path)
-    for name in ("quality.csv", "runtime.csv"):
+    for name in ("quality.csv.gz", "runtime.csv"):
         table = pd.read_csv(folder.path / name, dtype=str, keep_default_na=False)
         for column in ("task", "method", "metric", "message"):
             if column in table:
                 assert not table[column].str.match(r"[=+\-@\t\r]").any()
-    values = pd.read_csv(folder.path / "quality.csv")["value"]
+    values = pd.read_csv(folder.path / "quality.csv.gz")["value"]
     assert list(values.dropna()) == [-0.5]  # numbers stay numbers
 
 
@@ -57,10 +58,13 @@ def test_no_text_of_a_cell_or_manifest_reaches_the_terminal_as_it_is(folder, set
     folder.add("quality", settings("saliency"), quality=[{"metric": HOSTILE, "value": 0.5}])
     folder.add("runtime", settings(f"m{ESCAPE}"), status="error", message=HOSTILE)
     report.write(folder.path)
-    written = [path for path in folder.path.iterdir() if path.suffix in (".md", ".html", ".csv")]
+    written = [
+        path for path in folder.path.iterdir() if path.suffix in (".md", ".html", ".csv", ".gz")
+    ]
     assert len(written) >= 4
     for path in written:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
         for character in (ESCAPE[0], BELL, BACKWARDS):
             assert character not in text, path.name
 

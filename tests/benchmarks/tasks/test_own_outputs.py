@@ -169,7 +169,7 @@ def test_every_number_is_right_by_hand(job, name):
     theirs = model(data.x, data.edge_index, **inputs).view(by_hand.output(by_hand.all).shape)
     torch.testing.assert_close(theirs.double(), by_hand.output(by_hand.all), rtol=1e-4, atol=1e-4)
 
-    rows = pd.read_csv(job / "quality.csv", keep_default_na=False)
+    rows = pd.read_csv(job / "quality.csv.gz", keep_default_na=False)
     rows = rows[(rows["task"] == by_hand.task.name) & (rows["benchmark"] == "quality")]
     assert (rows["status"] == "ok").all()
     assert sorted(rows["node"].astype(float).unique()) == sorted(by_hand.task.nodes[:2].tolist())
@@ -202,7 +202,7 @@ def test_every_number_is_right_by_hand(job, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_report_says_of_what_fidelity_is_the_change(job, name):
     """Its tables have the means of the values that were compared above, under their units."""
-    rows = pd.read_csv(job / "quality.csv", keep_default_na=False)
+    rows = pd.read_csv(job / "quality.csv.gz", keep_default_na=False)
     task = next(one for one in rows["task"].unique() if one.startswith(f"{name}-"))
     rows = rows[(rows["task"] == task) & (rows["benchmark"] == "quality")]
     unit, other = ("sd", "prob") if name in REGRESSIONS else ("prob", "sd")

@@ -11,7 +11,7 @@ from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import BASELINES, split
 from benchmarks.report.figures import rank_heatmaps, sweep_heatmaps
 from benchmarks.report.figures.encode import _compact
-from benchmarks.report.figures.palette import Palette
+from benchmarks.report.figures.palette import Palette, contrast, readable
 from benchmarks.report.figures.style import style
 from benchmarks.report.outline import compose
 from benchmarks.report.render.blocks import Picture
@@ -57,13 +57,52 @@ def test_a_drawing_is_made_small_and_its_texts_stay():
     small = _compact(SVG)
     assert small.split("\n", 1)[1] == (
         '<svg font-family="\'DejaVu Sans\', serif" width="9pt">\n'
-        '<path id="m1" d="M1.23 2 3 4 5 6z" style="fill: #fff"/><g clip-path="url(#p1)">'
+        '<path id="i0" d="M1.23 2 3 4 5 6z" style="fill: #fff"/><g clip-path="url(#i1)">'
         '<text style="font-size: 8px; fill: #000">a 1.23456 --&gt; b</text></g><g/></svg>'
     )
     curve = SVG.replace("L 5 6", "Q 5 6 7 8 L 9 9")
     assert 'd="M1.23 2L3 4Q5 6 7 8L9 9z"' in _compact(curve)  # after a curve, a line is named
     two = SVG.replace("</svg>", '<text style="font-family: mono; fill: #000">c</text></svg>')
     assert _compact(two).count("font-family: ") == 2  # what differs stays where it is
+
+
+def test_what_follows_each_other_in_a_drawing_says_once_what_it_shares():
+    clip, thin = 'clip-path="url(#p9)"', 'style="fill: none; stroke: red"'
+    shapes = [
+        f'<path d="M 1.26 2 L 1.26 4 L 3 4 L 5 6" {clip} {thin}/>',
+        f'<path d="M 7 8 L 9 8 z" {clip} {thin}/>',
+        f'<path d="M 1 1" {clip} {thin}/>',  # one point: nothing is drawn
+        '<defs>\n<path id="m9" d="M 0.123 0 L 1 1"/>\n</defs>',
+        f'<g {clip}>\n<use xlink:href="#m9" x="1.26" y="2" style="fill: red"/>\n</g>',
+        '<path d="M 0 0 L 1 1" clip-path="url(#p8)"/>',
+    ]
+    assert _compact("\n".join(["<svg>", *shapes, "</svg>"])).split("\n") == [
+        "<svg>",
+        '<g clip-path="url(#i0)">',
+        '<path d="M1.3 2V4H3L5 6M7 8H9z" style="fill: none; stroke: red"/>',
+        "<defs>",
+        '<path id="i1" d="M0.12 0 1 1"/>',
+        "</defs>",
+        '<use xlink:href="#i1" x="1.3" y="2" style="fill: red"/>',
+        "</g>",
+        '<path d="M0 0 1 1" clip-path="url(#i2)"/>',
+        "</svg>",
+    ]
+    clear = "\n".join(one.replace("red", "red; stroke-opacity: 0.5") for one in shapes[:2])
+    assert _compact(f"{clear}\n").count("<path") == 2  # where they cross, both are seen
+    mark = '<use xlink:href="#m" x="1" y="2" style="fill: red"/>\n'
+    one = '<use xlink:href="#i0" x="1" y="2"/>\n'
+    assert _compact(2 * mark) == f'<g style="fill: red">\n{2 * one}</g>\n'
+
+
+def test_words_in_a_methods_colour_can_be_read():
+    palette = Palette(NAMES, [])
+    assert contrast((1, 1, 1)) == 1
+    assert contrast((0, 0, 0)) == 21
+    assert abs(contrast((0x76 / 255,) * 3) - 4.54) < 0.01  # the grey that WCAG's examples name
+    for name in [*NAMES, *BASELINES]:
+        assert contrast(readable(palette.colour(name))) >= 4.5
+    assert readable((0.0, 0.0, 0.5)) == (0.0, 0.0, 0.5)  # what can be read stays
 
 
 def test_the_sweep_says_oom_where_memory_ran_out(full):

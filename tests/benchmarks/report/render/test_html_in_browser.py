@@ -1,13 +1,24 @@
 """The HTML report as a reader has it: opened from disk in a real browser, on a desk and a phone."""
 
+import io
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import seaborn as sns
 from axe_playwright_python.sync_playwright import Axe
+from matplotlib.figure import Figure
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 import benchmarks.report
+from benchmarks.report.figures.encode import _compact
+from benchmarks.report.figures.palette import Palette
+from benchmarks.report.figures.style import grid, stepped, style, vector_bars
+from benchmarks.report.render import html
+from benchmarks.report.render.blocks import Entry, Picture, Table
+from benchmarks.report.sections.engines import COLUMNS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = "</script><script>alert(1)</script>"
@@ -170,6 +181,81 @@ def test_all_tables_come_after_ten_screens_at_most(visit, report):
 def test_it_prints_in_few_pages(visit, report):
     page = visit(report, unfold=False)
     assert 1 <= page.pdf(format="A4").count(b"/Type /Page\n") <= 15
+
+
+def test_a_wide_table_prints_in_cells_of_two_lines_and_every_page_has_its_header(visit, tmp_path):
+    """As the tables of engines and of other packages, which have the longest rows."""
+    stock = Entry("10,701× [10,216×, 11,147×]", value=10701)
+    hand = Entry("205× [144×, 274×]", value=205)
+    many = [
+        *map(Entry, ("twitch-en", "sage", "3", "integrated_gradients (internal_batch_size=None)")),
+        *(Entry("k-hop by hand"), Entry("1,000"), stock, hand, Entry("30 / 30")),
+        *map(Entry, ("999 ms", "999 MB", "0.0045", "5.4e-07", "94.6×")),
+    ]
+    few = [Entry("graph_explain_integrated_gradients"), Entry("integrated_gradients")]
+    few += [Entry("-0.432 [-0.934, -0.069]", mark="tied", value=-0.4)] * 6
+    others = ["method", "ours", "ba-shapes", "cora", "mutag", "tree-cycles", "twitch-en"]
+    blocks = [
+        Table("Engines.", COLUMNS, [many] * 3),
+        Table("Others.", [*others, "white-box-count:gated"], [few] * 3),
+    ]
+    path = tmp_path / "page.html"
+    path.write_text(html.render("Title", blocks, {}), encoding="utf-8")
+    page = visit(path.as_uri(), viewport={"width": 703, "height": 1000})  # A4 and its margins
+    page.emulate_media(media="print")
+    lines = """() => [...document.querySelectorAll("tbody td, tbody th")].map((cell) => {
+        const range = document.createRange();
+        range.selectNodeContents(cell);
+        const tops = [...range.getClientRects()].map((one) => Math.round(one.top));
+        return [cell.textContent, new Set(tops).size];
+    })"""
+    assert [one for one in page.evaluate(lines) if one[1] > 2] == []
+    widths = "[...document.querySelectorAll('table')].map((one) => one.scrollWidth)"
+    assert max(page.evaluate(widths)) <= 703
+    # What Chromium asks of a header that it repeats: no break within, and no button.
+    of_header = "selector => getComputedStyle(document.querySelector(selector))"
+    assert page.evaluate(f"({of_header})('thead').breakInside") == "avoid"
+    assert page.evaluate(f"({of_header})('thead button').display") == "contents"
+
+
+def test_a_figure_scrolls_on_a_phone_before_its_words_are_too_small(visit, tmp_path):
+    svg = '<svg width="900pt" viewBox="0 0 900 300"><text font-size="8" y="9">abc</text></svg>'
+    path = tmp_path / "page.html"
+    path.write_text(html.render("Title", [Picture("one", "C.", Figure())], {"one": svg}))
+    page = visit(path.as_uri(), viewport=PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert page.locator("svg text").bounding_box()["height"] > 8  # px
+    wide = visit(path.as_uri(), viewport={"width": 1440, "height": 900})
+    assert wide.locator("svg").bounding_box()["width"] == 1200  # as drawn
+
+
+def test_a_drawing_made_small_looks_as_it_was_drawn(visit, tmp_path):
+    """Against matplotlib's own SVG, in pixels."""
+    with style():
+        figure, ((left, right),) = grid(1, 2, (4.0, 3.0))
+        x = np.linspace(0, 1, 9)
+        for turn, name in enumerate(("lime", "saliency", "random")):
+            marks = Palette(["lime", "saliency"], []).marks(name)
+            left.plot(x, np.sin(3 * x + turn), marker="sD|"[turn], label=name, **marks)
+            left.fill_between(x, np.sin(3 * x) - turn, np.sin(3 * x) + 0.3, alpha=0.2)
+        left.set_ylim(-0.5, 1.0)  # something is cut off
+        sns.heatmap(np.arange(12.0).reshape(3, 4), ax=right, cmap=stepped("crest"), annot=True)
+        vector_bars(figure)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    whole = drawn.getvalue().decode()
+    small = _compact(whole)
+    assert len(small) < len(whole) / 2
+    pictures = []
+    for svg in (whole, small):
+        path = tmp_path / "figure.svg"
+        path.write_text(svg, encoding="utf-8")
+        shot = visit(path.as_uri(), unfold=False, device_scale_factor=2).screenshot()
+        pictures.append(np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), dtype=float))
+    apart = np.abs(pictures[0] - pictures[1])
+    assert pictures[0].std() > 20  # something is shown
+    assert apart.mean() < 1
+    assert (apart.max(axis=-1) > 40).mean() < 6e-4  # of the pixels: no line is lost
 
 
 def test_one_filter_hides_a_method_in_all_tables_and_data(visit, report):

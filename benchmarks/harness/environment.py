@@ -209,6 +209,7 @@ def describe(task: Task, model_seed: int) -> dict[str, Any]:
         "model_seed": model_seed,
         "accuracy": None if math.isnan(task.accuracy) else task.accuracy,
         "accuracy_kind": task.accuracy_kind,
+        "most_frequent": task.most_frequent,
         "mode": task.mode,
         "task_level": task.level,
         "provenance": task.provenance,

@@ -351,6 +351,17 @@ class Task:
         return f"{self.accuracy_kind} {self.accuracy:{form}}"
 
     @property
+    def most_frequent(self) -> float | None:
+        """The accuracy of predicting the most frequent label everywhere; None of other measures."""
+        if self.accuracy_kind != ACCURACY:
+            return None
+        mask = self.graph.get("test_mask")
+        labels = self.labels.flatten() if mask is None else self.labels[mask].flatten()
+        return (
+            float(labels.unique(return_counts=True)[1].max() / len(labels)) if len(labels) else None
+        )
+
+    @property
     def mode(self) -> str:
         """What the model returns, as PyG's ``ModelConfig`` names it."""
         # A task that does not say returns classes: nothing else is inferred.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 
@@ -84,11 +85,44 @@ def conditions(key: Key) -> str:
 
 @lru_cache(maxsize=512)
 def _values(section: Section, key: Key) -> pd.DataFrame:
+    return estimates.paired(_all_values(section, key))
+
+
+def _all_values(section: Section, key: Key) -> pd.DataFrame:
+    """Methods by (model, node), with gaps where a method has no value."""
     rows = section.scores[key]
     # A metric of a whole task has no node; it counts as one unit.
     rows = rows.assign(node=rows["node"].fillna(-1), model=rows["model_seed"].fillna(-1))
-    values = rows.pivot_table(index=["model", "node"], columns="label", values="value")
-    return estimates.paired(values)
+    return rows.pivot_table(index=["model", "node"], columns="label", values="value")
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """What methods are not compared on, since some of them have no values there.
+
+    Attributes:
+        methods: Those that lack values of units which are therefore left out for all.
+        kept: How many units, a node under a model each, are compared.
+        units: How many there are.
+    """
+
+    methods: tuple[str, ...]
+    kept: int
+    units: int
+
+
+def gaps(section: Section, name: str, budget: str, semantics: str) -> Gaps | None:
+    """The gaps in a metric, see :func:`find`; None if there are none."""
+    key = find(section, name, budget, semantics)
+    if key is None:
+        return None
+    values = _all_values(section, key)
+    compared = _values(section, key)
+    if len(compared) == len(values):
+        return None
+    counts = values[compared.columns].notna().sum()
+    lacking = counts[counts < len(values)].index
+    return Gaps(tuple(sorted(map(str, lacking))), len(compared), len(values))
 
 
 def node_values(

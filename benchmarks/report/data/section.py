@@ -65,6 +65,8 @@ class Section:
         mode: What the model returns, as PyG names it; ``regression`` for real numbers.
         baselines: The methods that do not look at the model, as the manifest says.
         motif: Whether the task's ground truth is declared to be given away by the structure.
+        trivial: Of models that are no more accurate than the most frequent class everywhere, that
+            accuracy; empty if there are none.
         level: What is explained: ``node``, ``graph`` or, a link, ``edge``.
         equivalence: Half of the region of practical equivalence, for metrics in [0, 1] or [-1, 1].
     """
@@ -81,6 +83,7 @@ class Section:
     mode: str = CLASSES
     baselines: frozenset[str] = frozenset()
     motif: bool = False
+    trivial: tuple[float, ...] = ()
     level: str = "node"
     equivalence: float = EQUIVALENCE
 
@@ -174,11 +177,23 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
                 mode=mode,
                 baselines=baselines,
                 motif=task in motifs,
+                trivial=_trivial(results, task, model),
                 level=_level(results, task),
                 equivalence=equivalence,
             )
         )
     return sections
+
+
+def _trivial(results: Results, task: str, model: str) -> tuple[float, ...]:
+    """The accuracies of the models that are no better than the most frequent class everywhere."""
+    return tuple(
+        float(entry["accuracy"])
+        for entry in results.manifest.get("tasks") or ()
+        if (entry.get("name"), entry.get("model", "gcn")) == (task, model)
+        and None not in (entry.get("accuracy"), entry.get("most_frequent"))
+        and entry["accuracy"] <= entry["most_frequent"]
+    )
 
 
 def _level(results: Results, task: str) -> str:

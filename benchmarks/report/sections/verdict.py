@@ -165,7 +165,23 @@ def _by_deletion(section: Section, name: str) -> str:
 
 
 def warnings(section: Section) -> Iterator[str]:
-    """What keeps a high value from meaning much: a task that is solved without its model."""
+    """What keeps values from meaning much: a model that learned nothing, a task solved without it.
+
+    And what the methods are not compared on.
+    """
+    if section.trivial:
+        count = len(section.trivial)
+        models = "a model is" if count == 1 else f"{count} models are"
+        yield (
+            f"On {section.title}, {models} no more accurate than predicting the most frequent "
+            "class everywhere: what is explained there was not learned from the data."
+        )
+    if gaps := quality.gaps(section, "fidelity+_prob", HEADLINE_BUDGET, "mask"):
+        have = "has" if len(gaps.methods) == 1 else "have"
+        yield (
+            f"On {section.title}, {gaps.kept:,} of {gaps.units:,} {section.unit}s × models are "
+            f"compared: on the others {listed(gaps.methods)} {have} no values."
+        )
     solved: dict[str, list[str]] = {}
     for name in TRUTH:
         standings = quality.compare(section, name, "", "")

@@ -185,3 +185,25 @@ def test_the_same_caution_is_said_once(folder, settings, told):
             folder.add("quality", settings(name, task=task), quality=quality)
     (*_, warning) = told()
     assert warning.startswith("On t0 and t1, degree, which does not look at the model, is best")
+
+
+def test_a_model_that_learned_nothing_is_told(folder, told):
+    entry = {"name": "karate", "model": "gcn", "accuracy": 0.5, "most_frequent": 0.5}
+    better = entry | {"model_seed": 1, "accuracy": 0.51}
+    folder.manifest(tasks=[entry, better])
+    for name, gain in (("a", 0.2), ("random", 0.0)):
+        folder.quality(name, BASE + gain, level="f=20%")
+    (*_, warning) = told()
+    assert warning.startswith("On karate, a model is no more accurate than predicting the most")
+
+
+def test_what_is_left_out_for_a_method_without_values_is_told(folder, settings, told):
+    for name, models in (("a", 3), ("zorro", 2), ("random", 3)):
+        for seed in range(models):
+            scores = BASE + (name == "a") * 0.2
+            quality = rows("fidelity+_prob", scores, level="f=20%", semantics="mask")
+            folder.add("quality", settings(name, seed=seed), quality=quality)
+    (*_, warning) = told()
+    assert warning == (
+        "On karate, 48 of 72 nodes × models are compared: on the others zorro has no values."
+    )

@@ -269,8 +269,8 @@ def reach(index: CSC, roots: Tensor, hops: int) -> Reach:
     graphs grow in the same few operations.
     """
     # long: one pass over the same few arrays; each step is a line or two.
-    if roots.shape == (1,) and roots.device.type == "cpu":
-        return _of_one(one_reach(index.on_host, int(roots), hops))
+    if len(roots) == 1 and roots.device.type == "cpu":
+        return _of_one(one_reach(index.on_host, roots.numpy(), hops))
     n, by_source = index.num_nodes, index.by_source
     graphs = torch.arange(len(roots) + 1, device=roots.device)
     start = _by_graph(roots, graphs[:-1]) * n + roots
@@ -332,8 +332,8 @@ def reach(index: CSC, roots: Tensor, hops: int) -> Reach:
 
 
 def _of_one(found: OneReach) -> Reach:
-    """A :class:`Reach` of what was found for one node."""
-    graphs = ComputationGraphs(
+    """A :class:`Reach` of what was found for one node or link."""
+    graphs = _kind(found.root)(
         found.n_id,
         torch.tensor([0, len(found.n_id)]),
         found.e_id,

@@ -1,6 +1,6 @@
-"""The computation graph of one node, found on the host.
+"""The computation graph of one node or link, found on the host.
 
-The same as :func:`explainers.prepare.computation_graph.reach` finds for many. Of one node it is
+The same as :func:`explainers.prepare.computation_graph.reach` finds for many. Of one it is
 some forty operations on few numbers, each of which NumPy begins sooner than torch.
 """
 
@@ -40,7 +40,7 @@ class HostIndex:
 
 @dataclass(frozen=True)
 class OneReach:
-    """What :class:`explainers.prepare.computation_graph.Reach` has, of one node.
+    """What :class:`explainers.prepare.computation_graph.Reach` has, of one node or link.
 
     The names are those there, and those of ``ComputationGraphs``.
     """
@@ -60,9 +60,12 @@ class OneReach:
     out: Tensor
 
 
-def one_reach(index: HostIndex, root: int, hops: int) -> OneReach:
-    """The computation graph of node ``root`` in a network of ``hops`` message-passing layers."""
-    inner = np.array([root])
+def one_reach(index: HostIndex, roots: Ints, hops: int) -> OneReach:
+    """The computation graph of ``roots`` together in a network of ``hops`` message-passing layers.
+
+    A node [1], or both ends of a link [1, 2], which may be one node.
+    """
+    inner = roots if roots.ndim == 1 else np.unique(roots)
     for _ in range(hops - 1):
         _, position, _ = _expand(index.indptr, inner)
         inner = np.sort(np.concatenate([inner, index.source[position]]))
@@ -81,7 +84,7 @@ def one_reach(index: HostIndex, root: int, hops: int) -> OneReach:
     order = out[out < edges] if index.ascending else _sorted(e_id)[1]
     inner_row = row[edges:]
     edge_index = np.stack([row[:edges][order], inner_row[target[order]]])
-    own = inner.searchsorted([root])
+    own = inner.searchsorted(roots)
     return OneReach(
         # What an explanation has is torch's own memory, which may be resized.
         n_id=torch.from_numpy(owner[starts]).clone(),

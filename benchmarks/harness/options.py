@@ -136,8 +136,8 @@ class Plan:
         bool,
         Option(
             "--no-baselines",
-            f"score the methods of --method alone; else {', '.join(COMPARED_WITH)} are scored as "
-            "well where none of them is named",
+            f"score the methods of --method alone; else {COMPARED_WITH[0]} is scored as well, and "
+            f"{', '.join(COMPARED_WITH[1:])} where none of these is named",
             default=False,
         ),
     ]
@@ -330,9 +330,16 @@ class Plan:
 
     @property
     def scored(self) -> tuple[str, ...]:
-        """The methods of the benchmark of quality: those asked for, and what they compare with."""
-        alone = self.no_baselines or not set(self.methods).isdisjoint(COMPARED_WITH)
-        return self.methods if alone else (*self.methods, *COMPARED_WITH)
+        """The methods of the benchmark of quality: those asked for, and what they compare with.
+
+        The random baseline is always among the latter: without it nobody knows whether the best is
+        better than random.
+        """
+        if self.no_baselines:
+            return self.methods
+        alone = set(self.methods).isdisjoint(COMPARED_WITH)
+        others = COMPARED_WITH if alone else COMPARED_WITH[:1]
+        return (*self.methods, *(name for name in others if name not in self.methods))
 
     @property
     def tasks_beyond_quality(self) -> tuple[str, ...]:

@@ -167,7 +167,7 @@ def _by_deletion(section: Section, name: str) -> str:
 def warnings(section: Section) -> Iterator[str]:
     """What keeps values from meaning much: a model that learned nothing, a task solved without it.
 
-    And what the methods are not compared on.
+    And what the methods are not compared with, or on.
     """
     if section.trivial:
         count = len(section.trivial)
@@ -181,6 +181,12 @@ def warnings(section: Section) -> Iterator[str]:
         yield (
             f"On {section.title}, {gaps.kept:,} of {gaps.units:,} {section.unit}s × models are "
             f"compared: on the others {listed(gaps.methods)} {have} no values."
+        )
+    compared = quality.compare(section, "fidelity+_prob", HEADLINE_BUDGET, "mask")
+    if compared and RANDOM not in compared:
+        yield (
+            f"On {section.title}, the random baseline was not scored: whether the best is better "
+            "than random is not known."
         )
     solved: dict[str, list[str]] = {}
     for name in TRUTH:

@@ -79,6 +79,8 @@ def test_a_method_alone_is_scored_beside_the_baselines():
     assert make_plan(methods=["saliency"]).methods == ("saliency",)  # nothing else is timed
     assert make_plan(methods=["saliency"], no_baselines=True).scored == ("saliency",)
     assert make_plan(methods=["saliency", "random"]).scored == ("saliency", "random")
+    asked = ("saliency", "integrated_gradients")
+    assert make_plan(methods=[*asked]).scored == (*asked, "random")
 
 
 @pytest.mark.parametrize("name", PRESETS)

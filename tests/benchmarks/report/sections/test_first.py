@@ -207,3 +207,13 @@ def test_what_is_left_out_for_a_method_without_values_is_told(folder, settings, 
     assert warning == (
         "On karate, 48 of 72 nodes × models are compared: on the others zorro has no values."
     )
+
+
+def test_a_best_method_without_the_random_baseline_is_doubted(folder, told):
+    for name, gain in (("a", 0.2), ("b", 0.0)):
+        folder.quality(name, BASE + gain, level="f=20%")
+    (*_, warning) = told()
+    assert warning == (
+        "On karate, the random baseline was not scored: whether the best is better than random is "
+        "not known."
+    )

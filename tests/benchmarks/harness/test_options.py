@@ -74,11 +74,12 @@ def test_a_quick_run_leaves_slow_methods_out_unless_they_are_named(monkeypatch):
     assert make_plan(methods=["zorro"]).methods == ("zorro",)
 
 
-def test_a_method_alone_is_scored_beside_the_baselines():
+def test_a_method_alone_is_scored_beside_the_baselines(monkeypatch):
     assert make_plan(methods=["saliency"]).scored == ("saliency", *COMPARED_WITH)
     assert make_plan(methods=["saliency"]).methods == ("saliency",)  # nothing else is timed
     assert make_plan(methods=["saliency"], no_baselines=True).scored == ("saliency",)
     assert make_plan(methods=["saliency", "random"]).scored == ("saliency", "random")
+    monkeypatch.undo()  # the real methods
     asked = ("saliency", "integrated_gradients")
     assert make_plan(methods=[*asked]).scored == (*asked, "random")
 

@@ -92,7 +92,13 @@ PRESETS = {
         asks="which explanations are good on a graph with several types of nodes and edges, and "
         "how much faster than stock and than k-hop by hand they are found",
         benchmarks=("quality", "edge_types", "engines"),
-        options={"profile": "full", "tasks": ("hetero-motif",), "nodes": 20, "seeds": 1},
+        options={
+            "profile": "full",
+            "tasks": ("hetero-motif",),
+            "methods": ("integrated_gradients", "saliency", "input_x_gradient", "gnn_explainer"),
+            "nodes": 20,
+            "seeds": 1,
+        },
     ),
     "learning": Preset(
         asks="methods that learn, at the library's defaults and tuned on other nodes and models",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -65,8 +65,7 @@ class Section:
         mode: What the model returns, as PyG names it; ``regression`` for real numbers.
         baselines: The methods that do not look at the model, as the manifest says.
         motif: Whether the task's ground truth is declared to be given away by the structure.
-        trivial: Of models that are no more accurate than the most frequent class everywhere, that
-            accuracy; empty if there are none.
+        trivial: How many models are no more accurate than the most frequent class everywhere.
         level: What is explained: ``node``, ``graph`` or, a link, ``edge``.
         equivalence: Half of the region of practical equivalence, for metrics in [0, 1] or [-1, 1].
     """
@@ -83,7 +82,7 @@ class Section:
     mode: str = CLASSES
     baselines: frozenset[str] = frozenset()
     motif: bool = False
-    trivial: tuple[float, ...] = ()
+    trivial: int = 0
     level: str = "node"
     equivalence: float = EQUIVALENCE
 
@@ -185,14 +184,17 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
     return sections
 
 
-def _trivial(results: Results, task: str, model: str) -> tuple[float, ...]:
-    """The accuracies of the models that are no better than the most frequent class everywhere."""
-    return tuple(
-        float(entry["accuracy"])
+def learned_nothing(entry: Mapping[str, Any]) -> bool:
+    """Whether a model, a manifest's entry, is no better than the most frequent class everywhere."""
+    accuracy, most_frequent = entry.get("accuracy"), entry.get("most_frequent")
+    return None not in (accuracy, most_frequent) and bool(accuracy <= most_frequent)
+
+
+def _trivial(results: Results, task: str, model: str) -> int:
+    return sum(
+        learned_nothing(entry)
         for entry in results.manifest.get("tasks") or ()
         if (entry.get("name"), entry.get("model", "gcn")) == (task, model)
-        and None not in (entry.get("accuracy"), entry.get("most_frequent"))
-        and entry["accuracy"] <= entry["most_frequent"]
     )
 
 

@@ -170,8 +170,7 @@ def warnings(section: Section) -> Iterator[str]:
     And what the methods are not compared with, or on.
     """
     if section.trivial:
-        count = len(section.trivial)
-        models = "a model is" if count == 1 else f"{count} models are"
+        models = "a model is" if section.trivial == 1 else f"{section.trivial} models are"
         yield (
             f"On {section.title}, {models} no more accurate than predicting the most frequent "
             "class everywhere: what is explained there was not learned from the data."

@@ -187,7 +187,9 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
 def learned_nothing(entry: Mapping[str, Any]) -> bool:
     """Whether a model, a manifest's entry, is no better than the most frequent class everywhere."""
     accuracy, most_frequent = entry.get("accuracy"), entry.get("most_frequent")
-    return None not in (accuracy, most_frequent) and bool(accuracy <= most_frequent)
+    if accuracy is None or most_frequent is None:
+        return False
+    return bool(accuracy <= most_frequent)
 
 
 def _trivial(results: Results, task: str, model: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,6 +16,7 @@ from benchmarks.report.render.blocks import seconds
 
 _PANEL = 1.55  # inches, so that a phone shows all of it; names and times come on top
 _LETTER = 0.073
+_TITLE_LETTER = 0.093
 
 
 def draw(rows: pd.DataFrame, palette: Palette, title: str) -> Figure | None:
@@ -34,14 +37,16 @@ def draw(rows: pd.DataFrame, palette: Palette, title: str) -> Figure | None:
     with style():
         names = _LETTER * max(len(text) for text in first["shown"])
         width = names + _PANEL * len(metrics) + (0.75 if timed else 0.1)
-        figure = Figure(figsize=(width, 0.95 + 0.235 * len(order)), layout="constrained")
+        lines = textwrap.wrap(title, int(width / _TITLE_LETTER), break_long_words=False)
+        height = 0.75 + 0.2 * len(lines) + 0.235 * len(order)
+        figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
         for axis, metric in zip(axes, metrics, strict=True):
             _panel(axis, rows[rows["metric"] == metric], order, palette)
             axis.set_xlabel(metric)
         axes[0].set_yticks(range(len(order)), list(first["shown"]))
         axes[0].set_ylim(len(order) - 0.5, -0.5)
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle("\n".join(lines), fontsize=11)
         if timed:
             _times(axes[-1], list(first["seconds"]))
     return figure

@@ -9,7 +9,7 @@ import explainers
 from benchmarks.report.data import steps
 from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import BASELINES, split
-from benchmarks.report.figures import rank_heatmaps, sweep_heatmaps
+from benchmarks.report.figures import forest, rank_heatmaps, sweep_heatmaps
 from benchmarks.report.figures.encode import _compact
 from benchmarks.report.figures.palette import Palette, contrast, readable
 from benchmarks.report.figures.style import style
@@ -156,7 +156,7 @@ def test_ten_methods_that_are_the_same_leave_room_for_the_figure(folder, setting
         assert boxes[name].x1 < figure.get_figwidth() + 0.05
         assert any(" = ".join(same) in text for text in found[name].csv.split(","))
     title = found["forest-t1"].figure.get_suptitle()
-    assert title.startswith(f"t1: {same[0]} = {same[1]}, +8 more")
+    assert title.replace("\n", " ").startswith(f"t1: {same[0]} = {same[1]}, +8 more")
 
 
 def test_a_long_name_leaves_room_for_the_overview():
@@ -170,3 +170,16 @@ def test_a_long_name_leaves_room_for_the_overview():
         warnings.simplefilter("error")
         figure.draw_without_rendering()
     assert figure.axes[0].get_position().width * figure.get_figwidth() > 2  # inches
+
+
+def test_a_long_title_of_a_forest_plot_stays_on_it():
+    rows = pd.DataFrame({"metric": "fidelity+", "method": ["lime", "random"], "mean": [0.3, 0.1]})
+    rows = rows.assign(shown=rows["method"], low=0.0, high=0.5, seconds=np.nan)
+    title = "white-box-common-neighbours: cf_explainer = deconvolution, +6 more (8-way tie)"
+    figure = forest.draw(rows, Palette(["lime", "random"], []), title)
+    with style():
+        figure.draw_without_rendering()
+    assert "".join(figure.get_suptitle().split()) == "".join(title.split())
+    box = figure.get_tightbbox()
+    assert box.x0 > -0.05
+    assert box.x1 < figure.get_figwidth() + 0.05

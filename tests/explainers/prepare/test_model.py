@@ -271,9 +271,16 @@ def test_what_normalises_over_all_nodes_is_not_run_on_copies_side_by_side():
     def pool(out, batch):
         return global_mean_pool(out - out.mean(dim=0), batch)
 
-    # The mean of what lies around the mean is zero, whatever the edges; not so of copies.
+    # The mean of what lies around the mean is zero, whatever the edges; not so of copies. What such
+    # numbers are must be said: rounding decides whether they could be probabilities.
+    config = {
+        "mode": "multiclass_classification",
+        "task_level": "graph",
+        "return_type": "raw",
+    }
+    occlusion = explainers.load("occlusion")
     with pytest.warns(UserWarning, match="if another graph lies beside its own"):
-        (explanation,) = explainers.load("occlusion").explain(_Pooling(pool), graph, [0], [1])
+        (explanation,) = occlusion.explain(_Pooling(pool), graph, [0], [1], config)
     assert graph.num_edges
     assert explanation.edge_mask.abs().max() < 1e-12
 

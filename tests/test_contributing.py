@@ -91,7 +91,7 @@ def results(installed, tmp_path_factory):
         "benchmarks/test_quality.py",
         "benchmarks/test_runtime.py",
         "--benchmark-only",
-        *("--task", "karate", "--nodes", "3", *methods),
+        *("--task", "karate", "--nodes", "3", *methods, "--no-baselines"),
         *("--results", str(folder)),
         env=installed,
     )

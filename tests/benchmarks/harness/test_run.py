@@ -482,6 +482,7 @@ def test_manifest_knows_the_tasks(run):
         "model_seed": 0,
         "accuracy": 0.75,
         "accuracy_kind": "accuracy",
+        "most_frequent": 0.5,
         "mode": "multiclass_classification",
         "task_level": "node",
         "provenance": "made up",

@@ -55,8 +55,7 @@ class HeteroByHand(WithCaptum):
         whole = self.data.to_homogeneous(node_attrs=[])
         self.edge_index: Tensor = whole.edge_index
         self.total = int(whole.num_nodes or 0)
-        sizes = {one: int(self.data[one].num_nodes) for one in self.data.node_types}
-        self.nodes = _places(sizes)
+        self.nodes = _places({one: int(self.data[one].num_nodes) for one in self.data.node_types})
         self.edges = _places({one: int(self.data[one].num_edges) for one in self.data.edge_types})
 
     def explain(self, name: str, node: int, **options: Any) -> HeteroExplanation:
@@ -192,11 +191,15 @@ def refusal(model: nn.Module, data: HeteroData) -> str:
     if any(isinstance(part, GCNConv) and part.normalize for part in model.modules()):
         return "its GCNConv layers need degrees of the whole graph"
     found = {id(part) for part in model.modules() if isinstance(part, MessagePassing)}
+    # As `set_hetero_masks` looks for them: others would get no mask.
     by_type = {
         id(inner)
         for part in model.modules()
         if isinstance(part, nn.ModuleDict)
-        for inner in part.modules()
+        for edge_type in data.edge_types
+        for key in (edge_type, "__".join(edge_type))
+        if key in part
+        for inner in part[key].modules()
     }
     if not found or found - by_type:
         return "its layers are not one for each edge type"

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch_geometric.nn import SAGEConv
 
 import explainers
-from benchmarks.measures.by_hand_hetero import METHODS, HeteroByHand
+from benchmarks.measures.by_hand_hetero import METHODS, HeteroByHand, refusal
 from tests.explainers.hetero.schemas import random_case
 
 CONFIG = {
@@ -50,3 +51,10 @@ def test_what_is_not_done_by_hand(kind, reason):
     )
     with pytest.raises(ValueError, match=reason):
         HeteroByHand(model, data, "a", hops=2)
+
+
+def test_layers_under_other_names_than_edge_types_are_not_done_by_hand():
+    """PyG sets no mask on them: their edges would all score 0."""
+    _, data = random_case("sage", 0)
+    model = torch.nn.ModuleDict({"first": SAGEConv((-1, -1), 2)})
+    assert "not one for each edge type" in refusal(model, data)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -184,20 +184,15 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
     return sections
 
 
-def learned_nothing(entry: Mapping[str, Any]) -> bool:
-    """Whether a model, a manifest's entry, is no better than the most frequent class everywhere."""
-    accuracy, most_frequent = entry.get("accuracy"), entry.get("most_frequent")
-    if accuracy is None or most_frequent is None:
-        return False
-    return bool(accuracy <= most_frequent)
-
-
 def _trivial(results: Results, task: str, model: str) -> int:
-    return sum(
-        learned_nothing(entry)
+    """How many models are no more accurate than the most frequent class everywhere."""
+    entries = [
+        entry
         for entry in results.manifest.get("tasks") or ()
         if (entry.get("name"), entry.get("model", "gcn")) == (task, model)
-    )
+    ]
+    values = [(entry.get("accuracy"), entry.get("most_frequent")) for entry in entries]
+    return sum(None not in pair and pair[0] <= pair[1] for pair in values)
 
 
 def _level(results: Results, task: str) -> str:

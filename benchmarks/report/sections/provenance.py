@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.report.data import quality
 from benchmarks.report.data.frames import Results
-from benchmarks.report.data.section import REGRESSION, Section, learned_nothing, units
+from benchmarks.report.data.section import REGRESSION, Section, units
 from benchmarks.report.render.blocks import (
     NOTHING,
     Block,
@@ -116,11 +116,6 @@ def tasks(results: Results) -> Iterator[Block]:
             yield Caution(
                 f"{name} is a stand-in: its data are generated in place of the real ones, and its "
                 "numbers say nothing about the real ones."
-            )
-        if trivial := sum(learned_nothing(entry) for entry in entries):
-            yield Caution(
-                f"{name}: no more accurate than predicting the most frequent class everywhere: "
-                f"{trivial} of {counted(len(entries), 'model')}."
             )
     for name, message in sorted(missing.items()):
         yield Caution(f"{name} is unavailable: {message}")

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 WHITE_BOX = tuple(f"white-box-{head}:gated" for head in ("count", "or", "and", "inhibit"))
+TASKS = (
+    *("twitch-en", "cora", "mutag", "benzene", "fluoride-carbonyl"),
+    *WHITE_BOX,
+    *("label-propagation-cora", "ba-shapes", "tree-cycles"),
+)
 
 
 @dataclass(frozen=True)
@@ -27,20 +32,14 @@ class Preset:
 PRESETS = {
     "quality": Preset(
         asks="which explanations are good, on graphs, molecules and provable ground truths",
-        benchmarks=(
-            *("quality", "agreement", "axioms", "randomisation", "explained_output"),
-            *("f_fidelity", "counterfactual"),
-        ),
-        options={
-            "profile": "full",
-            "tasks": (
-                *("twitch-en", "cora", "mutag", "benzene", "fluoride-carbonyl"),
-                *WHITE_BOX,
-                *("label-propagation-cora", "ba-shapes", "tree-cycles"),
-            ),
-            "nodes": 100,
-            "seeds": 5,
-        },
+        benchmarks=("quality", "counterfactual"),
+        options={"profile": "full", "tasks": TASKS, "nodes": 100, "seeds": 5},
+    ),
+    "reliability": Preset(
+        asks="whether explanations are stable, agree, keep the axioms and depend on what the model "
+        "has learned, and whether the order of the methods holds under other conventions",
+        benchmarks=("agreement", "axioms", "randomisation", "explained_output", "f_fidelity"),
+        options={"profile": "full", "tasks": TASKS, "nodes": 60, "seeds": 3},
     ),
     "architectures": Preset(
         asks="whether the order of the methods depends on the kind of network",

@@ -299,6 +299,8 @@ def price(sections: Sequence[Section], where: str = "this machine") -> str:
     method = next((name for name, found in timed.items() if found), None)
     if method is None:
         return "Cost: the time of these methods on their default engines was not measured."
+    safe = safe_methods(sections)
+    missing = "" if not safe or method in safe else f"the time of {safe[0]} was not measured; "
     texts = [
         f"{seconds(timing.seconds)} on {one.title} (engine {timing.engine})"
         for one, timing in timed[method]
@@ -310,7 +312,7 @@ def price(sections: Sequence[Section], where: str = "this machine") -> str:
             f"{seconds(min(times))} to {seconds(max(times))} on {len(texts)} tasks "
             f"(default engines: {engines})"
         ]
-    return f"Cost on {where}: one explanation with {method} takes {', '.join(texts)}."
+    return f"Cost on {where}: {missing}one explanation with {method} takes {', '.join(texts)}."
 
 
 def _ranked(sections: Sequence[Section]) -> list[str]:

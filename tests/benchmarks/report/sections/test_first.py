@@ -105,6 +105,19 @@ def test_of_two_safe_methods_the_faster_one_is_named_first(folder, settings, tol
     )
 
 
+def test_a_safe_default_whose_time_is_unknown_is_not_passed_over(folder, settings, told):
+    for name, gain in (("a", 0.3), ("b", 0.1), ("random", 0.0)):
+        folder.quality(name, BASE + gain)
+    row = {"repeat": 0, "node": 0, "nodes": 1, "seconds": 0.1}
+    folder.add("runtime", settings("b"), part={"repeat": 0}, runtime=[row])
+    safe, _, cost = told()
+    assert safe.startswith("Safe default: a, ")
+    assert cost == (
+        "Cost on this machine: the time of a was not measured; "
+        "one explanation with b takes 100 ms on karate (engine stock)."
+    )
+
+
 def test_a_baseline_that_solves_a_task_is_named(folder, told):
     for name, gain in (("a", -0.04), ("degree", 0.0), ("random", -0.5)):
         folder.quality(name, np.full(24, 1.0) + gain, metric="auroc", level="", semantics="")

@@ -16,6 +16,8 @@ from benchmarks.harness.options import (
 )
 from benchmarks.harness.presets import PRESETS
 from benchmarks.harness.variants import variant_id
+from benchmarks.report.stats import sign_flips
+from benchmarks.report.stats.estimates import ALPHA
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +86,14 @@ def test_a_method_alone_is_scored_beside_the_baselines(monkeypatch):
     assert make_plan(methods=[*asked]).scored == (*asked, "random")
 
 
+def test_a_quick_run_can_show_that_a_method_is_better_than_random(monkeypatch):
+    monkeypatch.undo()  # the real methods
+    comparisons = 2 * 2 * len(explainers.available())  # fidelity+ and -, with the best and random
+    nodes = PROFILES["quick"].nodes
+    assert comparisons * sign_flips.least_p(nodes) < ALPHA
+    assert comparisons * sign_flips.least_p(nodes - 3) > ALPHA
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_names_what_there_is(name, monkeypatch):
     monkeypatch.undo()  # the real tasks
@@ -106,7 +116,10 @@ def test_a_quick_run_has_no_time_for_costly_methods_on_the_whole_graph(name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"preset": "speed"}, "--preset speed: unknown; use quality or reliability or architectures"),
+        (
+            {"preset": "speed"},
+            "--preset speed: unknown; use quality or reliability or architectures",
+        ),
         ({"profile": "slow"}, "--profile slow: unknown; use quick or full"),
         ({"tasks": ["nope"]}, "--task nope: unknown; available: ba-shapes, karate"),
         ({"methods": ["nope"]}, "--method nope: unknown; available: random, saliency"),

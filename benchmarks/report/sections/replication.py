@@ -4,12 +4,91 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import pandas as pd
+
 from benchmarks.replication.published import BENCHMARK, PUBLISHED, SOURCES, Published, Setup
 from benchmarks.report.data.metrics import Metrics
-from benchmarks.report.data.section import Section
-from benchmarks.report.render.blocks import Block, Entry, Heading, Table, Text, estimate, number
+from benchmarks.report.data.section import Section, benchmarks_of
+from benchmarks.report.figures import published_numbers
+from benchmarks.report.render.blocks import (
+    Block,
+    Entry,
+    Heading,
+    Picture,
+    Table,
+    Text,
+    estimate,
+    number,
+    picture,
+)
 from benchmarks.report.stats import estimates as statistics
 from benchmarks.report.stats.estimates import Estimate
+
+QUESTION = "Do published numbers come out again, measured as their authors measured them?"
+CLOSE = 0.05  # of metrics in [0, 1]
+
+
+def alone(sections: Sequence[Section]) -> bool:
+    """Whether a run measured published numbers again, and did nothing else."""
+    return benchmarks_of(sections) == {BENCHMARK}
+
+
+def answers(sections: Sequence[Section]) -> list[str]:
+    """How many published numbers come out again, in three sentences."""
+    rows = numbers(sections)
+    if rows.empty:
+        return ["No published number was measured."]
+    said = []
+    for column, how in (
+        ("theirs", "Measured as their authors did"),
+        ("ours", "As this benchmark measures"),
+    ):
+        gaps = rows[column] - rows["published"]
+        worst = rows.loc[gaps.abs().idxmax()]
+        said.append(
+            f"{how}: {(gaps.abs() <= CLOSE).sum()} of {len(rows)} published numbers come out within "
+            f"{CLOSE:.2f}; the largest difference is {gaps.abs().max():.3f} ({worst['what']}: "
+            f"{number(worst[column], bounded=True)}, published "
+            f"{number(worst['published'], bounded=True)})."
+        )
+    several = rows.dropna(subset=["low", "high"])
+    if len(several):
+        inside = several["published"].between(several["low"], several["high"]).sum()
+        said.append(
+            f"Of {len(several)} that were measured on several models, the published number lies "
+            f"within the 95 % interval over these models in {inside}."
+        )
+    return said
+
+
+def front(sections: Sequence[Section]) -> Iterator[Picture]:
+    """Each published number beside ours, and beside what their way of measuring gives."""
+    rows = numbers(sections)
+    yield from picture(
+        "replication",
+        "Published numbers, the same measured as their authors did (bar: 95 % interval over the "
+        "models, where there are several), and as this benchmark measures. The table has the "
+        "steps between the two.",
+        published_numbers.draw(rows),
+        rows,
+    )
+
+
+def numbers(sections: Sequence[Section]) -> pd.DataFrame:
+    """What was published and measured: what, published, ours, theirs, low, high.
+
+    ``ours`` is measured in the first set-up, ``theirs`` in the last, with the interval over the
+    models; numbers of which one is missing are left out.
+    """
+    rows = []
+    for published in PUBLISHED:
+        ours = measured(sections, published, published.setups[0])
+        theirs = measured(sections, published, published.setups[-1])
+        if ours and theirs:
+            what = f"{published.method}, {published.data}, {published.level}"
+            both = (ours.value, theirs.value, theirs.low, theirs.high)
+            rows.append((what, published.value, *both))
+    return pd.DataFrame(rows, columns=["what", "published", "ours", "theirs", "low", "high"])
 
 
 def replication(sections: Sequence[Section]) -> Iterator[Block]:
@@ -28,11 +107,7 @@ def replication(sections: Sequence[Section]) -> Iterator[Block]:
                 Entry(", ".join(names)),
                 Entry(setup.name),
                 Entry(estimate(ours, bounded=True), value=ours.value),
-                Entry(
-                    number(published.value, bounded=True),
-                    url=published.source.url,
-                    value=published.value,
-                ),
+                Entry(number(published.value, bounded=True), value=published.value),
                 Entry(f"{gap:+.3f}", value=gap),
                 Entry(str(ours.n), value=ours.n),
                 Entry(published.source.short, url=published.source.url),

@@ -6,7 +6,7 @@ from benchmarks.replication.published import BENCHMARK, PUBLISHED
 from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import split
 from benchmarks.report.render.blocks import Heading, Table, Text
-from benchmarks.report.sections.replication import measured, replication
+from benchmarks.report.sections.replication import answers, front, measured, replication
 
 
 def add(folder, settings, published, value, seed=0, setup=0):
@@ -52,3 +52,27 @@ def test_the_table_shows_what_was_measured_good_or_bad(folder, settings):
 def test_nothing_measured_says_nothing(folder, settings):
     folder.quality("saliency", [0.1, 0.2])
     assert list(replication(split(load(folder.path)))) == []
+
+
+def test_the_first_screen_counts_the_numbers_that_come_out_again(folder, settings):
+    motif, test = PUBLISHED[:2]  # published: 0.742, 0.508
+    *_, last = range(len(motif.setups))
+    for seed, (value, other) in enumerate(((0.70, 0.60), (0.78, 0.62))):
+        add(folder, settings, motif, value, seed, last)  # 0.74 [0.70, 0.78]
+        add(folder, settings, test, other, seed, last)  # 0.61 [0.60, 0.62]
+    add(folder, settings, motif, 0.9)
+    add(folder, settings, test, 0.46)
+    add(folder, settings, PUBLISHED[2], 0.5)  # not measured as theirs: left out
+    theirs, ours, inside = answers(split(load(folder.path)))
+    assert theirs == (
+        "Measured as their authors did: 1 of 2 published numbers come out within 0.05; the largest "
+        "difference is 0.102 (gnn_explainer, ba-shapes, test nodes: 0.610, published 0.508)."
+    )
+    assert ours == (
+        "As this benchmark measures: 1 of 2 published numbers come out within 0.05; the largest "
+        "difference is 0.158 (gnn_explainer, ba-shapes, motif nodes: 0.900, published 0.742)."
+    )
+    assert inside.startswith("Of 2 that were measured on several models")
+    assert inside.endswith("within the 95 % interval over these models in 1.")
+    (shown,) = front(split(load(folder.path)))
+    assert list(shown.data["theirs"]) == pytest.approx([0.74, 0.61])

@@ -12,7 +12,7 @@ from benchmarks.report.figures.palette import Palette
 from benchmarks.report.figures.style import grid, legend, logarithmic, style
 from benchmarks.report.render.blocks import seconds, size
 
-_AXES = {
+AXES = {
     "graph_nodes": "nodes in the graph",
     "degree": "mean degree",
     "layers": "layers of the network",
@@ -25,7 +25,7 @@ def draw(medians: pd.DataFrame, palette: Palette) -> Figure | None:
     if medians.empty:
         return None
     found = {str(name) for name in medians["varied"]}
-    varied = [name for name in _AXES if name in found] + sorted(found - set(_AXES))
+    varied = [name for name in AXES if name in found] + sorted(found - set(AXES))
     measures: list[tuple[str, str, Callable[[float], str]]] = [
         ("seconds", "time of one explanation", seconds),
         ("peak_bytes", "peak memory", size),
@@ -50,7 +50,7 @@ def draw(medians: pd.DataFrame, palette: Palette) -> Figure | None:
                 if len(places) <= 6:
                     axis.xaxis.set_major_locator(FixedLocator(places))
                 if i == len(measures) - 1:
-                    axis.set_xlabel(_AXES.get(what, what))
+                    axis.set_xlabel(AXES.get(what, what))
             logarithmic(axes[i, 0], "y", shown[name], text)
             axes[i, 0].set_ylabel(title)
         legend(

@@ -19,6 +19,7 @@ from benchmarks.report.render.wording import machine
 from benchmarks.report.sections import (
     appendix,
     cost,
+    cost_answers,
     engines,
     first,
     provenance,
@@ -54,8 +55,8 @@ def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
     palette = Palette(method_labels(sections), engine_names(sections))
     tasks = list(provenance.tasks(results))
     # The first screen has said all that a verdict would.
-    answered = alone(sections) or engines.alone(sections) or cost.alone(sections)
-    whole = cost.alone(sections) or first.shown_whole(sections)
+    answered = alone(sections) or engines.alone(sections) or cost_answers.alone(sections)
+    whole = cost_answers.alone(sections) or first.shown_whole(sections)
     front: list[Block] = [
         *provenance.cautions(results),
         *first.first(sections, palette, results.manifest),

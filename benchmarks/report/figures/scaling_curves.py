@@ -20,6 +20,11 @@ AXES = {
 }
 
 
+def number(at: float) -> str:
+    """A size: ``1,000,000``, ``2.5``."""
+    return f"{at:,.10g}"
+
+
 def draw(medians: pd.DataFrame, palette: Palette) -> Figure | None:
     """Time and memory of one explanation by what is varied; see ``runtimes.scaling``."""
     if medians.empty:
@@ -46,7 +51,7 @@ def draw(medians: pd.DataFrame, palette: Palette) -> Figure | None:
                         **palette.marks(str(method)),
                     )
                 places = sorted(set(medians[medians["varied"] == what]["at"]))
-                logarithmic(axis, "x", places, lambda at: f"{at:,g}")
+                logarithmic(axis, "x", places, number)
                 if len(places) <= 6:
                     axis.xaxis.set_major_locator(FixedLocator(places))
                 if i == len(measures) - 1:

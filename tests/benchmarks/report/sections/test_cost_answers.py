@@ -87,7 +87,7 @@ def test_the_range_is_over_the_default_engines_of_methods_that_look_at_the_model
     timed("saliency", "batched", (0.5, 0.5, 0.5))  # faster, but nobody gets it unless they ask
     timed("saliency", "stock", (50, 50, 50))
     timed("gnn_explainer", "batched", (100, 300, 200))  # hoisted does not take the model
-    timed("gnn_explainer", "stock", (900, 900, 900))
+    timed("gnn_explainer", "stock", (20, 330, 100))  # faster in the mean, but who knows
     timed("degree", "batched", (0.1, 0.1, 0.1))
     said, blocks = told()
     assert said == [

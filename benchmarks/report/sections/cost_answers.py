@@ -197,11 +197,10 @@ def _grown(one: Growth, top: float) -> str:
 
 def front(sections: Sequence[Section], palette: Palette) -> Iterator[Picture | Text]:
     """A figure for each task: the time of one explanation by default, the fastest method first."""
-    found = {section: default_data(section) for section in sections}
-    found = {section: rows for section, rows in found.items() if len(rows)}
+    found = {section: default_data(section) for section in sections if _that_look(section)}
     for section, rows in found.items():
         others = {one.method for one in runtimes.timings(section)} - set(rows["method"])
-        aside = f" Not timed on it: {listed(sorted(others))}." if others else ""
+        aside = f" Not timed on it, or it is not known: {listed(sorted(others))}." if others else ""
         count = counted(int(rows["nodes"].max()), section.unit)
         yield from picture(
             f"default-times-{section.slug}",

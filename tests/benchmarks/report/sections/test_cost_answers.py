@@ -116,7 +116,7 @@ def test_a_default_that_failed_or_is_not_known_is_not_replaced(folder, timed, to
     _, blocks = told()
     figure = next(block for block in blocks if isinstance(block, Picture))
     assert list(figure.data["method"]) == ["saliency"]
-    assert figure.caption.endswith("Not timed on it: gnn_explainer.")
+    assert figure.caption.endswith("Not timed on it, or it is not known: gnn_explainer.")
     # Where graphs are classified, hoisted is not the first that is tried for every method.
     graphs = [{"name": "karate", "task_level": "graph"}]
     folder.manifest(methods=METHODS, tasks=graphs)

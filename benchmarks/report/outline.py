@@ -19,6 +19,7 @@ from benchmarks.report.render.wording import machine
 from benchmarks.report.sections import (
     appendix,
     cost,
+    cost_answers,
     engines,
     first,
     provenance,
@@ -53,12 +54,14 @@ def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
     sections = split(results, equivalence)
     palette = Palette(method_labels(sections), engine_names(sections))
     tasks = list(provenance.tasks(results))
-    whole = first.shown_whole(sections)
+    # The first screen has said all that a verdict would.
+    answered = alone(sections) or engines.alone(sections) or cost_answers.alone(sections)
+    whole = cost_answers.alone(sections) or first.shown_whole(sections)
     front: list[Block] = [
         *provenance.cautions(results),
         *first.first(sections, palette, results.manifest),
         *(block for block in tasks if isinstance(block, Caution)),
-        *(() if alone(sections) or engines.alone(sections) else verdict(sections, whole=whole)),
+        *(() if answered else verdict(sections, whole=whole)),
     ]
     parts: list[Block] = [block for block in tasks if not isinstance(block, Caution)]
     parts += [*provenance.explained(sections), *methods(results)]

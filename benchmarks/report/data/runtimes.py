@@ -13,6 +13,7 @@ from benchmarks.report.data.section import BY_HAND, STOCK, Section
 from benchmarks.report.stats import estimates
 from benchmarks.report.stats.estimates import Estimate
 
+_TRIED = ["benchmark", "method", "engine"]
 FIT = "fit"  # the cost of training an explainer; no part of the cost of one explanation
 
 
@@ -184,6 +185,41 @@ def by_default(section: Section, label: str) -> Timing | None:
     """
     _, engines = _scored(section).get(label, ((), ()))
     return next((one for one in costs(section, label) if one.engine in engines), None)
+
+
+@lru_cache(maxsize=256)
+def default_engine(section: Section, method: str) -> str:
+    """The engine that runs a method unless another is named; empty where it is not known.
+
+    Quality is measured on that engine. Where it was not measured, it is the first that was tried of
+    those that the library would try. But it tries ``hoisted`` late for some methods where graphs
+    are classified, and which methods these are was not recorded.
+    """
+    scored = section.of("quality")[0]
+    ran = {str(name) for name in scored.loc[scored["method"] == method, "engine"]}
+    if ran:
+        return ran.pop() if len(ran) == 1 else ""
+    rows = pd.concat([one[_TRIED] for one in (section.runtime, section.failed)])
+    rows = rows[rows["benchmark"].isin(("runtime", "engines")) & (rows["method"] == method)]
+    tried = {str(name) for name in rows["engine"]} - {BY_HAND}
+    known = [name for name in section.engines.get(method, ()) if name in tried]
+    if len(tried) == 1:
+        known = [*tried]
+    elif known[:1] == ["hoisted"] and section.level == "graph":
+        return ""
+    return known[0] if known else ""
+
+
+def defaults(section: Section) -> list[Timing]:
+    """What each method costs on the engine that runs by default, the fastest first.
+
+    Of one that was timed there in several variants, the fastest.
+    """
+    found: dict[str, Timing] = {}
+    for timing in timings(section):
+        if timing.engine == default_engine(section, timing.method):
+            found.setdefault(timing.method, timing)
+    return list(found.values())
 
 
 def tradeoffs_by_default(section: Section) -> list[Tradeoff]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -64,6 +64,8 @@ class Section:
         metrics: What the manifest says of the metrics; of a regression, in its terms.
         mode: What the model returns, as PyG names it; ``regression`` for real numbers.
         baselines: The methods that do not look at the model, as the manifest says.
+        engines: The engines of each method in the order in which the library tries them, as the
+            manifest says.
         motif: Whether the task's ground truth is declared to be given away by the structure.
         trivial: How many models are no more accurate than the most frequent class everywhere.
         level: What is explained: ``node``, ``graph`` or, a link, ``edge``.
@@ -81,6 +83,7 @@ class Section:
     metrics: Metrics
     mode: str = CLASSES
     baselines: frozenset[str] = frozenset()
+    engines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     motif: bool = False
     trivial: int = 0
     level: str = "node"
@@ -144,6 +147,10 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
         for entry in results.manifest.get("methods") or ()
         if not entry.get("model_dependent", True)
     )
+    engines = {
+        str(entry.get("name")): tuple(map(str, entry.get("engines") or ()))
+        for entry in results.manifest.get("methods") or ()
+    }
     motifs = {
         entry.get("name") for entry in results.manifest.get("tasks") or () if entry.get("motif")
     }
@@ -175,6 +182,7 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
                 metrics=metrics.of_regression() if mode == REGRESSION else metrics,
                 mode=mode,
                 baselines=baselines,
+                engines=engines,
                 motif=task in motifs,
                 trivial=_trivial(results, task, model),
                 level=_level(results, task),

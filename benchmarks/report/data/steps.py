@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report.data.frames import steps_and_batch
+from benchmarks.report.data.runtimes import default_engine
 from benchmarks.report.data.section import Section
 
 MAX_ERROR = 0.01
@@ -56,7 +57,7 @@ def sweeps(section: Section) -> dict[tuple[str, str], list[Setting]]:
         failed[columns],
     ]
     rows = pd.concat([part for part in parts if len(part)] or [quality[columns]])
-    scatters, scored = _scatters(runtime), section.of("quality")[0]
+    scatters = _scatters(runtime)
     found: dict[tuple[str, str], list[Setting]] = {}
     for (method, engine, options), group in rows.groupby(["method", "engine", "options"]):
         steps, batch = steps_and_batch(json.loads(str(options)))
@@ -70,7 +71,6 @@ def sweeps(section: Section) -> dict[tuple[str, str], list[Setting]]:
         status = "ok" if "seconds" in values else "error"
         if "oom" in set(group["status"]):
             status = "oom"
-        ran = set(scored.loc[scored["method"] == method, "engine"])
         setting = Setting(
             steps,
             batch,
@@ -78,7 +78,7 @@ def sweeps(section: Section) -> dict[tuple[str, str], list[Setting]]:
             values,
             scatter=scatters.get((method, engine, options)),
             engine=str(engine),
-            default=str(*ran) if len(ran) == 1 else "",
+            default=default_engine(section, str(method)),
         )
         found.setdefault((str(method), str(engine)), []).append(setting)
     for settings in found.values():
@@ -181,6 +181,25 @@ def cheapest(settings: list[Setting], bound: float = MAX_ERROR) -> Setting | Non
     None as well if there is a :func:`caution`.
     """
     return next((one for one in eligible(settings) if _error(one) < bound), None)
+
+
+def errors_by_steps(settings: list[Setting]) -> dict[int, float]:
+    """The median relative error by the number of steps; batch sizes do not change it."""
+    found: dict[int, list[float]] = {}
+    for one in settings:
+        if one.status == "ok" and "relative_error" in one.values:
+            found.setdefault(one.n_steps, []).append(one.values["relative_error"])
+    return {count: float(np.median(errors)) for count, errors in sorted(found.items())}
+
+
+def steps_needed(settings: list[Setting], bound: float = MAX_ERROR) -> int | None:
+    """From how many steps on all errors that were measured are below a bound, on any engine."""
+    needed = None
+    for count, error in reversed(errors_by_steps(settings).items()):
+        if error >= bound:
+            break
+        needed = count
+    return needed
 
 
 def sweep_data(settings: list[Setting]) -> pd.DataFrame:

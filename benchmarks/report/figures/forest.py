@@ -15,7 +15,7 @@ from benchmarks.report.figures.style import style
 from benchmarks.report.render.blocks import seconds
 
 _PANEL = 1.55  # inches, so that a phone shows all of it; names and times come on top
-_LETTER = 0.073
+LETTER = 0.073  # inches of a letter of a method's name
 _TITLE_LETTER = 0.093
 
 
@@ -35,7 +35,7 @@ def draw(rows: pd.DataFrame, palette: Palette, title: str) -> Figure | None:
     order = list(first["method"])
     timed = bool(first["seconds"].notna().any())
     with style():
-        names = _LETTER * max(len(text) for text in first["shown"])
+        names = LETTER * max(len(text) for text in first["shown"])
         width = names + _PANEL * len(metrics) + (0.75 if timed else 0.1)
         lines = textwrap.wrap(title, int(width / _TITLE_LETTER), break_long_words=False)
         height = 0.75 + 0.2 * len(lines) + 0.235 * len(order)
@@ -48,7 +48,7 @@ def draw(rows: pd.DataFrame, palette: Palette, title: str) -> Figure | None:
         axes[0].set_ylim(len(order) - 0.5, -0.5)
         figure.suptitle("\n".join(lines), fontsize=11)
         if timed:
-            _times(axes[-1], list(first["seconds"]))
+            put_times(axes[-1], list(first["seconds"]))
     return figure
 
 
@@ -67,7 +67,7 @@ def _panel(axis: Axes, rows: pd.DataFrame, order: list[str], palette: Palette) -
     axis.locator_params(axis="x", nbins=4)
 
 
-def _times(axis: Axes, times: list[float]) -> None:
+def put_times(axis: Axes, times: list[float]) -> None:
     """The time of one explanation at the right of each row."""
     across = axis.get_yaxis_transform()
     for place, time in enumerate(times):

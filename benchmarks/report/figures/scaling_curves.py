@@ -12,7 +12,7 @@ from benchmarks.report.figures.palette import Palette
 from benchmarks.report.figures.style import grid, legend, logarithmic, style
 from benchmarks.report.render.blocks import seconds, size
 
-_AXES = {
+AXES = {
     "graph_nodes": "nodes in the graph",
     "degree": "mean degree",
     "layers": "layers of the network",
@@ -20,12 +20,17 @@ _AXES = {
 }
 
 
+def number(at: float) -> str:
+    """A size: ``1,000,000``, ``2.5``."""
+    return f"{at:,.10g}"
+
+
 def draw(medians: pd.DataFrame, palette: Palette) -> Figure | None:
     """Time and memory of one explanation by what is varied; see ``runtimes.scaling``."""
     if medians.empty:
         return None
     found = {str(name) for name in medians["varied"]}
-    varied = [name for name in _AXES if name in found] + sorted(found - set(_AXES))
+    varied = [name for name in AXES if name in found] + sorted(found - set(AXES))
     measures: list[tuple[str, str, Callable[[float], str]]] = [
         ("seconds", "time of one explanation", seconds),
         ("peak_bytes", "peak memory", size),
@@ -46,11 +51,11 @@ def draw(medians: pd.DataFrame, palette: Palette) -> Figure | None:
                         **palette.marks(str(method)),
                     )
                 places = sorted(set(medians[medians["varied"] == what]["at"]))
-                logarithmic(axis, "x", places, lambda at: f"{at:,g}")
+                logarithmic(axis, "x", places, number)
                 if len(places) <= 6:
                     axis.xaxis.set_major_locator(FixedLocator(places))
                 if i == len(measures) - 1:
-                    axis.set_xlabel(_AXES.get(what, what))
+                    axis.set_xlabel(AXES.get(what, what))
             logarithmic(axes[i, 0], "y", shown[name], text)
             axes[i, 0].set_ylabel(title)
         legend(

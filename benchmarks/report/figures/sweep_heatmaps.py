@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter
 
 from benchmarks.report.data import steps
 from benchmarks.report.data.steps import Setting
@@ -28,7 +29,7 @@ def draw(settings: list[Setting]) -> Figure | None:
         ("seconds", f"time, relative to the fastest ({seconds(fastest)})", fastest, _times),
         ("peak_bytes", "peak memory", 1.0, size),
         ("relative_error", "relative error (to 1,000 steps)", 1.0, share),
-        ("convergence_delta", "convergence delta (units of the output)", 1.0, "{:.1e}".format),
+        ("convergence_delta", "convergence delta (units of the output)", 1.0, "{:.2g}".format),
     ]
     known = {name for setting in settings for name in setting.values}
     panels = [panel for panel in panels if panel[0] in known]
@@ -73,6 +74,8 @@ def _heatmap(
         fmt="",
         annot_kws={"fontsize": 8},
         cbar=bool(len(found)),
+        # By itself a logarithmic bar is numbered in formulas, which a report shows as they are.
+        cbar_kws={"format": FuncFormatter(lambda value, _: text(value))},
         linewidths=0.8,
     )
     axis.grid(visible=False)

@@ -147,7 +147,9 @@ def cheapest_setting(settings: list[Setting], place: str = "") -> str:
     limit = f"a median relative error below {share(steps.MAX_ERROR)}"
     swept, default = (settings[0].engine, settings[0].default) if settings else ("", "")
     if default and default != swept:
-        start += f"leave the default, engine {default}; on {swept}, "
+        needed = steps.steps_needed(settings)
+        least = f", with n_steps = {needed} or more" if needed else ""
+        start += f"leave the default, engine {default}{least}; on {swept}, "
     if caution:
         sentence = f"{start}no setting is recommended: {caution}. Measure again on a quiet machine."
     elif best is None:

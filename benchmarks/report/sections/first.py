@@ -29,7 +29,7 @@ from benchmarks.report.render.blocks import (
     seconds,
 )
 from benchmarks.report.render.wording import counted, join, listed, machine
-from benchmarks.report.sections import engines, peers
+from benchmarks.report.sections import cost_answers, engines, peers
 from benchmarks.report.sections.sample import nodes_and_models
 from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome
 from benchmarks.report.stats.standings import (
@@ -91,6 +91,9 @@ def first(
     elif engines.alone(sections):
         yield Items(engines.answers(sections))
         yield from engines.fastest(sections, manifest)
+    elif cost_answers.alone(sections):
+        yield Items(cost_answers.answers(sections))
+        yield from cost_answers.front(in_front(sections, manifest), palette)
     else:
         yield Items([safe_default(sections), _best(sections), price(sections)])
     plots = [block for section in in_front(sections, manifest) for block in plot(section, palette)]
@@ -109,7 +112,7 @@ def first(
             + ("" if shown_whole(sections) else " Other tasks have theirs in their parts below.")
         )
     cautions = list(cautions_of(sections))
-    if cautions:
+    if cautions and not cost_answers.alone(sections):  # they are of quality
         yield Items(cautions)
 
 

@@ -255,11 +255,7 @@ def ig_steps(
             texts.append(
                 cheapest_setting(settings, f"{section.title}, for {variant(method, engine)}")
             )
-            errors: dict[int, float] = {}
-            for one in settings:
-                if one.status == "ok" and "relative_error" in one.values:
-                    errors.setdefault(one.n_steps, one.values["relative_error"])
-            for count, error in sorted(errors.items()):
+            for count, error in steps.errors_by_steps(settings).items():
                 mark = "the default" if count == DEFAULT_STEPS else ""
                 rows.append(
                     [Entry(text) for text in (section.title, str(count), share(error), mark)]

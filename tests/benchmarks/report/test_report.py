@@ -334,7 +334,7 @@ def test_one_benchmark_alone_is_enough(full, folder, kind):
             (folder.path / "cells" / cell.name).write_text(text)
     text, page = pages(folder)
     assert ("## Engines" if kind == "engines" else "## twitch-sim") in text
-    assert page.count("<svg") == {"quality": 3, "engines": 0}.get(kind, 1)
+    assert page.count("<svg") == {"quality": 3, "runtime": 2, "engines": 0}.get(kind, 1)
     assert "nan" not in re.sub(r"[0-9a-z]{4,}", "", text)
 
 

@@ -106,5 +106,15 @@ def test_the_advice_is_for_the_engine_that_runs(folder, settings, section):
     repeated(folder, settings, 50, 5, [1.0, 1.0])
     (found,) = steps.sweeps(section()).values()
     assert cheapest_setting(found).startswith(
-        "Leave the default, engine analytic; on batched, the cheapest "
+        "Leave the default, engine analytic, with n_steps = 50 or more; on batched, the cheapest "
     )
+
+
+def test_steps_are_enough_only_if_no_more_are_worse(folder, settings, section):
+    for n_steps, error in ((10, 0.001), (20, 0.01), (50, 0.005), (100, 0.001)):
+        for batch in (1, 5):
+            swept(folder, settings, n_steps, batch, 1.0 * n_steps, error)
+    (found,) = steps.sweeps(section()).values()
+    assert steps.errors_by_steps(found) == {10: 0.001, 20: 0.01, 50: 0.005, 100: 0.001}
+    assert steps.steps_needed(found) == 50
+    assert steps.steps_needed(found, 0.001) is None

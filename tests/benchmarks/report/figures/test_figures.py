@@ -9,7 +9,7 @@ import explainers
 from benchmarks.report.data import steps
 from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import BASELINES, split
-from benchmarks.report.figures import forest, rank_heatmaps, sweep_heatmaps
+from benchmarks.report.figures import default_times, forest, rank_heatmaps, sweep_heatmaps
 from benchmarks.report.figures.encode import _compact
 from benchmarks.report.figures.palette import Palette, contrast, readable
 from benchmarks.report.figures.style import style
@@ -115,6 +115,34 @@ def test_the_sweep_says_oom_where_memory_ran_out(full):
     assert texts[7.5, 5.5] == "oom"  # 500 steps, all at once
     assert list(texts.values()).count("oom") == 1
     assert [label.get_text() for label in axis.get_xticklabels()][-1] == "all"
+
+
+def test_no_number_of_the_sweep_is_a_formula(full):
+    """The style shows a text as it is, and a logarithmic axis writes formulas by itself."""
+    (section,) = split(load(full.path))
+    (settings,) = steps.sweeps(section).values()
+    with style():
+        figure = sweep_heatmaps.draw(settings)
+        figure.draw_without_rendering()
+    bars = [axis for axis in figure.axes if axis.get_label() == "<colorbar>"]
+    texts = [tick.get_text() for axis in bars for tick in axis.get_yticklabels()]
+    assert "1 %" in texts
+    assert not any("$" in text for text in texts)
+
+
+def test_a_bar_goes_from_the_fastest_to_the_slowest_and_the_shape_is_the_engine():
+    columns = ["method", "engine", "seconds", "fastest", "slowest"]
+    given = [("saliency", "analytic", 2e-3, 1e-3, 4e-3), ("lime", "batched", 0.5, 0.5, 0.5)]
+    palette = Palette(["lime", "saliency"], ["stock", "analytic", "batched"])
+    figure = default_times.draw(pd.DataFrame(given, columns=columns), palette, "karate")
+    axis = figure.axes[0]
+    bars, marks = axis.lines[::2], axis.lines[1::2]
+    assert [list(one.get_xdata()) for one in bars] == [[1e-3, 4e-3], [0.5, 0.5]]
+    assert [list(one.get_xdata()) for one in marks] == [[2e-3], [0.5]]
+    assert [one.get_marker() for one in marks] == [*map(palette.marker, ("analytic", "batched"))]
+    assert [one.get_text() for one in axis.get_yticklabels()] == ["saliency", "lime"]
+    assert {"2 ms", "500 ms"} <= {one.get_text() for one in axis.texts}
+    assert axis.get_xscale() == "log"
 
 
 def test_ten_methods_that_are_the_same_leave_room_for_the_figure(folder, settings):

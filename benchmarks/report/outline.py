@@ -21,8 +21,10 @@ from benchmarks.report.sections import (
     cost,
     engines,
     first,
+    peers,
     provenance,
     quality,
+    reliability,
     replication,
 )
 from benchmarks.report.sections.agreement import agreement
@@ -34,7 +36,6 @@ from benchmarks.report.sections.f_fidelity import f_fidelity
 from benchmarks.report.sections.ground_truth import ground_truth
 from benchmarks.report.sections.learning import learning
 from benchmarks.report.sections.methods import methods
-from benchmarks.report.sections.peers import alone, overall, peers
 from benchmarks.report.sections.randomisation import randomisation
 from benchmarks.report.sections.ranks import ranks
 from benchmarks.report.sections.verdict import sentences, verdict
@@ -54,16 +55,17 @@ def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
     palette = Palette(method_labels(sections), engine_names(sections))
     tasks = list(provenance.tasks(results))
     whole = first.shown_whole(sections)
+    answered = any(part.alone(sections) for part in (peers, engines, reliability))
     front: list[Block] = [
         *provenance.cautions(results),
         *first.first(sections, palette, results.manifest),
         *(block for block in tasks if isinstance(block, Caution)),
-        *(() if alone(sections) or engines.alone(sections) else verdict(sections, whole=whole)),
+        *(() if answered else verdict(sections, whole=whole)),
     ]
     parts: list[Block] = [block for block in tasks if not isinstance(block, Caution)]
     parts += [*provenance.explained(sections), *methods(results)]
-    others = [*overall(sections, results.manifest)]
-    (front if alone(sections) else parts).extend(others)
+    others = [*peers.overall(sections, results.manifest)]
+    (front if peers.alone(sections) else parts).extend(others)
     ahead = [section.slug for section in first.in_front(sections, results.manifest)]
     details: list[Block] = []
     for section in sections:
@@ -116,6 +118,6 @@ def _section(
         *cost.runtime(section, palette, machine(section, manifest)),
         *cost.sweep(section),
         *cost.scaling(section, palette),
-        *peers(section, manifest),
+        *peers.peers(section, manifest),
     ]
     return [Heading(section.title, f"task-{section.slug}"), *blocks] if blocks else []

@@ -29,7 +29,7 @@ from benchmarks.report.render.blocks import (
     seconds,
 )
 from benchmarks.report.render.wording import counted, join, listed, machine
-from benchmarks.report.sections import engines, peers
+from benchmarks.report.sections import engines, peers, reliability
 from benchmarks.report.sections.sample import nodes_and_models
 from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome
 from benchmarks.report.stats.standings import (
@@ -49,6 +49,7 @@ REPLICATION = "calibration"  # as cells name its benchmark; it has tasks of its 
 _ASKED = {
     "quality": {"quality"},
     "cost": {"runtime", "engines", "ig_sweep", "scaling"},
+    "reliability": reliability.BENCHMARKS,
     "replication": {REPLICATION},
     "other packages": {peers.BENCHMARK},
 }
@@ -91,6 +92,10 @@ def first(
     elif engines.alone(sections):
         yield Items(engines.answers(sections))
         yield from engines.fastest(sections, manifest)
+    elif reliability.alone(sections):
+        if said := reliability.answers(sections):
+            yield Items(said)
+        yield from reliability.overview(sections, palette)
     else:
         yield Items([safe_default(sections), _best(sections), price(sections)])
     plots = [block for section in in_front(sections, manifest) for block in plot(section, palette)]
@@ -144,6 +149,11 @@ def _question(sections: Sequence[Section]) -> str:
         return "How do the explainers of other packages compare with this library's?"
     if engines.alone(sections):
         return "How much faster are the engines than what is published and than code by hand?"
+    if reliability.alone(sections):
+        return (
+            "Can these explanations be relied on: do they depend on what the model has learned, "
+            "are they stable, and do the methods agree?"
+        )
     return "What do explanations of these models' predictions cost?"
 
 

@@ -106,7 +106,10 @@ def test_a_quick_run_has_no_time_for_costly_methods_on_the_whole_graph(name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"preset": "speed"}, "--preset speed: unknown; use quality or reliability or architectures"),
+        (
+            {"preset": "speed"},
+            "--preset speed: unknown; use quality or reliability or architectures",
+        ),
         ({"profile": "slow"}, "--profile slow: unknown; use quick or full"),
         ({"tasks": ["nope"]}, "--task nope: unknown; available: ba-shapes, karate"),
         ({"methods": ["nope"]}, "--method nope: unknown; available: random, saliency"),

@@ -1,0 +1,310 @@
+"""The first screen of a run about reliability: whether its tables say that scores can be relied on.
+
+They are counted over all tasks by the rules that the parts of the tasks have; nothing is measured
+by another one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.report.data.frames import natural
+from benchmarks.report.data.randomisation import EQUIVALENT, gaps, like_untrained
+from benchmarks.report.data.reliability import NEW_WEIGHTS, TRAINED, by_task
+from benchmarks.report.data.section import Section, benchmarks_of, units
+from benchmarks.report.figures import reliability as figures
+from benchmarks.report.figures.palette import Palette
+from benchmarks.report.render.blocks import Block, number, picture, share
+from benchmarks.report.render.wording import counted, listed
+from benchmarks.report.sections import agreement, axioms, explained_output, f_fidelity
+from benchmarks.report.stats import equal, estimates
+from benchmarks.report.stats.standings import SAME, Column, compare
+
+BENCHMARKS = {
+    *("agreement", "stability", "axioms", "completeness"),
+    *("randomisation", "explained_output", "f_fidelity"),
+}
+_SAME_RANKING = 0.995  # tau-b that is written 1.00
+_STABLE = {
+    "max_sensitivity": (
+        "if the features move by up to 2 % of their standard deviation",
+        "scores",
+        "max-sensitivity",
+    ),
+    "kendall_tau_seeds": ("under another seed of the method", "rankings", "Kendall's tau-b"),
+}
+_AXIOMS = {
+    "sensitivity": (axioms.VIOLATIONS,),
+    "implementation invariance": axioms.INVARIANCE,
+}
+_NAMED = 3  # methods in a sentence; of others it says how many
+
+
+def alone(sections: Sequence[Section]) -> bool:
+    """Whether a run measured some of these, and nothing else."""
+    found = benchmarks_of(sections)
+    return bool(found) and found <= BENCHMARKS
+
+
+def answers(sections: Sequence[Section]) -> list[str]:
+    """What it comes to over all tasks, in at most five sentences."""
+    table = by_task(sections)
+    said = (
+        _weights(sections, table),
+        _stability(sections),
+        _agreement(sections),
+        _order(sections),
+        _axioms(sections),
+    )
+    return [one for one in said if one]
+
+
+def overview(sections: Sequence[Section], palette: Palette) -> Iterator[Block]:
+    """All methods on all tasks: alike with new weights, under other seeds, on moved features."""
+    table = by_task(sections)
+    line = table[TRAINED].notna().any()
+    yield from picture(
+        "reliability",
+        "Small markers: a task each, the mean over its "
+        f"{units(sections)} and models; large: their median. Correlation: Spearman's, of the "
+        "absolute scores on the trained model and with all weights drawn anew"
+        f"{'; the line across a row is the median of that between trained models' if line else ''}"
+        ". Where the marker is not left of the line, scores hardly depend on what was learned. "
+        "Max-sensitivity: relative change of the scores, lower is more stable. Baselines are grey.",
+        figures.draw(table, palette),
+        table.drop(columns="baseline"),
+        half=True,
+    )
+
+
+# ------------------------------------------------------------------------------------ sentences
+
+
+def _weights(sections: Sequence[Section], table: pd.DataFrame) -> str:
+    """Whose scores are as close with new weights as between trained models."""
+    known: Counter[str] = Counter()
+    alike: Counter[str] = Counter()
+    for section in sections:
+        known.update(gaps(section).keys())
+        alike.update(like_untrained(section))
+    if not known:
+        return ""
+    others = sorted((name for name in known if name not in alike), key=natural)
+    them = listed(others) if len(others) <= _NAMED else f"{len(others)} others"
+    parts = []
+    if alike:
+        parts.append(
+            f"the scores of {_with_counts(alike, known)} are as close to the trained model's as "
+            "those of a model trained with another seed"
+        )
+    if others:
+        rest = table[table["method"].isin(others)].dropna(subset=[NEW_WEIGHTS, TRAINED])
+        new, trained = (
+            number(rest[name].median(), bounded=True) for name in (NEW_WEIGHTS, TRAINED)
+        )
+        whose = f"those of {them} are further from them"
+        if not alike:
+            them = them.replace("others", "methods")
+            whose = f"the scores of {them} are further from the trained model's than those of a "
+            whose += "model trained with another seed"
+        parts.append(
+            f"{whose}{' on every task' * (max(known.values()) > 1)} (median rank correlation "
+            f"{new}, between trained models {trained})"
+        )
+    if fixed := _fixed(table):
+        do = "does" if len(fixed) == 1 else "do"
+        parts.append(
+            f"those of {listed(fixed)}, which {do} not look at the model, stay the same by "
+            "construction"
+        )
+    return f"Parameter randomisation: with all weights drawn anew, {'; '.join(parts)}."
+
+
+def _fixed(table: pd.DataFrame) -> list[str]:
+    """The baselines whose scores are the same whatever the weights."""
+    of_baselines = table[table["baseline"]].dropna(subset=[NEW_WEIGHTS])
+    lowest = of_baselines.groupby("method")[NEW_WEIGHTS].min()
+    return sorted(lowest.index[lowest >= _SAME_RANKING], key=natural)
+
+
+def _stability(sections: Sequence[Section]) -> str:
+    """Which methods move least and most with the features, and with their own seeds."""
+    parts = []
+    for name, (when, what, measure) in _STABLE.items():
+        if found := _ends(sections, name):
+            least, most, values = found
+            parts.append(
+                f"{when}, the {what} of {least} change least and those of {most} most ({measure}, "
+                f"{values})"
+            )
+    return f"Stability, ties included: {'; '.join(parts)}." if parts else ""
+
+
+def _ends(sections: Sequence[Section], name: str) -> tuple[str, str, str] | None:
+    """The most and the least stable, with those tied with them, and the methods' range.
+
+    Methods are compared as in the tables of quality; only nodes that all of them have count.
+    """
+    most, least, known = Counter[str](), Counter[str](), Counter[str]()
+    means = []
+    for section in sections:
+        rows, _ = section.of("stability")
+        rows = rows[(rows["metric"] == name) & ~rows["method"].isin(section.baselines)]
+        table = rows.pivot_table(index=["model_seed", "node"], columns="label", values="value")
+        table = estimates.paired(table)
+        if table.empty or table.shape[1] < 2:
+            continue
+        metric, folds = section.metrics[name], equal.groups(table)
+        margin = section.equivalence * (1 if metric.bounded else float(table.mean().median()))
+        known.update(table.columns)
+        means.append(table.mean())
+        for direction in ("up", "down"):
+            column = Column(table, direction, margin, metric.limits)
+            marked = compare({name: column}, folds=folds)[name]
+            counts = most if direction == metric.direction else least
+            counts.update(one for one, standing in marked.items() if standing.mark)
+    if not most or not least:
+        return None
+    medians = pd.concat(means, axis=1).median(axis=1)
+    values = f"{number(medians.min())} to {number(medians.max())}"
+    over = "medians over the tasks " if len(means) > 1 else ""
+    return _with_counts(most, known), _with_counts(least, known), f"{over}{values}"
+
+
+def _agreement(sections: Sequence[Section]) -> str:
+    """How far two methods agree, and which give the same ranking."""
+    medians = []
+    same: Counter[tuple[str, str]] = Counter()
+    measured: Counter[tuple[str, str]] = Counter()
+    for section in sections:
+        pairs, _ = section.of("agreement")
+        aside = section.baselines
+        pairs = pairs[~pairs["method"].isin(aside) & ~pairs["other"].isin(aside)]
+        square = agreement.matrix(pairs, "kendall_tau")
+        known = {
+            (one, other): float(square.loc[one, other])
+            for place, one in enumerate(square.index)
+            for other in square.index[place + 1 :]
+            if square.loc[one, other] == square.loc[one, other]
+        }
+        if known:
+            medians.append(float(np.median([*known.values()])))
+            measured.update(known.keys())
+            same.update(pair for pair, tau in known.items() if tau >= _SAME_RANKING)
+    if not medians:
+        return ""
+    of_tasks = f"{{}} ({{}} to {{}} over {len(medians)} tasks)"
+    text = "Agreement: Kendall's tau-b of two methods' rankings, the median of all pairs, is "
+    text += _spread(medians, of_tasks)
+    if not same:
+        return f"{text}; no two methods give the same ranking on any task."
+    always = [pair for pair in sorted(same) if same[pair] == measured[pair] == len(medians)]
+    groups = {name: (name,) for pair in same for name in pair}
+    for one, other in always:
+        joined = tuple(sorted({*groups[one], *groups[other]}, key=natural))
+        groups.update(dict.fromkeys(joined, joined))
+    on = f" on all {len(medians)} tasks" * (len(medians) > 1)
+    whole = [f"{SAME.join(one)}{on}" for one in dict.fromkeys(groups.values()) if len(one) > 1]
+    rest, of = Counter[str](), Counter[str]()
+    for pair in same:
+        one, other = (SAME.join(groups[name]) for name in pair)
+        if one != other:
+            named = listed(sorted((one, other), key=natural))
+            rest[named], of[named] = max(rest[named], same[pair]), len(medians)
+    some = [_with_counts(rest, of)] if rest else []
+    return f"{text}; the same ranking (tau-b 1.00): {'; '.join([*whole, *some])}."
+
+
+def _order(sections: Sequence[Section]) -> str:
+    """Whether the methods' order by fidelity holds under other conventions."""
+    by_f: list[tuple[float, float | None]] = []
+    forms: dict[str, list[float]] = {}
+    for section in sections:
+        found = f_fidelity.orders(section, "+")
+        wanted = [one for one in found if one.column == f_fidelity.masked("+")]
+        if wanted and wanted[0].correlation is not None:
+            by_f.append((wanted[0].correlation, found[-1].correlation))
+        for form, value in explained_output.orders(section).items():
+            forms.setdefault(form, []).append(value)
+    parts = []
+    if by_f:
+        text = f"with that by F-Fidelity+ {_spread([one for one, _ in by_f])}"
+        known = [(one, between) for one, between in by_f if between is not None]
+        if known:
+            kept = sum(one >= between for one, between in known)
+            text += ", no lower than that of F-Fidelity+ between two models of a task, "
+            text += f"{_spread([between for _, between in known])}, on {kept} of "
+            text += counted(len(known), "task")
+        parts.append(text)
+    parts += [
+        f"with that by explanations of the {form}, not of the probability, {_spread(values)}"
+        for form, values in forms.items()
+    ]
+    if not parts:
+        return ""
+    several = max(len(by_f), *map(len, forms.values()), 0) > 1
+    what = f"rank correlation{', median and range over tasks' * several}"
+    return f"Order of the methods by fidelity+ ({what}): {'; '.join(parts)}."
+
+
+def _axioms(sections: Sequence[Section]) -> str:
+    """Which methods break sensitivity or implementation invariance, and on how many tasks."""
+    known: Counter[str] = Counter()
+    ignored: Counter[str] = Counter()
+    variant: Counter[str] = Counter()
+    there: set[str] = set()
+    for section in sections:
+        rows, _ = section.of("axioms")
+        rows = rows[~rows["method"].isin(section.baselines)]
+        known.update(map(str, rows["label"].unique()))
+        there |= {*rows["metric"]}
+        missed = rows[rows["metric"] == axioms.VIOLATIONS].groupby("label")["value"].mean()
+        changed = rows[rows["metric"].isin(axioms.INVARIANCE)].groupby("label")["value"].max()
+        ignored.update(map(str, missed.index[missed > EQUIVALENT]))
+        variant.update(map(str, changed.index[changed > EQUIVALENT]))
+    if not known:
+        return ""
+    parts = []
+    limit = share(EQUIVALENT)
+    if ignored:
+        parts.append(
+            f"{_with_counts(ignored, known)} give a score of 0 to more than {limit} of the edges "
+            "whose removal changes the output"
+        )
+    if variant:
+        parts.append(
+            f"on a network that computes the same function, the scores of "
+            f"{_with_counts(variant, known)} change by more than {limit}"
+        )
+    kept = [name for name in known if name not in ignored and name not in variant]
+    words = " and ".join(word for word, metrics in _AXIOMS.items() if there & {*metrics})
+    parts.append(f"{len(kept)} of {counted(len(known), 'method')} keep {words}")
+    return f"Axioms: {'; '.join(parts)}."
+
+
+def _with_counts(counts: Counter[str], of: Counter[str]) -> str:
+    """``a (on 3 of 4 tasks), b (1 of 4) and 2 more``, the most frequent first."""
+    order = sorted(counts, key=lambda name: (-counts[name], natural(name)))
+    several = max(of.values()) > 1
+    shown = [
+        f"{name} ({'on ' * (not i)}{counts[name]} of {of[name]}{' tasks' * (not i)})"
+        if several
+        else name
+        for i, name in enumerate(order[:_NAMED])
+    ]
+    rest = len(order) - _NAMED
+    if rest > 0:
+        return f"{', '.join(shown)} and {rest} more"
+    return listed(shown)
+
+
+def _spread(values: Iterable[float], form: str = "{} ({} to {})") -> str:
+    """``0.31 (0.12 to 0.55)``: the median and the range; the median alone of equal values."""
+    found = np.array([*values], dtype=float)
+    found = found[np.isfinite(found)]
+    middle, low, high = (number(float(f(found))) for f in (np.median, np.min, np.max))
+    return middle if low == high else form.format(middle, low, high)

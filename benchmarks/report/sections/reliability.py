@@ -172,7 +172,19 @@ def _ends(sections: Sequence[Section], name: str) -> tuple[str, str, str] | None
     medians = pd.concat(means, axis=1).median(axis=1)
     values = f"{number(medians.min())} to {number(medians.max())}"
     over = "medians over the tasks " if len(means) > 1 else ""
-    return _with_counts(most, known), _with_counts(least, known), f"{over}{values}"
+    return _tied(most, known), _tied(least, known), f"{over}{values}"
+
+
+def _tied(counts: Counter[str], of: Counter[str]) -> str:
+    """Those that are an end, or tied with it, on the most tasks; how many if they are many."""
+    top, tasks = max(counts.values()), max(of.values())
+    first = sorted((name for name in counts if counts[name] == top), key=natural)
+    who = listed(first) if len(first) <= _NAMED else f"{len(first)} of {len(of)} methods"
+    if tasks == 1:
+        return who
+    others = len(counts) - len(first)
+    fewer = f"; {others} other{'s' * (others > 1)} on fewer" if others else ""
+    return f"{who} (on {top} of {tasks} tasks{fewer})"
 
 
 def _agreement(sections: Sequence[Section]) -> str:

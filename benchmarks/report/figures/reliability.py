@@ -54,19 +54,30 @@ def _panel(axis: Axes, table: pd.DataFrame, name: str, order: list[str], palette
         if values.empty:
             continue
         marks = {"marker": palette.shape(method), "linestyle": "none", **palette.marks(method)}
+        if marks["marker"] == "|":  # which is nothing but its edge
+            marks["markeredgecolor"] = palette.colour(method)
         tasks = marks | {"markersize": 4, "markeredgewidth": 0.4, "alpha": 0.45}
         if len(values) > 1:
             axis.plot(values, np.full(len(values), place), **tasks)
         median = marks | {"markersize": 7, "markeredgewidth": 0.9}
         axis.plot([values.median()], [place], **median)
         trained = table.loc[of_method, TRAINED].dropna()
-        if name == NEW_WEIGHTS and len(trained):
+        if name == NEW_WEIGHTS and len(trained) and not table.loc[of_method, "baseline"].any():
             ends = [place - 0.42, place + 0.42]
             axis.plot([trained.median()] * 2, ends, color="black", linewidth=1.6)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="y", color="0.93")
     if name == MOVED:
         logarithmic(axis, "x", shown.dropna(), "{:g}".format)
+        axis.set_xticks(_ticks(float(shown.min()), float(shown.max())))
     else:
         axis.set_xlim(min(-0.05, 1.1 * float(shown.min())), 1.05)
         axis.locator_params(axis="x", nbins=4)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Few, for a narrow panel: powers of ten, or about the ends where there are not two."""
+    powers = np.arange(np.ceil(np.log10(low) - 0.1), np.floor(np.log10(high) + 0.1) + 1)
+    if len(powers) < 2:
+        return [float(f"{end:.0e}") for end in (low, high)]
+    return [float(f"1e{power:.0f}") for power in powers[:: -(-len(powers) // 3)]]

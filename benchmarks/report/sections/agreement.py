@@ -46,8 +46,9 @@ def agreement(section: Section) -> Iterator[Block]:
         f"agreement-{section.slug}",
         f"{section.title}: how well two methods agree on the ranking of a computation graph's "
         f"edges by absolute score, means over the {units([section])}. Below the diagonal: "
-        "Kendall's tau-b over all edges, 0 for unrelated rankings. Above: share of the ten highest-scoring "
-        "edges that two methods have in common. Methods that agree stand side by side.",
+        "Kendall's tau-b over all edges, 0 for unrelated rankings. Above: share of the ten "
+        "highest-scoring edges that two methods have in common. Methods that agree stand side by "
+        "side.",
         agreement_heatmaps.draw(matrices),
         _pairs(matrices),
     )

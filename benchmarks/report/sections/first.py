@@ -49,7 +49,7 @@ REPLICATION = "calibration"  # as cells name its benchmark; it has tasks of its 
 _ASKED = {
     "quality": {"quality"},
     "cost": {"runtime", "engines", "ig_sweep", "scaling"},
-    "reliability": reliability.BENCHMARKS,
+    "reliability": {*reliability.BENCHMARKS},
     "replication": {REPLICATION},
     "other packages": {peers.BENCHMARK},
 }

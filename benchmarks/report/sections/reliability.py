@@ -14,19 +14,25 @@ import pandas as pd
 
 from benchmarks.report.data.frames import natural
 from benchmarks.report.data.randomisation import EQUIVALENT, gaps, like_untrained
-from benchmarks.report.data.reliability import NEW_WEIGHTS, TRAINED, by_task
+from benchmarks.report.data.reliability import MOVED, NEW_WEIGHTS, SEEDS, TRAINED, by_task
 from benchmarks.report.data.section import Section, benchmarks_of, units
 from benchmarks.report.figures import reliability as figures
 from benchmarks.report.figures.palette import Palette
-from benchmarks.report.render.blocks import Block, number, picture, share
+from benchmarks.report.render.blocks import Block, Text, number, picture, share
 from benchmarks.report.render.wording import counted, listed
 from benchmarks.report.sections import agreement, axioms, explained_output, f_fidelity
 from benchmarks.report.stats import equal, estimates
 from benchmarks.report.stats.standings import SAME, Column, compare
 
+# As cells name them, and in words.
 BENCHMARKS = {
-    *("agreement", "stability", "axioms", "completeness"),
-    *("randomisation", "explained_output", "f_fidelity"),
+    "randomisation": "randomisation",
+    "stability": "stability",
+    "agreement": "agreement",
+    "f_fidelity": "F-Fidelity",
+    "explained_output": "explained output",
+    "axioms": "axioms",
+    "completeness": "completeness",
 }
 _SAME_RANKING = 0.995  # tau-b that is written 1.00
 _STABLE = {
@@ -47,7 +53,7 @@ _NAMED = 3  # methods in a sentence; of others it says how many
 def alone(sections: Sequence[Section]) -> bool:
     """Whether a run measured some of these, and nothing else."""
     found = benchmarks_of(sections)
-    return bool(found) and found <= BENCHMARKS
+    return bool(found) and found <= {*BENCHMARKS}
 
 
 def answers(sections: Sequence[Section]) -> list[str]:
@@ -66,19 +72,37 @@ def answers(sections: Sequence[Section]) -> list[str]:
 def overview(sections: Sequence[Section], palette: Palette) -> Iterator[Block]:
     """All methods on all tasks: alike with new weights, under other seeds, on moved features."""
     table = by_task(sections)
-    line = table[TRAINED].notna().any()
+    texts = {
+        NEW_WEIGHTS: "Correlation: Spearman's, of the absolute scores on the trained model and "
+        "with all weights drawn anew.",
+        TRAINED: "The line across a row is the median of the correlation between trained models: "
+        "where the marker is not left of it, scores hardly depend on what was learned.",
+        SEEDS: "tau-b: Kendall's, between two seeds of the method.",
+        MOVED: "Max-sensitivity: relative change of the scores if the features move a little; "
+        "lower is more stable, and 0 is not drawn.",
+    }
+    said = [text for name, text in texts.items() if table[name].notna().any()]
     yield from picture(
         "reliability",
-        "Small markers: a task each, the mean over its "
-        f"{units(sections)} and models; large: their median. Correlation: Spearman's, of the "
-        "absolute scores on the trained model and with all weights drawn anew"
-        f"{'; the line across a row is the median of that between trained models' if line else ''}"
-        ". Where the marker is not left of the line, scores hardly depend on what was learned. "
-        "Max-sensitivity: relative change of the scores, lower is more stable. Baselines are grey.",
+        f"Small markers: a task each, the mean over its {units(sections)} and models; large: their "
+        f"median. {' '.join(said)} Baselines are grey.",
         figures.draw(table, palette),
         table.drop(columns="baseline"),
         half=True,
     )
+    yield Text(f"Explained of a task, at most: {_samples(sections)}.")
+
+
+def _samples(sections: Sequence[Section]) -> str:
+    """How many nodes of how many models each benchmark has; those with as many together."""
+    of: dict[str, list[str]] = {}
+    for name, word in BENCHMARKS.items():
+        rows = [section.of(name)[0][["node", "model_seed"]].nunique() for section in sections]
+        nodes, models = (max(int(one[column]) for one in rows) for column in rows[0].index)
+        if nodes:
+            what = f"{nodes:,} {units(sections)} × {counted(models, 'model')}"
+            of.setdefault(what, []).append(word)
+    return "; ".join(f"{what} ({', '.join(words)})" for what, words in of.items())
 
 
 # ------------------------------------------------------------------------------------ sentences
@@ -98,7 +122,7 @@ def _weights(sections: Sequence[Section], table: pd.DataFrame) -> str:
     parts = []
     if alike:
         parts.append(
-            f"the scores of {_with_counts(alike, known)} are as close to the trained model's as "
+            f"the scores of {_with_counts(alike, known, 6)} are as close to the trained model's as "
             "those of a model trained with another seed"
         )
     if others:
@@ -116,11 +140,8 @@ def _weights(sections: Sequence[Section], table: pd.DataFrame) -> str:
             f"{new}, between trained models {trained})"
         )
     if fixed := _fixed(table):
-        do = "does" if len(fixed) == 1 else "do"
-        parts.append(
-            f"those of {listed(fixed)}, which {do} not look at the model, stay the same by "
-            "construction"
-        )
+        do, keep = ("does", "keeps its") if len(fixed) == 1 else ("do", "keep their")
+        parts.append(f"{listed(fixed)}, which {do} not look at the model, {keep} scores")
     return f"Parameter randomisation: with all weights drawn anew, {'; '.join(parts)}."
 
 
@@ -244,18 +265,17 @@ def _order(sections: Sequence[Section]) -> str:
             forms.setdefault(form, []).append(value)
     parts = []
     if by_f:
-        text = f"with that by F-Fidelity+ {_spread([one for one, _ in by_f])}"
+        text = f"{_spread([one for one, _ in by_f])} with that by F-Fidelity+"
         known = [(one, between) for one, between in by_f if between is not None]
         if known:
             kept = sum(one >= between for one, between in known)
-            text += ", no lower than that of F-Fidelity+ between two models of a task, "
-            text += f"{_spread([between for _, between in known])}, on {kept} of "
-            text += counted(len(known), "task")
+            text += f", which has {_spread([between for _, between in known])} with itself on "
+            text += f"another model (no higher on {kept} of {counted(len(known), 'task')})"
         parts.append(text)
-    parts += [
-        f"with that by explanations of the {form}, not of the probability, {_spread(values)}"
-        for form, values in forms.items()
-    ]
+    if forms:
+        each = [f"{_spread(values)} if {form}s are" for form, values in forms.items()]
+        each[0] += " explained in place of probabilities"
+        parts.append(", ".join(each).replace("ys are", "ies are"))
     if not parts:
         return ""
     several = max(len(by_f), *map(len, forms.values()), 0) > 1
@@ -298,7 +318,7 @@ def _axioms(sections: Sequence[Section]) -> str:
     return f"Axioms: {'; '.join(parts)}."
 
 
-def _with_counts(counts: Counter[str], of: Counter[str]) -> str:
+def _with_counts(counts: Counter[str], of: Counter[str], named: int = _NAMED) -> str:
     """``a (on 3 of 4 tasks), b (1 of 4) and 2 more``, the most frequent first."""
     order = sorted(counts, key=lambda name: (-counts[name], natural(name)))
     several = max(of.values()) > 1
@@ -306,9 +326,9 @@ def _with_counts(counts: Counter[str], of: Counter[str]) -> str:
         f"{name} ({'on ' * (not i)}{counts[name]} of {of[name]}{' tasks' * (not i)})"
         if several
         else name
-        for i, name in enumerate(order[:_NAMED])
+        for i, name in enumerate(order[:named])
     ]
-    rest = len(order) - _NAMED
+    rest = len(order) - named
     if rest > 0:
         return f"{', '.join(shown)} and {rest} more"
     return listed(shown)

@@ -174,7 +174,7 @@ def test_the_first_screen_about_reliability_can_be_read(visit, folder, settings,
                  for k, v in alike for n in range(2)]  # fmt: skip
         folder.add("randomisation", settings(name, task=task), quality=drawn)
         found = {"max_sensitivity": 10.0**-place, "kendall_tau_seeds": 0.1 * place}
-        rows = [{"metric": k, "node": 0, "value": v} for k, v in found.items()]
+        rows = [{"metric": k, "node": n, "value": v} for k, v in found.items() for n in range(2)]
         folder.add("stability", settings(name, task=task), quality=rows)
     benchmarks.report.write(folder.path, ("html",))
     page = visit((folder.path / "report.html").as_uri(), unfold=False, viewport=size)

@@ -58,8 +58,8 @@ def test_scores_that_do_not_depend_on_the_weights_are_named(add, told):
         "Parameter randomisation: with all weights drawn anew, the scores of a (on 2 of 2 tasks) "
         "and c (1 of 2) are as close to the trained model's as those of a model trained with "
         "another seed; those of b are further from them on every task (median rank correlation "
-        "0.200, between trained models 0.700); those of degree, which does not look at the model, "
-        "stay the same by construction."
+        "0.200, between trained models 0.700); degree, which does not look at the model, keeps "
+        "its scores."
     ]
 
 
@@ -139,10 +139,9 @@ def test_the_order_by_fidelity_under_other_conventions(add, told):
             add("explained_output", name, quality, explained_output=form)
     # Over both models, F-Fidelity has a 0.4, b 0.3, c and d 0.15: by ranks 3 / sqrt(4.5 * 5).
     assert told() == [
-        "Order of the methods by fidelity+ (rank correlation): with that by F-Fidelity+ 0.63, no "
-        "lower than that of F-Fidelity+ between two models of a task, 0.8, on 0 of 1 task; with "
-        "that by explanations of the raw score, not of the probability, 1; with that by "
-        "explanations of the log-probability, not of the probability, 0.8."
+        "Order of the methods by fidelity+ (rank correlation): 0.63 with that by F-Fidelity+, "
+        "which has 0.8 with itself on another model (no higher on 0 of 1 task); 1 if raw scores "
+        "are explained in place of probabilities, 0.8 if log-probabilities are."
     ]
 
 
@@ -169,7 +168,10 @@ def test_the_first_screen_asks_and_draws_what_was_measured(folder, add):
     sections = split(results)
     assert alone(sections)
     assert title(results) == "GNN explainers on t0, t1, t2: reliability, 2026-01-02"
-    question, said, picture = first(sections, Palette(["a"], []), {})
+    question, said, picture, sample = first(sections, Palette(["a"], []), {})
+    assert sample.text == (
+        "Explained of a task, at most: 2 nodes × 1 model (randomisation, stability)."
+    )
     assert isinstance(said, Items)
     assert question.text.startswith("Can these explanations be relied on: ")
     assert question.text.endswith("Measured on 3 tasks, 2 nodes × 1 model, an unknown CPU.")
@@ -196,11 +198,11 @@ def test_any_part_of_it_stands_by_itself(folder, add, settings):
         settings("integrated_gradients", **options),
         quality=rows("completeness", [0.1]),
     )
-    (question,) = first(split(load(folder.path)), Palette(["integrated_gradients"], []), {})
+    question, _ = first(split(load(folder.path)), Palette(["integrated_gradients"], []), {})
     assert isinstance(question, Text)
     add("axioms", "a", rows("sensitivity_violations", [0.0]), "karate")
     sections = split(load(folder.path))
-    _, said = first(sections, Palette(["a"], []), {})
+    _, said, _ = first(sections, Palette(["a"], []), {})
     assert said.texts == ["Axioms: 1 of 1 method keep sensitivity."]
     # With quality, the first screen is about that.
     folder.quality("a", [0.1, 0.2, 0.3])

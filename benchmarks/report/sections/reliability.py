@@ -222,7 +222,7 @@ def _agreement(sections: Sequence[Section]) -> str:
             (one, other): float(square.loc[one, other])
             for place, one in enumerate(square.index)
             for other in square.index[place + 1 :]
-            if square.loc[one, other] == square.loc[one, other]
+            if pd.notna(square.loc[one, other])
         }
         if known:
             medians.append(float(np.median([*known.values()])))

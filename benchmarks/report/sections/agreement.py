@@ -67,10 +67,10 @@ def agreement(section: Section) -> Iterator[Block]:
 def _pairs(matrices: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """What the heatmaps show: a row for each pair of methods, which is there once."""
     squares = {
-        title: square.where(np.tril(np.ones(square.shape, dtype=bool), -1)).stack()
+        title: square.where(np.tril(np.ones(square.shape, dtype=bool), -1)).stack(future_stack=True)
         for title, square in matrices.items()
     }
-    table = pd.DataFrame(squares)
+    table = pd.DataFrame(squares).dropna(how="all")
     return table.rename_axis(["method", "other"]).reset_index() if squares else table
 
 

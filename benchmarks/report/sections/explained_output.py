@@ -72,7 +72,7 @@ def orders(section: Section, name: str = "fidelity+_prob") -> dict[str, float]:
         index=["model_seed", "node"], columns=["method", "form"], values="value"
     )
     # By method, a column of the values with all forms: only nodes that have all of them count.
-    table = estimates.paired(table).stack("form", future_stack=True)
+    table = pd.DataFrame(estimates.paired(table).stack("form", future_stack=True))
     table = table[[group[0] for group in equal.groups(table)]].dropna(axis="columns")
     means = table.groupby("form").mean()
     if table.shape[1] < LEAST or "probs" not in means.index:

@@ -236,7 +236,7 @@ def _agreement(sections: Sequence[Section]) -> str:
     if not same:
         return f"{text}; no two methods give the same ranking on any task."
     always = [pair for pair in sorted(same) if same[pair] == measured[pair] == len(medians)]
-    groups = {name: (name,) for pair in same for name in pair}
+    groups: dict[str, tuple[str, ...]] = {name: (name,) for pair in same for name in pair}
     for one, other in always:
         joined = tuple(sorted({*groups[one], *groups[other]}, key=natural))
         groups.update(dict.fromkeys(joined, joined))

@@ -133,15 +133,15 @@ def test_the_order_by_fidelity_under_other_conventions(add, told):
         for name in "abcd":
             ours = {"c": 0.1, "d": 0.2}.get(name, own[name]) if seed else own[name]
             add("f_fidelity", name, fidelities(ours, masked[name]), seed=seed)
-    for form, values in (("raw", own), ("log_probs", masked), ("probs", own)):
+    for form, values in (("raw", masked), ("log_probs", own), ("probs", own)):
         for name, value in values.items():
             quality = rows("fidelity+_prob", [value] * 3, level="f=20%", semantics="mask")
             add("explained_output", name, quality, explained_output=form)
     # Over both models, F-Fidelity has a 0.4, b 0.3, c and d 0.15: by ranks 3 / sqrt(4.5 * 5).
     assert told() == [
         "Order of the methods by fidelity+ (rank correlation): 0.63 with that by F-Fidelity+, "
-        "which has 0.8 with itself on another model (no higher on 0 of 1 task); 1 if raw scores "
-        "are explained in place of probabilities, 0.8 if log-probabilities are."
+        "which has 0.8 with itself on another model (no higher on 0 of 1 task); 0.8 if raw scores "
+        "are explained in place of probabilities, 1 if log-probabilities are."
     ]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report.data.frames import natural
-from benchmarks.report.data.randomisation import EQUIVALENT, gaps, like_untrained
+from benchmarks.report.data.randomisation import EQUIVALENT, as_random, gaps, like_untrained
 from benchmarks.report.data.reliability import MOVED, NEW_WEIGHTS, SEEDS, TRAINED, by_task
 from benchmarks.report.data.section import Section, benchmarks_of, units
 from benchmarks.report.figures import reliability as figures
@@ -112,18 +112,27 @@ def _weights(sections: Sequence[Section], table: pd.DataFrame) -> str:
     """Whose scores are as close with new weights as between trained models."""
     known: Counter[str] = Counter()
     alike: Counter[str] = Counter()
+    noisy: Counter[str] = Counter()
     for section in sections:
         known.update(gaps(section).keys())
-        alike.update(like_untrained(section))
+        drawn = set(as_random(section))
+        for name in like_untrained(section):
+            (noisy if name in drawn else alike)[name] += 1
     if not known:
         return ""
-    others = sorted((name for name in known if name not in alike), key=natural)
+    others = sorted((name for name in known if name not in alike | noisy), key=natural)
     them = listed(others) if len(others) <= _NAMED else f"{len(others)} others"
     parts = []
     if alike:
         parts.append(
             f"the scores of {_with_counts(alike, known, 6)} are as close to the trained model's as "
-            "those of a model trained with another seed"
+            "those of another trained model"
+        )
+    if noisy:
+        so = "so are" if alike else "as close to the trained model's as another one's are"
+        parts.append(
+            f"{so} those of {_with_counts(noisy, known)}, but another draw of the method's random "
+            "numbers changes them as much"
         )
     if others:
         rest = table[table["method"].isin(others)].dropna(subset=[NEW_WEIGHTS, TRAINED])
@@ -131,10 +140,10 @@ def _weights(sections: Sequence[Section], table: pd.DataFrame) -> str:
             number(rest[name].median(), bounded=True) for name in (NEW_WEIGHTS, TRAINED)
         )
         whose = f"those of {them} are further from them"
-        if not alike:
+        if not alike and not noisy:
             them = them.replace("others", "methods")
-            whose = f"the scores of {them} are further from the trained model's than those of a "
-            whose += "model trained with another seed"
+            whose = f"the scores of {them} are further from the trained model's than those of "
+            whose += "another trained model"
         parts.append(
             f"{whose}{' on every task' * (max(known.values()) > 1)} (median rank correlation "
             f"{new}, between trained models {trained})"
@@ -323,7 +332,9 @@ def _with_counts(counts: Counter[str], of: Counter[str], named: int = _NAMED) ->
     order = sorted(counts, key=lambda name: (-counts[name], natural(name)))
     several = max(of.values()) > 1
     shown = [
-        f"{name} ({'on ' * (not i)}{counts[name]} of {of[name]}{' tasks' * (not i)})"
+        f"{name} ({counts[name]} of {of[name]})"
+        if several and i
+        else f"{name} (on {counts[name]} of {counted(of[name], 'task')})"
         if several
         else name
         for i, name in enumerate(order[:named])

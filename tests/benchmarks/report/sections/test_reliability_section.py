@@ -12,6 +12,7 @@ from benchmarks.report.sections.first import first
 from benchmarks.report.sections.reliability import alone, answers
 
 ALL, OTHERS = "cascading, 2 of 2: convs.0", "trained with another seed"
+REDRAWN = "same model, other draw"
 BASELINES = [{"name": name, "model_dependent": False} for name in ("degree", "random")]
 
 
@@ -52,12 +53,17 @@ def test_scores_that_do_not_depend_on_the_weights_are_named(add, told):
             add("randomisation", name, weights(*pair), task)
         add("randomisation", "degree", weights(1.0, 1.0), task)
         add("randomisation", "random", weights(0.0, 0.0), task)
+    redrawn = {"e": 0.305, "c": 0.51}  # the same model, once as unlike as one with new weights
+    for name, (new, trained) in {"e": (0.3, 0.2), "c": (0.495, 0.5)}.items():
+        quality = weights(new, trained) + rows("spearman", [redrawn[name]] * 2, other=REDRAWN)
+        add("randomisation", name, quality, "t0")
     # Models that are not there to be compared with say nothing.
     add("randomisation", "a", rows("spearman", [0.9], other=ALL), "white-box")
     assert told() == [
         "Parameter randomisation: with all weights drawn anew, the scores of a (on 2 of 2 tasks) "
-        "and c (1 of 2) are as close to the trained model's as those of a model trained with "
-        "another seed; those of b are further from them on every task (median rank correlation "
+        "and c (1 of 2) are as close to the trained model's as those of another trained model; so "
+        "are those of e (on 1 of 1 task), but another draw of the method's random numbers changes "
+        "them as much; those of b are further from them on every task (median rank correlation "
         "0.200, between trained models 0.700); degree, which does not look at the model, keeps "
         "its scores."
     ]
@@ -68,7 +74,7 @@ def test_where_all_scores_depend_on_the_weights_it_says_so(add, told):
         add("randomisation", name, weights(0.25, 0.5))
     assert told() == [
         "Parameter randomisation: with all weights drawn anew, the scores of 4 methods are further "
-        "from the trained model's than those of a model trained with another seed (median rank "
+        "from the trained model's than those of another trained model (median rank "
         "correlation 0.250, between trained models 0.500)."
     ]
 

@@ -330,15 +330,11 @@ def _axioms(sections: Sequence[Section]) -> str:
 def _with_counts(counts: Counter[str], of: Counter[str], named: int = _NAMED) -> str:
     """``a (on 3 of 4 tasks), b (1 of 4) and 2 more``, the most frequent first."""
     order = sorted(counts, key=lambda name: (-counts[name], natural(name)))
-    several = max(of.values()) > 1
-    shown = [
-        f"{name} ({counts[name]} of {of[name]})"
-        if several and i
-        else f"{name} (on {counts[name]} of {counted(of[name], 'task')})"
-        if several
-        else name
-        for i, name in enumerate(order[:named])
-    ]
+    shown = order[:named]
+    if max(of.values()) > 1:
+        first, *more = shown
+        shown = [f"{first} (on {counts[first]} of {counted(of[first], 'task')})"]
+        shown += [f"{name} ({counts[name]} of {of[name]})" for name in more]
     rest = len(order) - named
     if rest > 0:
         return f"{', '.join(shown)} and {rest} more"

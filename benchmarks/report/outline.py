@@ -22,9 +22,11 @@ from benchmarks.report.sections import (
     cost_answers,
     engines,
     first,
+    peers,
     provenance,
     quality,
     replication,
+    screens,
 )
 from benchmarks.report.sections.agreement import agreement
 from benchmarks.report.sections.axioms import axioms
@@ -35,7 +37,6 @@ from benchmarks.report.sections.f_fidelity import f_fidelity
 from benchmarks.report.sections.ground_truth import ground_truth
 from benchmarks.report.sections.learning import learning
 from benchmarks.report.sections.methods import methods
-from benchmarks.report.sections.peers import alone, overall, peers
 from benchmarks.report.sections.randomisation import randomisation
 from benchmarks.report.sections.ranks import ranks
 from benchmarks.report.sections.verdict import sentences, verdict
@@ -54,8 +55,7 @@ def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
     sections = split(results, equivalence)
     palette = Palette(method_labels(sections), engine_names(sections))
     tasks = list(provenance.tasks(results))
-    # The first screen has said all that a verdict would.
-    answered = alone(sections) or engines.alone(sections) or cost_answers.alone(sections)
+    answered = screens.of(sections) is not None  # then there is nothing left for a verdict
     whole = cost_answers.alone(sections) or first.shown_whole(sections)
     front: list[Block] = [
         *provenance.cautions(results),
@@ -65,8 +65,8 @@ def compose(results: Results, equivalence: float = EQUIVALENCE) -> list[Block]:
     ]
     parts: list[Block] = [block for block in tasks if not isinstance(block, Caution)]
     parts += [*provenance.explained(sections), *methods(results)]
-    others = [*overall(sections, results.manifest)]
-    (front if alone(sections) else parts).extend(others)
+    others = [*peers.overall(sections, results.manifest)]
+    (front if peers.alone(sections) else parts).extend(others)
     ahead = [section.slug for section in first.in_front(sections, results.manifest)]
     details: list[Block] = []
     for section in sections:
@@ -119,6 +119,6 @@ def _section(
         *cost.runtime(section, palette, machine(section, manifest)),
         *cost.sweep(section),
         *cost.scaling(section, palette),
-        *peers(section, manifest),
+        *peers.peers(section, manifest),
     ]
     return [Heading(section.title, f"task-{section.slug}"), *blocks] if blocks else []

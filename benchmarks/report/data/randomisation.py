@@ -156,25 +156,41 @@ def caution(section: Section) -> str:
     return ""
 
 
-def like_untrained(section: Section) -> list[str]:
-    """The methods whose scores are no less alike with new weights than between trained models.
+def gaps(section: Section, other: str = OTHER_MODELS) -> dict[str, float]:
+    """How much less alike a method's scores are with new weights than those of ``other``.
 
-    By Spearman's correlation of absolute scores, means over the nodes and models that have both:
-    with new weights in all layers it is no more than 0.01 below that between models trained with
-    other seeds. Baselines that do not look at the model are left out.
+    By Spearman's correlation of absolute scores: that with new weights in all layers less that of
+    ``other`` (between models trained with other seeds), means over the nodes and models that have
+    both. Baselines that do not look at the model are left out, and what has no ``other``.
     """
     rows, _ = section.of("randomisation")
     last = stages(rows, "cascading")[-1:]
     known = rows[(rows["metric"] == "spearman") & ~rows["method"].isin(section.baselines)]
-    found = []
+    found = {}
     for label, group in known.groupby("label"):
         table = group.pivot_table(index=["model_seed", "node"], columns="other", values="value")
-        if not last or not {last[0].name, OTHER_MODELS} <= set(table.columns):
+        if not last or not {last[0].name, other} <= set(table.columns):
             continue
-        gap = (table[last[0].name] - table[OTHER_MODELS]).dropna()
-        if len(gap) and gap.mean() >= -EQUIVALENT:
-            found.append(str(label))
+        gap = (table[last[0].name] - table[other]).dropna()
+        if len(gap):
+            found[str(label)] = float(gap.mean())
     return found
+
+
+def like_untrained(section: Section) -> list[str]:
+    """The methods whose scores are no less alike with new weights than between trained models.
+
+    Their gap is no more than 0.01, see :func:`gaps`.
+    """
+    return [label for label, gap in gaps(section).items() if gap >= -EQUIVALENT]
+
+
+def as_random(section: Section) -> list[str]:
+    """The methods whose scores another draw of their own random numbers changes as much.
+
+    As much as new weights do: on the same model they are no more than 0.01 more alike.
+    """
+    return [label for label, gap in gaps(section, SAME_MODEL).items() if gap >= -EQUIVALENT]
 
 
 def _plain(layer: str) -> str:

@@ -15,32 +15,44 @@ from benchmarks.report.figures.style import grid, stepped, style, vector_bars
 
 
 def draw(matrices: Mapping[str, pd.DataFrame]) -> Figure | None:
-    """Heatmaps of methods by methods, by title: one triangle, methods that agree side by side."""
+    """A heatmap of methods by methods, those that agree side by side.
+
+    Args:
+        matrices: One or two, by title: symmetric, and shown below the diagonal and above it.
+    """
     if not matrices:
         return None
+    (title, first), *others = matrices.items()
+    order = clustered(first)
+    shown = first.reindex(index=order, columns=order).astype(float)
+    above = np.triu(np.ones(shown.shape, dtype=bool))
+    shown = shown.mask(above)
+    for name, other in others:
+        title = f"below the diagonal: {title}\nabove: {name}"
+        square = other.reindex(index=order, columns=order).astype(float)
+        shown = shown.combine_first(square.where(above & ~np.eye(len(order), dtype=bool)))
+        shown = shown.loc[order, order]
     with style():
-        size = 1.6 + 0.42 * max(len(square) for square in matrices.values())
-        figure, axes = grid(1, len(matrices), (size + 0.4, size + 0.6))
-        order = clustered(next(iter(matrices.values())))
-        for axis, (title, known) in zip(axes[0], matrices.items(), strict=True):
-            square = known.reindex(index=order, columns=order).astype(float)
-            sns.heatmap(
-                square,
-                mask=np.triu(np.ones(square.shape, dtype=bool), 1),
-                ax=axis,
-                cmap=stepped("vlag"),
-                vmin=-1,
-                vmax=1,
-                annot=True,
-                fmt=".2f",
-                annot_kws={"fontsize": 7},
-                square=True,
-                cbar_kws={"shrink": 0.6},
-                linewidths=0.5,
-            )
-            axis.set(title=title, xlabel="", ylabel="")
-            axis.tick_params(axis="x", rotation=90)
-            axis.tick_params(axis="y", rotation=0)
+        size = 1.6 + 0.42 * len(order)
+        figure, axes = grid(1, 1, (size + 0.4, size + 0.6))
+        axis = axes[0, 0]
+        sns.heatmap(
+            shown,
+            ax=axis,
+            cmap=stepped("vlag"),
+            vmin=-1,
+            vmax=1,
+            annot=True,
+            fmt=".2f",
+            annot_kws={"fontsize": 7},
+            square=True,
+            cbar_kws={"shrink": 0.6},
+            linewidths=0.5,
+        )
+        axis.set(title=title, xlabel="", ylabel="")
+        axis.grid(visible=False)
+        axis.tick_params(axis="x", rotation=90)
+        axis.tick_params(axis="y", rotation=0)
         vector_bars(figure)
     return figure
 

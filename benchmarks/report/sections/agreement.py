@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.report.data.frames import natural
@@ -44,20 +45,12 @@ def agreement(section: Section) -> Iterator[Block]:
     yield from picture(
         f"agreement-{section.slug}",
         f"{section.title}: how well two methods agree on the ranking of a computation graph's "
-        f"edges by absolute score, means over the {units([section])}. Left: Kendall's tau-b over "
-        "all edges, 0 "
-        "for unrelated rankings. Right: share of the ten highest-scoring edges that two methods "
-        "have in common. Methods that agree stand side by side.",
+        f"edges by absolute score, means over the {units([section])}. Below the diagonal: "
+        "Kendall's tau-b over all edges, 0 for unrelated rankings. Above: share of the ten "
+        "highest-scoring edges that two methods have in common. Methods that agree stand side by "
+        "side.",
         agreement_heatmaps.draw(matrices),
-        pd.DataFrame(
-            [
-                (title, one, other, square.loc[one, other])
-                for title, square in matrices.items()
-                for one in square.index
-                for other in square.columns
-            ],
-            columns=["measure", "method", "other", "mean"],
-        ),
+        _pairs(matrices),
     )
     names = [name for name in _STABILITY if (rows["metric"] == name).any()]
     if names:
@@ -69,6 +62,16 @@ def agreement(section: Section) -> Iterator[Block]:
             ("method", *(section.metrics[name].heading for name in names)),
             by_method(rows, names, partial(_mean, section.metrics)),
         )
+
+
+def _pairs(matrices: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """What the heatmaps show: a row for each pair of methods, which is there once."""
+    squares = {
+        title: square.where(np.tril(np.ones(square.shape, dtype=bool), -1)).stack(future_stack=True)
+        for title, square in matrices.items()
+    }
+    table = pd.DataFrame(squares).dropna(how="all")
+    return table.rename_axis(["method", "other"]).reset_index() if squares else table
 
 
 def matrix(pairs: pd.DataFrame, name: str) -> pd.DataFrame:

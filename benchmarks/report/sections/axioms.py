@@ -22,8 +22,8 @@ from benchmarks.report.render.blocks import (
 )
 from benchmarks.report.stats import crossed
 
-_VIOLATIONS = "sensitivity_violations"
-_INVARIANCE = ("invariance_rescaled", "invariance_widened", "invariance_split")
+VIOLATIONS = "sensitivity_violations"
+INVARIANCE = ("invariance_rescaled", "invariance_widened", "invariance_split")
 
 
 def axioms(section: Section) -> Iterator[Block]:
@@ -34,7 +34,7 @@ def axioms(section: Section) -> Iterator[Block]:
         return
     yield Heading("Axioms", f"axioms-{section.slug}", 3)
     if len(rows):
-        names = [name for name in (_VIOLATIONS, *_INVARIANCE) if (rows["metric"] == name).any()]
+        names = [name for name in (VIOLATIONS, *INVARIANCE) if (rows["metric"] == name).any()]
         yield Table(
             f"{section.title}: axioms of Sundararajan et al. (2017). Sensitivity: of the edges "
             "whose removal changes the output, the share with a score of zero; mean over the "
@@ -52,7 +52,7 @@ def axioms(section: Section) -> Iterator[Block]:
 
 
 def _axiom(metrics: Metrics, name: str, values: pd.Series) -> Entry:
-    if name == _VIOLATIONS:
+    if name == VIOLATIONS:
         return measured(partial(estimate, bounded=True), crossed.mean(values, metrics[name].limits))
     return measured(number, float(values.max()))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from benchmarks.report.data.section import RANDOM, Section, units
 from benchmarks.report.render.blocks import (
@@ -25,21 +25,41 @@ from benchmarks.report.render.blocks import (
     share,
 )
 from benchmarks.report.stats import crossed, equal, estimates
-from benchmarks.report.stats.crossed import Floats
+from benchmarks.report.stats.ranks import correlation
 
 # As in the column `other`.
 EXPLAINED, TUNED = "explained model", "fine-tuned model"
 _EDGES = {"mask": "messages masked", "delete": "edges deleted"}
 _PLAIN = ((EXPLAINED, "mask"), (EXPLAINED, "delete"), (TUNED, "delete"))
-_LEAST = 3  # methods, of which there is an order to speak of
+LEAST = 3  # methods, of which there is an order to speak of
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order of the methods by one fidelity, beside that by F-Fidelity.
+
+    Attributes:
+        column: The fidelity: its metric, the model and how edges are removed; F-Fidelity itself on
+            another model has its own.
+        heading: The same in words.
+        correlation: Spearman's of the methods' means, over all models; of F-Fidelity on another
+            model the mean over all pairs, None if there is but one.
+        within: The same within each model; empty for F-Fidelity on another model.
+        first: The method with the best mean.
+    """
+
+    column: str
+    heading: str
+    correlation: float | None
+    within: tuple[float, ...]
+    first: str
 
 
 def f_fidelity(section: Section) -> Iterator[Block]:
     """Each method's fidelity and F-Fidelity, and how alike the orders of the methods are."""
-    rows, _ = section.of("f_fidelity")
+    rows = _rows(section)
     if rows.empty:
         return
-    rows = rows.assign(metric=[_column(*row) for row in _places(rows)])
     yield Heading("F-Fidelity", f"f-fidelity-{section.slug}", 3)
     yield Text(
         "A graph without the selected edges may be unlike all that the model was trained on. "
@@ -51,27 +71,21 @@ def f_fidelity(section: Section) -> Iterator[Block]:
         "methods' order stays, it does not hang on unfamiliar graphs; where it changes, either "
         f"may be the reason.{_accuracies(rows)}"
     )
-    orders: list[list[Entry]] = []
+    compared: list[list[Entry]] = []
     for sign in "+-":
-        columns = {_column(f"fidelity{sign}_prob", *place): _said(*place) for place in _PLAIN}
-        own = f"f_fidelity{sign}_prob"
-        shown = [name for name in (own, *columns) if (rows["metric"] == name).any()]
-        if own not in shown:
+        headings = _headings(section, rows, sign)
+        if not headings:
             continue
-        headings = [
-            f"{section.metrics[f'fidelity{sign}_prob'].heading}, {columns[name]}"
-            for name in shown[1:]
-        ]
         yield Table(
             f"{section.title}: F-Fidelity{sign}, and fidelity{sign} of the explained model and of "
             "its fine-tuned copy, at 20 % of the edges, by signed score; means over the "
             f"{units([section])} and models.",
-            ("method", section.metrics[own].heading, *headings),
-            by_method(rows, shown, _entry),
+            ("method", *headings.values()),
+            by_method(rows, list(headings), _entry),
             folded=sign == "-",
         )
-        orders += _orders(section, rows, own, dict(zip(shown[1:], headings, strict=True)))
-    if orders:
+        compared += map(_line, orders(section, sign))
+    if compared:
         yield Table(
             f"{section.title}: whether the order of the methods changes. Spearman's rank "
             "correlation of the methods' means with those by F-Fidelity: over all models, and the "
@@ -80,8 +94,78 @@ def f_fidelity(section: Section) -> Iterator[Block]:
             "model's own. Methods with equal values count once; first is the method with the best "
             "mean, which may be tied with others.",
             ("order by", "rank correlation", "within one model", "first"),
-            orders,
+            compared,
         )
+
+
+def orders(section: Section, sign: str) -> list[Order]:
+    """Each fidelity with this sign, ``+`` or ``-``, and last F-Fidelity itself on another model.
+
+    Methods with equal values count once; nothing with fewer than three.
+    """
+    rows = _rows(section)
+    headings = _headings(section, rows, sign)
+    if not headings:
+        return []
+    rows = rows[rows["metric"].isin(headings)]
+    table = rows.pivot_table(
+        index=["metric", "model_seed", "node"], columns="label", values="value"
+    )
+    table = estimates.paired(table)
+    table = table[[group[0] for group in equal.groups(table, apart=[RANDOM])]]
+    if table.shape[1] < LEAST or table.empty:
+        return []
+    own, *others = headings
+    means = table.groupby("metric").mean()
+    within = table.groupby(["metric", "model_seed"]).mean()
+    best = "idxmax" if section.metrics[own].direction == "up" else "idxmin"
+    found = []
+    for name in others:
+        one, two = within.xs(own), within.xs(name)
+        seeds = one.index.intersection(two.index)
+        whole = correlation(means.loc[own].to_numpy(), means.loc[name].to_numpy())
+        each = map(correlation, one.loc[seeds].to_numpy(), two.loc[seeds].to_numpy())
+        first = str(getattr(means.loc[name], best)())
+        found.append(Order(name, headings[name], whole, tuple(each), first))
+    pairs = [correlation(*pair) for pair in combinations(within.xs(own).to_numpy(), 2)]
+    between = float(np.mean(pairs)) if pairs else None
+    first = str(getattr(means.loc[own], best)())
+    return [*found, Order(own, f"{headings[own]}, another model", between, (), first)]
+
+
+def masked(sign: str) -> str:
+    """The column of fidelity as the tables of quality have it: of the explained model, masked."""
+    return _column(f"fidelity{sign}_prob", EXPLAINED, "mask")
+
+
+def _rows(section: Section) -> pd.DataFrame:
+    """The benchmark's, each with a column's name as its metric."""
+    rows, _ = section.of("f_fidelity")
+    return rows.assign(metric=[_column(*row) for row in _places(rows)])
+
+
+def _headings(section: Section, rows: pd.DataFrame, sign: str) -> dict[str, str]:
+    """The columns that were measured, F-Fidelity first, in words; empty without F-Fidelity."""
+    own, plain = f"f_fidelity{sign}_prob", f"fidelity{sign}_prob"
+    there = set(rows["metric"])
+    if own not in there:
+        return {}
+    others = {_column(plain, *place): _said(*place) for place in _PLAIN}
+    return {own: section.metrics[own].heading} | {
+        name: f"{section.metrics[plain].heading}, {said}"
+        for name, said in others.items()
+        if name in there
+    }
+
+
+def _line(order: Order) -> list[Entry]:
+    low, high = (number(f(order.within, default=None), bounded=True) for f in (min, max))
+    return [
+        Entry(order.heading),
+        measured(partial(number, bounded=True), order.correlation),
+        Entry(f"{low} to {high}" if order.within else NOTHING),
+        Entry(order.first),
+    ]
 
 
 def _places(rows: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
@@ -114,51 +198,6 @@ def _accuracies(rows: pd.DataFrame) -> str:
 
 
 _ACCURACY = ("accuracy", "accuracy_reduced")
-
-
-def _orders(
-    section: Section, rows: pd.DataFrame, own: str, others: dict[str, str]
-) -> Iterator[list[Entry]]:
-    """A line for each other fidelity, and one for F-Fidelity on another model."""
-    rows = rows[rows["metric"].isin([own, *others])]
-    table = rows.pivot_table(
-        index=["metric", "model_seed", "node"], columns="label", values="value"
-    )
-    table = estimates.paired(table)
-    table = table[[group[0] for group in equal.groups(table, apart=[RANDOM])]]
-    if table.shape[1] < _LEAST or table.empty:
-        return
-    means = table.groupby("metric").mean()
-    within = table.groupby(["metric", "model_seed"]).mean()
-    best = "idxmax" if section.metrics[own].direction == "up" else "idxmin"
-    for name, heading in others.items():
-        one, two = within.xs(own), within.xs(name)
-        seeds = one.index.intersection(two.index)
-        each = list(map(_correlation, one.loc[seeds].to_numpy(), two.loc[seeds].to_numpy()))
-        low, high = (number(bound(each, default=None), bounded=True) for bound in (min, max))
-        yield [
-            Entry(heading),
-            measured(
-                partial(number, bounded=True),
-                _correlation(means.loc[own].to_numpy(), means.loc[name].to_numpy()),
-            ),
-            Entry(f"{low} to {high}"),
-            Entry(str(getattr(means.loc[name], best)())),
-        ]
-    pairs = [_correlation(*pair) for pair in combinations(within.xs(own).to_numpy(), 2)]
-    yield [
-        Entry(f"{section.metrics[own].heading}, another model"),
-        measured(partial(number, bounded=True), float(np.mean(pairs)) if pairs else None),
-        Entry(NOTHING),
-        Entry(str(getattr(means.loc[own], best)())),
-    ]
-
-
-def _correlation(one: Floats, two: Floats) -> float:
-    """Spearman's; 0 where one of them orders nothing."""
-    if np.ptp(one) == 0 or np.ptp(two) == 0:
-        return 0.0
-    return float(spearmanr(one, two).statistic)
 
 
 def _entry(_: str, values: pd.Series) -> Entry:

@@ -15,7 +15,14 @@ import pandas as pd
 from benchmarks.report.data import quality, runtimes
 from benchmarks.report.data.frames import Results, natural
 from benchmarks.report.data.quality import HEADLINE_BUDGET
-from benchmarks.report.data.section import BASELINES, RANDOM, UNAVAILABLE, Section, units
+from benchmarks.report.data.section import (
+    BASELINES,
+    RANDOM,
+    UNAVAILABLE,
+    Section,
+    benchmarks_of,
+    units,
+)
 from benchmarks.report.figures import forest
 from benchmarks.report.figures.mean_ranks import signs
 from benchmarks.report.figures.palette import Palette
@@ -29,7 +36,7 @@ from benchmarks.report.render.blocks import (
     seconds,
 )
 from benchmarks.report.render.wording import counted, join, listed, machine
-from benchmarks.report.sections import cost_answers, engines, peers
+from benchmarks.report.sections import peers, reliability, screens
 from benchmarks.report.sections.sample import nodes_and_models
 from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome
 from benchmarks.report.stats.standings import (
@@ -49,6 +56,7 @@ REPLICATION = "calibration"  # as cells name its benchmark; it has tasks of its 
 _ASKED = {
     "quality": {"quality"},
     "cost": {"runtime", "engines", "ig_sweep", "scaling"},
+    "reliability": {*reliability.BENCHMARKS},
     "replication": {REPLICATION},
     "other packages": {peers.BENCHMARK},
 }
@@ -86,17 +94,15 @@ def first(
     if not sections:
         return
     yield Text(f"{_question(sections)} {_facts(sections, manifest)}")
-    if peers.alone(sections):
-        yield Items(peers.answers(sections))
-    elif engines.alone(sections):
-        yield Items(engines.answers(sections))
-        yield from engines.fastest(sections, manifest)
-    elif cost_answers.alone(sections):
-        yield Items(cost_answers.answers(sections))
-        yield from cost_answers.front(in_front(sections, manifest), palette)
-    else:
+    ahead = in_front(sections, manifest)
+    screen = screens.of(sections)
+    if screen is None:
         yield Items([safe_default(sections), _best(sections), price(sections)])
-    plots = [block for section in in_front(sections, manifest) for block in plot(section, palette)]
+    else:
+        if said := screen.answers(sections):
+            yield Items(said)
+        yield from screen.shown(sections, ahead, palette, manifest)
+    plots = [block for section in ahead for block in plot(section, palette)]
     yield from plots
     if plots:
         timed = any(plot.data["seconds"].notna().any() for plot in plots if plot.data is not None)
@@ -112,7 +118,7 @@ def first(
             + ("" if shown_whole(sections) else " Other tasks have theirs in their parts below.")
         )
     cautions = list(cautions_of(sections))
-    if cautions and not cost_answers.alone(sections):  # they are of quality
+    if cautions and not benchmarks_of(sections) <= _ASKED["cost"]:  # they are of quality
         yield Items(cautions)
 
 
@@ -143,11 +149,8 @@ def _question(sections: Sequence[Section]) -> str:
             "Which method explains these models' predictions best, how sure is that, and what does "
             "it cost?"
         )
-    if peers.alone(sections):
-        return "How do the explainers of other packages compare with this library's?"
-    if engines.alone(sections):
-        return "How much faster are the engines than what is published and than code by hand?"
-    return "What do explanations of these models' predictions cost?"
+    screen = screens.of(sections)
+    return screen.question if screen else "What was measured of these models' explanations?"
 
 
 def _facts(sections: Sequence[Section], manifest: dict[str, Any]) -> str:

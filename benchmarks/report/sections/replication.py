@@ -24,7 +24,6 @@ from benchmarks.report.render.blocks import (
 from benchmarks.report.stats import estimates as statistics
 from benchmarks.report.stats.estimates import Estimate
 
-QUESTION = "Do published numbers come out again, measured as their authors measured them?"
 CLOSE = 0.05  # of metrics in [0, 1]
 
 
@@ -46,8 +45,8 @@ def answers(sections: Sequence[Section]) -> list[str]:
         gaps = rows[column] - rows["published"]
         worst = rows.loc[gaps.abs().idxmax()]
         said.append(
-            f"{how}: {(gaps.abs() <= CLOSE).sum()} of {len(rows)} published numbers come out within "
-            f"{CLOSE:.2f}; the largest difference is {gaps.abs().max():.3f} ({worst['what']}: "
+            f"{how}: {(gaps.abs() <= CLOSE).sum()} of {len(rows)} published numbers come out "
+            f"within {CLOSE:.2f}; the largest difference is {gaps.abs().max():.3f} ({worst['what']}: "
             f"{number(worst[column], bounded=True)}, published "
             f"{number(worst['published'], bounded=True)})."
         )

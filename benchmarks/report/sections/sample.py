@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.report.data.section import Section, units
-from benchmarks.report.sections import peers
+from benchmarks.report.sections import peers, reliability
 
 
 def nodes_and_models(sections: Sequence[Section]) -> str:
     """``100 nodes × 5 models``, or from the fewest to the most; empty if none is known."""
     scored, timed = ("quality", peers.BENCHMARK), ("engines", "runtime")
-    for i, benchmarks in enumerate((scored, timed)):  # times count where nothing was scored
+    # Times count where nothing was scored, and what else is measured of scores without both.
+    for i, benchmarks in ((0, scored), (1, timed), (0, sorted(reliability.BENCHMARKS))):
         found = {
             section: max(some)
             for section in sections

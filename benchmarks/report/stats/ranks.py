@@ -6,7 +6,11 @@ that :mod:`benchmarks.report.stats.standings` answers from the means.
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+from scipy.stats import spearmanr
+
+from benchmarks.report.stats.crossed import Floats
 
 
 def mean_ranks(values: pd.DataFrame, direction: str) -> dict[str, float] | None:
@@ -29,3 +33,10 @@ def mean_ranks(values: pd.DataFrame, direction: str) -> dict[str, float] | None:
         return None
     means = by_unit.mean().sort_values(kind="stable")
     return {str(name): float(rank) for name, rank in means.items()}
+
+
+def correlation(one: Floats, two: Floats) -> float:
+    """Spearman's rank correlation of two lists [k]; 0 where one of them orders nothing."""
+    if np.ptp(one) == 0 or np.ptp(two) == 0:
+        return 0.0
+    return float(spearmanr(one, two).statistic)

@@ -9,7 +9,13 @@ import explainers
 from benchmarks.report.data import steps
 from benchmarks.report.data.frames import load
 from benchmarks.report.data.section import BASELINES, split
-from benchmarks.report.figures import default_times, forest, rank_heatmaps, sweep_heatmaps
+from benchmarks.report.figures import (
+    agreement_heatmaps,
+    default_times,
+    forest,
+    rank_heatmaps,
+    sweep_heatmaps,
+)
 from benchmarks.report.figures.encode import _compact
 from benchmarks.report.figures.palette import Palette, contrast, readable
 from benchmarks.report.figures.style import style
@@ -211,3 +217,19 @@ def test_a_long_title_of_a_forest_plot_stays_on_it():
     box = figure.get_tightbbox()
     assert box.x0 > -0.05
     assert box.x1 < figure.get_figwidth() + 0.05
+
+
+def test_one_heatmap_has_both_measures_of_agreement():
+    names = ["a", "b", "c"]
+    tau = pd.DataFrame([[1, 0.1, 0.9], [0.1, 1, 0.2], [0.9, 0.2, 1]], names, names)
+    overlap = pd.DataFrame([[1, 0.5, 0.7], [0.5, 1, 0.6], [0.7, 0.6, 1]], names, names)
+    axis = agreement_heatmaps.draw({"tau": tau, "overlap": overlap}).axes[0]
+    rows = [label.get_text() for label in axis.get_yticklabels()]
+    assert rows in (["b", "c", "a"], ["a", "c", "b"])  # those that agree stand side by side
+    for text in axis.texts:
+        column, row = (int(place) for place in text.get_position())
+        square = tau if row > column else overlap
+        assert float(text.get_text()) == square.loc[rows[row], rows[column]]
+    assert len(axis.texts) == 6  # nothing on the diagonal
+    assert axis.get_title() == "below the diagonal: tau\nabove: overlap"
+    assert len(agreement_heatmaps.draw({"tau": tau}).axes[0].texts) == 3

@@ -1,6 +1,7 @@
 """The HTML report as a reader has it: opened from disk in a real browser, on a desk and a phone."""
 
 import io
+import itertools
 import shutil
 from pathlib import Path
 
@@ -162,6 +163,32 @@ def test_the_first_screen_answers(visit, report, size):
     assert "forest-twitch-sim" in plot.locator(".drawing").get_attribute("aria-labelledby")
     assert plot.evaluate(seen)["top"] < size["height"] - 100
     assert not page.get_by_role("navigation").is_visible()  # no table of contents before it
+
+
+@pytest.mark.parametrize("size", [{"width": 1440, "height": 900}, PHONE])
+def test_the_first_screen_about_reliability_can_be_read(visit, folder, settings, size):
+    names = ("integrated_gradients", "shapley_sampling", "gnn_explainer", "random")
+    for place, (task, name) in enumerate(itertools.product(("t0", "t1"), names)):
+        alike = [("cascading, 1 of 1: convs.0", 0.1 * place), ("trained with another seed", 0.5)]
+        drawn = [{"metric": "spearman", "other": k, "node": n, "value": v}
+                 for k, v in alike for n in range(2)]  # fmt: skip
+        folder.add("randomisation", settings(name, task=task), quality=drawn)
+        found = {"max_sensitivity": 10.0**-place, "kendall_tau_seeds": 0.1 * place}
+        rows = [{"metric": k, "node": n, "value": v} for k, v in found.items() for n in range(2)]
+        folder.add("stability", settings(name, task=task), quality=rows)
+    benchmarks.report.write(folder.path, ("html",))
+    page = visit((folder.path / "report.html").as_uri(), unfold=False, viewport=size)
+    sentences = page.locator("main > ul").first.locator("li")
+    assert sentences.count() == 2
+    assert page.locator("main > p", has_text="Can these explanations be relied on").is_visible()
+    drawing = page.locator(".drawing").first
+    assert drawing.evaluate("one => one.getBoundingClientRect().top") < size["height"] - 100
+    assert drawing.evaluate("one => one.scrollWidth <= one.clientWidth")  # whole, on a phone, too
+    words = drawing.locator("svg text").all()
+    assert min(one.bounding_box()["height"] for one in words) > 8  # px
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
 
 
 @pytest.mark.parametrize("width", [390, 1440])

@@ -70,6 +70,11 @@ def test_agreement_by_hand(folder, settings):
     _, picture, table = agreement(found)
     assert isinstance(picture, Picture)
     encode(picture.figure)
+    assert [line.rsplit(",", 2)[1:] for line in picture.csv.splitlines()[1:]] == [
+        ["0.3", "0.5"],  # a and b, and then c: each pair once
+        ["0.2", ""],
+        ["-1", ""],
+    ]
     assert table.header == ("method", "max-sensitivity ↓")
     # Student's t of two nodes: 0.5 times 12.7, cut at zero.
     assert texts(table) == [["c", "1 [0, 7.4]"]]

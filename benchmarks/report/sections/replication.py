@@ -46,8 +46,8 @@ def answers(sections: Sequence[Section]) -> list[str]:
         worst = rows.loc[gaps.abs().idxmax()]
         said.append(
             f"{how}: {(gaps.abs() <= CLOSE).sum()} of {len(rows)} published numbers come out "
-            f"within {CLOSE:.2f}; the largest difference is {gaps.abs().max():.3f} ({worst['what']}: "
-            f"{number(worst[column], bounded=True)}, published "
+            f"within {CLOSE:.2f}; the largest difference is {gaps.abs().max():.3f} "
+            f"({worst['what']}: {number(worst[column], bounded=True)}, published "
             f"{number(worst['published'], bounded=True)})."
         )
     several = rows.dropna(subset=["low", "high"])

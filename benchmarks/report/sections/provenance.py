@@ -96,6 +96,9 @@ def environment(results: Results) -> Iterator[Block]:
 def tasks(results: Results) -> Iterator[Block]:
     """What was explained, and which tasks were unavailable."""
     entries = results.manifest.get("tasks") or []
+    # A run opens its default tasks to see whether they are there, and may then not ask for them.
+    used = {name for frame in (results.quality, results.runtime) for name in frame["task"].unique()}
+    entries = [entry for entry in entries if not used or entry.get("name") in used]
     kinds = {(entry.get("name"), entry.get("model", "gcn")) for entry in entries}
     described: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
@@ -120,7 +123,7 @@ def tasks(results: Results) -> Iterator[Block]:
     for name, message in sorted(missing.items()):
         yield Caution(f"{name} is unavailable: {message}")
     if described:
-        measures = {entry.get("accuracy_kind") for entry in results.manifest["tasks"]}
+        measures = {entry.get("accuracy_kind") for found in described.values() for entry in found}
         other = "".join(text for kind, text in _KINDS.items() if kind in measures)
         header = (
             *("task", "accuracy", "models", "nodes", "edges", "features", "output"),

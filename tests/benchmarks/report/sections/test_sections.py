@@ -15,6 +15,7 @@ from benchmarks.report.sections.axioms import axioms
 from benchmarks.report.sections.explained_output import explained_output
 from benchmarks.report.sections.ground_truth import ground_truth
 from benchmarks.report.sections.methods import methods
+from benchmarks.report.sections.provenance import tasks
 from benchmarks.report.sections.quality import quality
 from benchmarks.report.sections.ranks import overview, ranks
 
@@ -222,3 +223,11 @@ def test_explained_output_by_hand(folder, settings):
     assert starts == [["saliency", "0.200", "0.300", "0.400"]]
     starts = [[text.partition(" ")[0] for text in row] for row in texts(auroc)]
     assert starts == [["lime", "0.500", "", ""], ["saliency", "0.200", "0.300", "0.400"]]
+
+
+def test_a_task_that_was_only_opened_is_not_listed(folder):
+    folder.quality("saliency", [0.1, 0.2])
+    opened = [{"name": "twitch-sim", "stand_in": True}, {"name": "karate"}]
+    folder.manifest(tasks=opened, unavailable=[])
+    _, table = tasks(load(folder.path))  # and no caution of the other's stand-in
+    assert [row[0] for row in texts(table)] == ["karate"]

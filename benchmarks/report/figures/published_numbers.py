@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,9 +13,19 @@ from benchmarks.report.figures.style import legend, style
 
 _PANEL = 2.6  # inches, so that a phone shows all of it; names come on top
 _LETTER = 0.073
-_OURS = {"marker": "o", "color": "0.45", "markerfacecolor": "white", "markersize": 6}
-_THEIRS = {"marker": "o", "color": "#0b5394", "markersize": 6}
-_PUBLISHED = {"marker": "x", "color": "black", "markersize": 6.5, "markeredgewidth": 1.6}
+_OURS: dict[str, Any] = {
+    "marker": "o",
+    "color": "0.45",
+    "markerfacecolor": "white",
+    "markersize": 6,
+}
+_THEIRS: dict[str, Any] = {"marker": "o", "color": "#0b5394", "markersize": 6}
+_PUBLISHED: dict[str, Any] = {
+    "marker": "x",
+    "color": "black",
+    "markersize": 6.5,
+    "markeredgewidth": 1.6,
+}
 
 
 def draw(rows: pd.DataFrame) -> Figure | None:

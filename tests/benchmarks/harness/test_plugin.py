@@ -360,7 +360,7 @@ def test_a_worker_is_told_what_was_asked_for(pytester):
     assert [word for word in words if "--basetemp" not in word] == [  # pytester's own
         *("-p", "benchmarks.harness.plugin", "-k", "quality"),
         *("--task=own.py:mine", "--method=random", "--model=gcn", "--device=cpu"),
-        *("--profile=quick", "--nodes=10", "--seeds=2", "--cell-timeout=5.0"),
+        *("--profile=quick", "--nodes=15", "--seeds=2", "--cell-timeout=5.0"),
         *(f"--data-root={pytester.path / 'data'}", "--together", "--resume", "--rootdir=."),
     ]
 

@@ -78,10 +78,11 @@ class _Split(nn.Module):
         self,
         x: Tensor,
         edge_index: Tensor,
+        edge_weight: Tensor | None = None,
         batch: Tensor | None = None,
         edge_label_index: Tensor | None = None,
     ) -> Tensor:
-        more = {"batch": batch, "edge_label_index": edge_label_index}
+        more = {"batch": batch, "edge_label_index": edge_label_index, "edge_weight": edge_weight}
         given = {name: value for name, value in more.items() if value is not None}
         return self.rest(self.first(x), edge_index, **given)
 

@@ -94,7 +94,8 @@ def layers(model: nn.Module, data: Data | HeteroData) -> list[str]:
             watched(data.x_dict, data.edge_index_dict)
         else:
             prepared = prepare(model, data, NUMBERS)
-            watched(data.x, data.edge_index, **prepared.keywords, **prepared.given[1])
+            edge_index, inputs = prepared.given
+            watched(data.x, edge_index, **prepared.with_batch(inputs))
     if not order:
         raise ValueError(
             f"the model {type(model).__name__} calls no layer with reset_parameters(): there are "

@@ -19,7 +19,9 @@ def test_the_same_function(name, dims):
     edge_index = torch.randint(20, (2, 60))
     before = [parameter.clone() for parameter in model.parameters()]
     other = REWRITES[name](model, torch.Generator().manual_seed(1))
-    torch.testing.assert_close(other(x, edge_index), model(x, edge_index), rtol=1e-12, atol=1e-12)
+    for weights in ({}, {"edge_weight": torch.rand(60, dtype=torch.float64)}):
+        outputs = [one(x, edge_index, **weights) for one in (other, model)]
+        torch.testing.assert_close(*outputs, rtol=1e-12, atol=1e-12)
     after = list(model.parameters())
     assert all(torch.equal(one, two) for one, two in zip(before, after, strict=True))
     assert not other.training

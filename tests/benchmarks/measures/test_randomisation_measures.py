@@ -67,6 +67,12 @@ def test_a_container_of_message_passing_is_taken_apart():
     assert layers(GCNConv(3, 2), graph()) == [""]
 
 
+def test_edges_may_have_weights():
+    data = graph()
+    data.edge_weight = torch.rand(data.num_edges)
+    assert layers(GCN(3, 4, num_layers=2, out_channels=2).eval(), data) == ["convs.0", "convs.1"]
+
+
 def test_a_graph_is_classified_with_its_batch():
     class Pooled(nn.Module):
         def __init__(self):

@@ -18,6 +18,8 @@ _TITLES = {
     MOVED: "max-sensitivity",
 }
 
+MOST = 10.0  # of max-sensitivity: what is larger is drawn there
+
 
 def draw(table: pd.DataFrame, palette: Palette) -> Figure | None:
     """A row for each method, a panel for each measure: a small marker a task, the median large.
@@ -47,7 +49,9 @@ def draw(table: pd.DataFrame, palette: Palette) -> Figure | None:
 
 
 def _panel(axis: Axes, table: pd.DataFrame, name: str, order: list[str], palette: Palette) -> None:
-    shown = table[name].where(table[name] > 0) if name == MOVED else table[name]
+    shown = table[name]
+    if name == MOVED:  # relative to scores that may be next to nothing
+        shown = shown.where(shown > 0).clip(upper=MOST)
     for place, method in enumerate(order):
         of_method = table["method"] == method
         values = shown[of_method].dropna()

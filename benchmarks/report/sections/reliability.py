@@ -79,7 +79,7 @@ def overview(sections: Sequence[Section], palette: Palette) -> Iterator[Block]:
         "where the marker is not left of it, scores hardly depend on what was learned.",
         SEEDS: "tau-b: Kendall's, between two seeds of the method.",
         MOVED: "Max-sensitivity: relative change of the scores if the features move a little; "
-        "lower is more stable, and 0 is not drawn.",
+        f"lower is more stable, 0 is not drawn, and what is above {figures.MOST:g} is drawn there.",
     }
     said = [text for name, text in texts.items() if table[name].notna().any()]
     yield from picture(

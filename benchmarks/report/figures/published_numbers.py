@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmarks.report.figures.forest import LETTER
 from benchmarks.report.figures.palette import handle
 from benchmarks.report.figures.style import legend, style
 
 _PANEL = 2.6  # inches, so that a phone shows all of it; names come on top
-_LETTER = 0.073
 _OURS: dict[str, Any] = {
     "marker": "o",
     "color": "0.45",
@@ -39,7 +39,7 @@ def draw(rows: pd.DataFrame) -> Figure | None:
         return None
     names = list(rows["what"])
     with style():
-        width = _LETTER * max(map(len, names)) + _PANEL
+        width = LETTER * max(map(len, names)) + _PANEL
         figure = Figure(figsize=(width, 0.7 + 0.26 * len(names)), layout="constrained")
         axis = figure.subplots()
         for place, row in enumerate(rows.to_dict("records")):

@@ -8,16 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.report.data.reliability import MOVED, NEW_WEIGHTS, SEEDS, TRAINED
+from benchmarks.report.figures.forest import LETTER
 from benchmarks.report.figures.palette import Palette
 from benchmarks.report.figures.style import logarithmic, style
 
-_PANELS, _LETTER = 3.6, 0.073  # inches, so that a phone shows all of it
+_PANELS = 3.6  # inches, so that a phone shows all of it
 _TITLES = {
     NEW_WEIGHTS: "correlation,\nall weights new",
     SEEDS: "tau-b, seeds of\nthe explainer",
     MOVED: "max-sensitivity",
 }
-
 MOST = 10.0  # of max-sensitivity: what is larger is drawn there
 
 
@@ -35,9 +35,7 @@ def draw(table: pd.DataFrame, palette: Palette) -> Figure | None:
         return None
     order = palette.ordered(table.loc[table[panels].notna().any(axis=1), "method"])
     with style():
-        width = (
-            _LETTER * max(map(len, order)) + max(2.2, _PANELS * len(panels) / len(_TITLES)) + 0.1
-        )
+        width = LETTER * max(map(len, order)) + max(2.2, _PANELS * len(panels) / len(_TITLES)) + 0.1
         figure = Figure(figsize=(width, 0.85 + 0.235 * len(order)), layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for axis, name in zip(axes, panels, strict=True):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -137,23 +137,16 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
     found = sorted(
         set(pd.concat([quality[place], runtime[place]]).itertuples(index=False, name=None))
     )
+    tasks = results.manifest.get("tasks") or ()
+    methods = results.manifest.get("methods") or ()
     metrics = described(results.manifest)
-    modes = {
-        (entry.get("name"), entry.get("model", "gcn")): str(entry.get("mode") or CLASSES)
-        for entry in results.manifest.get("tasks") or ()
-    }
     baselines = frozenset(
-        str(entry.get("name"))
-        for entry in results.manifest.get("methods") or ()
-        if not entry.get("model_dependent", True)
+        str(entry.get("name")) for entry in methods if not entry.get("model_dependent", True)
     )
     engines = {
-        str(entry.get("name")): tuple(map(str, entry.get("engines") or ()))
-        for entry in results.manifest.get("methods") or ()
+        str(entry.get("name")): tuple(map(str, entry.get("engines") or ())) for entry in methods
     }
-    motifs = {
-        entry.get("name") for entry in results.manifest.get("tasks") or () if entry.get("motif")
-    }
+    motifs = {entry.get("name") for entry in tasks if entry.get("motif")}
     kinds = {(task, model) for task, model, _ in found}
     several_models = {task for task, _ in kinds if sum(one == task for one, _ in kinds) > 1}
     several_devices = len({device for *_, device in found}) > 1
@@ -165,7 +158,7 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
         scores, times = quality.iloc[positions[0]], runtime.iloc[positions[1]]
         suffix = [model] * (task in several_models) + [device] * several_devices
         title = f"{task} ({', '.join(suffix)})" if suffix else task
-        mode = modes.get((task, model), CLASSES)
+        mode = _mode(results, task, model)
         sections.append(
             Section(
                 task=task,
@@ -192,14 +185,27 @@ def split(results: Results, equivalence: float = EQUIVALENCE) -> list[Section]:
     return sections
 
 
-def _trivial(results: Results, task: str, model: str) -> int:
-    """How many models are no more accurate than the most frequent class everywhere."""
-    entries = [
+def _entries(results: Results, task: str, model: str) -> list[dict[str, Any]]:
+    """What the manifest says of a task with one kind of model: an entry for each model trained."""
+    return [
         entry
         for entry in results.manifest.get("tasks") or ()
         if (entry.get("name"), entry.get("model", "gcn")) == (task, model)
     ]
-    values = [(entry.get("accuracy"), entry.get("most_frequent")) for entry in entries]
+
+
+def _mode(results: Results, task: str, model: str) -> str:
+    """What the model returns, as PyG names it."""
+    entries = _entries(results, task, model)
+    return str(entries[-1].get("mode") or CLASSES) if entries else CLASSES
+
+
+def _trivial(results: Results, task: str, model: str) -> int:
+    """How many models are no more accurate than the most frequent class everywhere."""
+    entries = _entries(results, task, model)
+    values: list[tuple[Any, Any]] = [
+        (entry.get("accuracy"), entry.get("most_frequent")) for entry in entries
+    ]
     return sum(None not in pair and pair[0] <= pair[1] for pair in values)
 
 

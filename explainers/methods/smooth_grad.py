@@ -12,6 +12,7 @@ from torch import Tensor
 from explainers.engines.base import Attribution, Engine, Problem
 from explainers.methods._base import Method
 from explainers.methods._seeded import generators
+from explainers.prepare.model import PreparedModel
 
 
 @dataclass(kw_only=True)
@@ -57,8 +58,7 @@ class SmoothGrad(Method):
     def attribute(self, problem: Problem) -> Attribution:
         """The mean gradients."""
         x, counts = problem.x, problem.graphs.node_counts
-        spread = problem.prepared.x if problem.with_features else x.new_zeros(1, 1).double()
-        scale = self.noise * spread.std(dim=0, correction=0)
+        scale = self.noise * _deviation(problem.prepared) if problem.with_features else 0.0
         draws = list(zip(generators(self.seed, problem.owners), counts, strict=True))
         totals = (
             torch.zeros_like(x, dtype=problem.edge_mask.dtype),
@@ -82,6 +82,12 @@ class SmoothGrad(Method):
     def _drawn(shape: tuple[int, ...], generator: np.random.Generator, x: Tensor) -> Tensor:
         """Noise on the host, in the type of ``x``: float64 for one node at a time."""
         return torch.from_numpy(generator.standard_normal(shape)).to(x.dtype)
+
+
+def _deviation(prepared: PreparedModel) -> Tensor:
+    """The standard deviation of each feature over the graph, [F]."""
+    key = "smooth_grad: deviation"
+    return prepared.memo(key, lambda: prepared.x.std(dim=0, correction=0), of_graph=True)
 
 
 METHOD = SmoothGrad

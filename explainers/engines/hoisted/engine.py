@@ -14,7 +14,7 @@ from explainers.engines.batched import BatchedProblem
 from explainers.engines.hoisted.first import FirstHop, find, serves
 from explainers.engines.hoisted.problem import EDGE_BYTES, HoistedProblem, variant_bytes
 from explainers.engines.hoisted.ways import WAYS, ways
-from explainers.prepare.computation_graph import ComputationGraphs, Reach, reach
+from explainers.prepare.computation_graph import reach
 from explainers.prepare.csr import expand
 from explainers.prepare.model import PreparedModel
 
@@ -97,35 +97,9 @@ def make_problem(
     assert isinstance(first, FirstHop), first
     if prepared.task_level == "graph":
         found = prepared.batch_index.reach(prepared.index, nodes)
-        inner, receiving = found.graphs, found.inner  # each layer reads all of a graph
     else:
-        roots = prepared.roots(nodes)
-        found = reach(prepared.index, roots, prepared.hops)
-        inner, receiving = _rest_of(prepared, roots, found)
-    return HoistedProblem(prepared, first, found, inner, receiving, nodes, targets, memory_budget)
-
-
-def _rest_of(
-    prepared: PreparedModel, roots: Tensor, whole: Reach
-) -> tuple[ComputationGraphs, Tensor]:
-    """The computation graphs of a model with one hop less; of none, the roots by themselves.
-
-    And the nodes of which all incoming edges are in them, as positions.
-    """
-    if prepared.hops > 1:
-        found = reach(prepared.index, roots, prepared.hops - 1)
-        return found.graphs, found.inner
-    number = torch.arange(len(roots) + 1, device=roots.device)
-    nothing = roots.new_empty(0)
-    alone = type(whole.graphs)(
-        n_id=whole.inner_id,
-        n_ptr=torch.searchsorted(whole.inner_batch, number),
-        e_id=nothing,
-        e_ptr=torch.zeros_like(number),
-        edge_index=nothing.expand(2, 0),
-        roots=whole.own,
-    )
-    return alone, torch.arange(len(whole.inner_id), device=roots.device)
+        found = reach(prepared.index, prepared.roots(nodes), prepared.hops)
+    return HoistedProblem(prepared, first, found, nodes, targets, memory_budget)
 
 
 def _refusal_of_links(prepared: PreparedModel) -> str | None:

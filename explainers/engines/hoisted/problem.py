@@ -19,7 +19,7 @@ The steps are summed before any edge of the widest hop is touched.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -31,14 +31,21 @@ from explainers.engines.batched import BatchedProblem
 from explainers.engines.closing import feature_scores
 from explainers.engines.hoisted.first import FirstHop
 from explainers.engines.hoisted.point import replaced
+from explainers.engines.hoisted.rest import InnerGradients, inner_graphs
 from explainers.engines.hoisted.ways import WAYS, ways
 from explainers.engines.hoisted.widest import Widest
 from explainers.engines.inner import Inner, tiled
+from explainers.engines.objective import Losses, Objective
+from explainers.engines.recorded import RecordedObjective
 from explainers.prepare.computation_graph import ComputationGraphs, Reach
 from explainers.prepare.model import PreparedModel
 
 EDGE_BYTES = 64  # of an edge of the widest hop in a pass, as VARIANT numbers for a node
 VARIANT = 4
+# Numbers of features, values and messages, in all variants of a pass, from which on it is quicker
+# in two parts than by the model as it is; of recorded passes, which do not run the model's code.
+LEAST_NUMBERS, LEAST_RECORDED = 150_000, 30_000
+PASS_BYTES = 64 * 2**20  # on a CPU: larger passes take longer for memory that is new to the process
 
 
 def variant_bytes(prepared: PreparedModel, first: FirstHop) -> int:
@@ -47,35 +54,12 @@ def variant_bytes(prepared: PreparedModel, first: FirstHop) -> int:
     return VARIANT * columns * prepared.x.element_size()
 
 
-@dataclass(frozen=True)
-class InnerGradients:
-    """Gradients summed along the path, before any edge of the widest hop is touched.
-
-    Attributes:
-        by_edges: [P, H], sums of w alpha dF/dP: what an edge into an inner node gets.
-        by_features: [P, H], sums of w beta dF/dP: what features that are sent get.
-        plain: [P, H], sums of w dF/dP.
-        mask: [i], by the mask of the inner graph's edges, in later layers.
-        x: [P, F], by the features where the rest of the model reads them, or None.
-        change: [R], F at the inputs minus F at the beginning of the path, or None.
-    """
-
-    by_edges: Tensor
-    by_features: Tensor
-    plain: Tensor
-    mask: Tensor
-    x: Tensor | None
-    change: Tensor | None
-
-
 class HoistedProblem(BatchedProblem):
     """R computation graphs, of which the rest of the model sees the inner nodes only.
 
     Attributes:
         first: The first message passing.
         found: The computation graphs, of P inner nodes.
-        inner: Those of the rest of the model: the inner nodes and i edges.
-        receiving: Positions of the inner nodes of which all incoming edges are there.
     """
 
     def __init__(
@@ -83,15 +67,34 @@ class HoistedProblem(BatchedProblem):
         prepared: PreparedModel,
         first: FirstHop,
         found: Reach,
-        inner: ComputationGraphs,
-        receiving: Tensor,
         nodes: Tensor,
         targets: Tensor,
         memory_budget: int,
     ) -> None:
         super().__init__(prepared, found.graphs, nodes, targets, memory_budget)
         self.first, self.found = first, found
-        self.inner, self.receiving = inner, receiving
+        self._recorded = False
+
+    @cached_property
+    def _rest_graphs(self) -> tuple[ComputationGraphs, Tensor]:
+        return inner_graphs(self.prepared, self.nodes, self.found)
+
+    @property
+    def inner(self) -> ComputationGraphs:
+        """The computation graphs of the rest of the model: the inner nodes and i edges."""
+        return self._rest_graphs[0]
+
+    @property
+    def receiving(self) -> Tensor:
+        """Positions of the inner nodes of which all incoming edges are in ``inner``."""
+        return self._rest_graphs[1]
+
+    def in_one_part(self, variants: int) -> bool:
+        """Whether so many variants take less time by the model as it is, in one part."""
+        nodes, edges = len(self.graphs.n_id), len(self.graphs.e_id)
+        columns = self.first.y.size(1)
+        numbers = nodes * (self.prepared.x.size(1) + columns) + edges * columns
+        return variants * numbers <= (LEAST_RECORDED if self._recorded else LEAST_NUMBERS)
 
     @property
     def x(self) -> Tensor:
@@ -131,7 +134,10 @@ class HoistedProblem(BatchedProblem):
         """As the base class says, beside the answer and the explanations' own copies of it."""
         x = self.prepared.x
         answers = 2 * len(self.graphs.n_id) * x.size(1) * x.element_size()
-        return max(1, int((self.memory_budget - answers) / self.bytes_per_variant))
+        room = self.memory_budget - answers
+        if x.device.type == "cpu":
+            room = min(room, PASS_BYTES)
+        return max(1, int(room / self.bytes_per_variant))
 
     @property
     def points_at_once(self) -> int:
@@ -190,7 +196,9 @@ class HoistedProblem(BatchedProblem):
         return inner.explained(output)
 
     def verify(self) -> None:
-        if not self.verified:
+        if self.in_one_part(1):
+            super().verify()
+        elif not self.verified:
             with torch.no_grad():
                 one = self.edge_mask.new_ones(1)
                 self.check(self.rest(*self._inner_at(one, one))[0])
@@ -208,6 +216,8 @@ class HoistedProblem(BatchedProblem):
         return Widest(self.first, self.found, self.norm)
 
     def predict(self, x: Tensor, edge_mask: Tensor) -> Tensor:
+        if self.in_one_part(len(x)):
+            return super().predict(x, edge_mask)
         inner = self.found.inner
         read = x if len(inner) == x.size(1) else x.index_select(1, inner)
         value = self.widest.value(x, edge_mask, read)
@@ -217,6 +227,8 @@ class HoistedProblem(BatchedProblem):
     def masked_outputs(self, kept: Tensor, nodes: Tensor | None = None) -> Tensor:
         """As the base class says; features are transformed once for the graph, and not again."""
         first, inner, count = self.first, self.found.inner, len(kept)
+        if self.in_one_part(count):
+            return super().masked_outputs(kept, nodes)
         kept = kept.to(self.edge_mask)
         sent = first.y.index_select(0, self.graphs.n_id)
         own = first.s.index_select(0, self.found.inner_id)
@@ -237,6 +249,11 @@ class HoistedProblem(BatchedProblem):
         value = weighted_sums(ptr, source, weights, sent).view(count, len(inner), -1)
         value = value + own + self.widest.constant
         return self.rest(value, kept[:, self.inner_edges], read)
+
+    def objective(self, losses: Losses, calls: int) -> Objective:
+        objective = super().objective(losses, calls)
+        self._recorded = isinstance(objective, RecordedObjective)
+        return objective
 
     def deleted_outputs(self, kept: Tensor, *, alone: bool) -> Tensor:
         """By whole computation graphs, as weights change with the degrees; as many as fit."""
@@ -260,6 +277,10 @@ class HoistedProblem(BatchedProblem):
         batch_size: int | None = None,
         complete: bool = False,
     ) -> Attribution:
+        if self.in_one_part(len(points) + 2 * complete):
+            return super().path_gradients(
+                points, weights, finish, batch_size=batch_size, complete=complete
+            )
         sums = self.inner_gradients(points, weights, batch_size=batch_size, complete=complete)
         by_edge = self._edge_gradients(sums) if self.with_edges else self.edge_mask * 0
         features = self.with_features

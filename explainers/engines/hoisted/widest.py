@@ -32,11 +32,20 @@ class Widest:
         return Order.of(source, self._place[target], len(self._place), len(self.found.inner))
 
     @cached_property
-    def _with_loops(self) -> Order:
-        """As ``order``, with an edge behind these from each inner node to itself."""
+    def _with_own(self) -> Order:
+        """As ``order``, with what an inner node keeps as edges behind these.
+
+        One for its self loop, if the layer adds any, and one to a row of its own, P + its place, if
+        the layer reads the node itself: then the features are differentiated in one go.
+        """
         (source, target), inner = self.found.graphs.edge_index, self.found.inner
-        ends = torch.cat([source, inner]), torch.cat([self._place[target], self._place[inner]])
-        return Order.of(*ends, len(self._place), len(inner))
+        place = torch.arange(len(inner), device=inner.device)
+        sources, targets, rows = [source], [self._place[target]], len(inner)
+        if self.loops is not None:
+            sources, targets = [*sources, inner], [*targets, place]
+        if self.first.root is not None:
+            sources, targets, rows = [*sources, inner], [*targets, rows + place], 2 * rows
+        return Order.of(torch.cat(sources), torch.cat(targets), len(self._place), rows)
 
     @cached_property
     def _place(self) -> Tensor:
@@ -65,8 +74,9 @@ class Widest:
             edge_mask: [B, e].
             read: [B, P, F], x at the inner nodes.
         """
-        value = self._summed(x, edge_mask) if self.sums_first else self._sent(x, edge_mask, read)
-        value = value + self.constant
+        if self.sums_first:
+            return self._summed(x, edge_mask) + self.constant
+        value = self._sent(x, edge_mask, read) + self.constant
         return value if self.first.root is None else value + read @ self.first.root.t()
 
     @cached_property
@@ -80,15 +90,24 @@ class Widest:
         return e * features + pairs * features * width < n * features * width + e * width
 
     def _summed(self, x: Tensor, edge_mask: Tensor) -> Tensor:
-        """What W makes of the sums of features, self loops being edges."""
-        weight, count = self.first.weight, len(x)
+        """What W makes of the sums of features, and R of the features."""
+        weight, root, count, pairs = (
+            self.first.weight,
+            self.first.root,
+            len(x),
+            len(self.found.inner),
+        )
         assert weight is not None
-        weights, order = self.norm * edge_mask, self.order
+        weights = [self.norm * edge_mask]
         if self.loops is not None:
-            weights = torch.cat([weights, self.loops.expand(count, -1)], dim=1)
-            order = self._with_loops
-        sums: Tensor = Sums.apply(x.flatten(0, 1), weights.flatten(), _tiled(order, count))
-        return (sums @ weight.t()).view(count, len(self.found.inner), -1)
+            weights.append(self.loops.expand(count, -1))
+        if root is not None:
+            weights.append(self.norm.new_ones(()).expand(count, pairs))
+        order = _tiled(self._with_own, count)
+        sums: Tensor = Sums.apply(x.flatten(0, 1), torch.cat(weights, dim=1).flatten(), order)
+        summed, *own = sums.view(count, -1, x.size(2)).split(pairs, dim=1)
+        value = summed @ weight.t()
+        return value if root is None else value + own[0] @ root.t()
 
     def _sent(self, x: Tensor, edge_mask: Tensor, read: Tensor) -> Tensor:
         """The sums of what W makes of the features."""

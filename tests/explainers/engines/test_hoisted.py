@@ -31,7 +31,7 @@ from torch_geometric.nn import (
 import explainers
 from explainers.engines import batched, registry
 from explainers.engines.batched import BatchedProblem
-from explainers.engines.hoisted import first
+from explainers.engines.hoisted import first, problem
 from explainers.prepare import prepare
 
 from ..conftest import (
@@ -412,10 +412,8 @@ def test_a_layer_exempt_from_explanation_is_refused():
     assert "exempt" in refusal(model, data)
 
 
-def test_the_rest_sees_a_hop_less(monkeypatch):
-    """The widest hop goes through no layer at any point of the path."""
-    data, model = random_graph(0, 200, 400), random_model(0, "sage", depth=3)
-    assert refusal(model, data) is None
+def noted_rows(model, monkeypatch):
+    """The numbers of nodes and edges that the model is called with from now on."""
     rows = []
     forward = type(model).forward
 
@@ -424,6 +422,57 @@ def test_the_rest_sees_a_hop_less(monkeypatch):
         return forward(self, x, edge_index, **rest)
 
     monkeypatch.setattr(type(model), "forward", noted)
+    return rows
+
+
+@pytest.mark.parametrize("mask_type", MASKS)
+@pytest.mark.parametrize(
+    ("name", "variants"),
+    [("saliency", 1), ("integrated_gradients", 7), ("smooth_grad", 4), ("occlusion", None)],
+)
+def test_variants_of_a_small_computation_graph_go_in_one_part(
+    name, variants, mask_type, monkeypatch
+):
+    options = {"integrated_gradients": {"n_steps": 5}, "smooth_grad": {"n_samples": 4}}
+    data, model = random_graph(0, 200, 400), random_model(0, "sage", depth=3)
+    method = explainers.load(name, engine="hoisted", mask_type=mask_type, **options.get(name, {}))
+    expected = method.explain(model, data, [5, 7, 5])
+    cut = explainers.prepare.computation_graph.cut(prepare(model, data).index, torch.tensor([5]), 3)
+    n, e, columns = len(cut.n_id), len(cut.e_id), data.x.size(1)
+    players = {"node": n, "edge": e, "node_and_edge": n + e}[mask_type]
+    numbers = (variants or players) * (n * columns + (n + e) * 6)  # the first layer gives six
+    assert len(data.x) > n
+    for least, one_part in ((numbers - 1, False), (numbers, True)):
+        monkeypatch.setattr(problem, "LEAST_NUMBERS", least)
+        rows = noted_rows(model, monkeypatch)
+        found = method.explain(model, data, 5)
+        assert (((variants or players) * n, (variants or players) * e) in rows) == one_part
+        assert difference(found[0], expected[0]) < 1e-12
+    monkeypatch.setattr(problem, "LEAST_NUMBERS", 10**9)
+    found = method.explain(model, data, [5, 7, 5])
+    assert max(map(difference, found, expected)) < 1e-12
+
+
+def test_learned_masks_of_a_small_computation_graph_go_in_one_part(monkeypatch):
+    data, model = random_graph(0, 200, 400), random_model(0, "sage", depth=3)
+    method = explainers.load("gnn_explainer", engine="hoisted", epochs=5)
+    (expected,) = method.explain(model, data, 5)
+    n, e = len(expected.n_id), len(expected.e_id)
+    numbers = n * data.x.size(1) + (n + e) * 6
+    monkeypatch.setattr(problem, "LEAST_NUMBERS", 10**9)
+    for least, one_part in ((numbers - 1, False), (numbers, True)):
+        monkeypatch.setattr(problem, "LEAST_RECORDED", least)
+        rows = noted_rows(model, monkeypatch)
+        (found,) = method.explain(model, data, 5)
+        assert (rows[0] == (n, e)) == one_part
+        assert difference(found, expected) < 1e-9
+
+
+def test_the_rest_sees_a_hop_less(monkeypatch):
+    """The widest hop goes through no layer at any point of the path."""
+    data, model = random_graph(0, 200, 400), random_model(0, "sage", depth=3)
+    assert refusal(model, data) is None
+    rows = noted_rows(model, monkeypatch)
     monkeypatch.setattr(BatchedProblem, "predict", None)
     node = 5
     (found,) = explain("integrated_gradients", "hoisted", model, data, node)

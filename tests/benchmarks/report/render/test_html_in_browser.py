@@ -179,7 +179,7 @@ def test_the_first_screen_about_reliability_can_be_read(visit, folder, settings,
     benchmarks.report.write(folder.path, ("html",))
     page = visit((folder.path / "report.html").as_uri(), unfold=False, viewport=size)
     sentences = page.locator("main > ul").first.locator("li")
-    assert sentences.count() == 2
+    assert sentences.count() == 3  # new weights, moved features, other seeds
     assert page.locator("main > p", has_text="Can these explanations be relied on").is_visible()
     drawing = page.locator(".drawing").first
     assert drawing.evaluate("one => one.getBoundingClientRect().top") < size["height"] - 100

@@ -36,7 +36,7 @@ from benchmarks.report.render.blocks import (
     seconds,
 )
 from benchmarks.report.render.wording import counted, join, listed, machine
-from benchmarks.report.sections import peers, reliability, screens
+from benchmarks.report.sections import engines, peers, reliability, screens
 from benchmarks.report.sections.sample import nodes_and_models
 from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome
 from benchmarks.report.stats.standings import (
@@ -97,7 +97,8 @@ def first(
     ahead = in_front(sections, manifest)
     screen = screens.of(sections)
     if screen is None:
-        yield Items([safe_default(sections), _best(sections), price(sections)])
+        said = [safe_default(sections), _best(sections), price(sections)]
+        yield Items([*said, *engines.answers(sections)])
     else:
         if said := screen.answers(sections):
             yield Items(said)
@@ -189,12 +190,20 @@ def marked(sections: Sequence[Section]) -> dict[str, int]:
 
     Counted are fidelity+ and fidelity- of each section, where one is best.
     """
-    found: dict[str, int] = {}
+    return {name: count for name, (count, _) in counts(sections).items() if count}
+
+
+def counts(sections: Sequence[Section]) -> dict[str, tuple[int, int]]:
+    """As :func:`marked`, and of how many such tables that the method is in."""
+    found: dict[str, tuple[int, int]] = {}
     for section in sections:
         for name in HEADLINES:
-            for method, standing in _standings(section, name).items():
-                if method not in BASELINES and method not in section.baselines and standing.mark:
-                    found[method] = found.get(method, 0) + 1
+            standings = _standings(section, name)
+            for method, standing in standings.items():
+                if method not in BASELINES and method not in section.baselines:
+                    count, of = found.get(method, (0, 0))
+                    is_in = standings.outcome in (WINNER, TIE)
+                    found[method] = count + bool(standing.mark), of + is_in
     return found
 
 
@@ -206,12 +215,12 @@ def decided(sections: Sequence[Section]) -> int:
 
 def safe_methods(sections: Sequence[Section]) -> list[str]:
     """The methods that are best or tied with the best most often, the fastest first."""
-    counts = marked(sections)
-    if not counts:
+    found = marked(sections)
+    if not found:
         return []
-    most = max(counts.values())
+    most = max(found.values())
     return sorted(
-        (method for method, count in counts.items() if count == most),
+        (method for method, count in found.items() if count == most),
         key=lambda method: (_time(sections, method), method),
     )
 
@@ -252,9 +261,11 @@ def safe_default(sections: Sequence[Section]) -> str:
         known = np.isfinite(_time(sections, methods[0]))
         text += f"; so {'are' if len(methods) > 2 else 'is'} {others}{more}"
         text += f", of which {methods[0]} is the fastest" if known else ""
+    said = [text, *_next(sections, count)]
     undecided = len(compared) - of_all
     if undecided:
-        text += f"; {counted(undecided, 'comparison')} named none"
+        names = "names" if undecided == 1 else "name"
+        said.append(f"{counted(undecided, 'more comparison')} {names} none")
     not_better = [
         section.title
         for section in sections
@@ -262,8 +273,25 @@ def safe_default(sections: Sequence[Section]) -> str:
         and standing.not_better_than_random
     ]
     if not_better:
-        text += f"; not significantly better than random in fidelity+ on {', '.join(not_better)}"
-    return f"{text}."
+        on = ", ".join(not_better)
+        said.append(f"In fidelity+ it is not significantly better than random on {on}")
+    return f"{'. '.join(said)}."
+
+
+def _next(sections: Sequence[Section], most: int) -> Iterator[str]:
+    """The methods with the next highest count, which may be as good: such counts are not tested."""
+    rest = {name: found for name, found in counts(sections).items() if 0 < found[0] < most}
+    if not rest:
+        return
+    second = max(count for count, _ in rest.values())
+    names = sorted((name for name in rest if rest[name][0] == second), key=natural)
+    shown = names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more"]
+    of = sorted({rest[name][1] for name in names})
+    fewer = ""  # comparisons than all: there the method was not measured
+    if of[0] < decided(sections):
+        they = "they are" if len(names) > 1 else "it is"
+        fewer = f" of the {' to '.join(dict.fromkeys(map(str, (of[0], of[-1]))))} that {they} in"
+    yield f"Next: {listed(shown)}, in {second}{fewer}; these counts are not tested"
 
 
 def _best(sections: Sequence[Section]) -> str:
@@ -276,7 +304,7 @@ def _best(sections: Sequence[Section]) -> str:
         said = outcome(section, standings)
         if standings.outcome in (WINNER, TIE):
             value = estimate(standings[standings.top].mean, bounded=True)
-            sure = "" if standings.outcome == TIE else ", all others significantly worse"
+            sure = "" if standings.outcome == TIE else worse(section, standings)
             winners.append(f"on {section.title} {said}, {value}{sure}")
             if standings.outcome == TIE:
                 ties.append((len(standings.tied), section.title))
@@ -296,6 +324,13 @@ def _best(sections: Sequence[Section]) -> str:
     return f"Best in fidelity+{where}: {'; '.join(parts)}."
 
 
+def worse(section: Section, standings: Standings) -> str:
+    """How many methods the best one was compared with, where all are significantly worse."""
+    aside = {*BASELINES, *section.baselines}
+    others = sum(aside.isdisjoint(one.names) for one in standings.distinct) - 1
+    return f", significantly better than the {counted(others, 'other method')}" if others else ""
+
+
 def price(sections: Sequence[Section], where: str = "this machine") -> str:
     """What the safe default costs on the engine that runs by default; ``where`` it was timed."""
     timed = {
@@ -304,7 +339,7 @@ def price(sections: Sequence[Section], where: str = "this machine") -> str:
     }
     method = next((name for name, found in timed.items() if found), None)
     if method is None:
-        return "Cost: the time of these methods on their default engines was not measured."
+        return "Cost: the time of one explanation on the default engine was not measured."
     safe = safe_methods(sections)
     missing = "" if not safe or method in safe else f"the time of {safe[0]} was not measured; "
     texts = [
@@ -385,7 +420,8 @@ def plot(section: Section, palette: Palette) -> Iterator[Picture]:
         f"forest-{section.slug}",
         f"{section.title}: {' and '.join(rows['metric'].unique())}, {quality.conditions(key)}, "
         f"masked; {counted(standings.nodes, section.unit)} × {counted(standings.models, 'model')}. "
-        "*: best, †: tied with the best, ‡: not significantly better than random.",
+        f"Marks, of {rows['metric'].iloc[0]}: *: best, †: tied with the best (not significantly "
+        "worse), ‡: not significantly better than random.",
         forest.draw(rows, palette, title),
         rows.drop(columns="shown"),
         half=True,

@@ -54,8 +54,8 @@ def answers(sections: Sequence[Section]) -> list[str]:
     if len(several):
         inside = several["published"].between(several["low"], several["high"]).sum()
         said.append(
-            f"Of {len(several)} that were measured on several models, the published number lies "
-            f"within the 95 % interval over these models in {inside}."
+            f"Of {len(several)} that were measured as their authors did, on several models, the "
+            f"published number lies within the 95 % interval over these models in {inside}."
         )
     return said
 

@@ -144,10 +144,15 @@ def test_ties_are_ties_and_the_baseline_is_marked(publish, tmp_path):
         **{"ig": "best", "occlusion": "tied"},
         **{"saliency": "", "random": ""},
     }
-    assert [row["best or tied ↑"].text for row in shown.values()] == ["2", "2", "0", "–"]
+    assert [row["best or tied ↑"].text for row in shown.values()] == [
+        "2 of 2",
+        "2 of 2",
+        "0 of 2",
+        "–",
+    ]
     table = next(one for one in blocks if isinstance(one, Table))
     assert table.rows[-1][0].text == "random (random baseline)"
-    assert "in how many of the 2 comparisons" in table.caption
+    assert "there are 2 (fidelity+ and fidelity- of each task)" in table.caption
     (sentences,) = (one.texts for one in blocks if isinstance(one, Items))
     assert "several tied with the best on karate" in sentences[1]
 

@@ -72,7 +72,7 @@ def test_the_first_screen_counts_the_numbers_that_come_out_again(folder, setting
         "As this benchmark measures: 1 of 2 published numbers come out within 0.05; the largest "
         "difference is 0.158 (gnn_explainer, ba-shapes, motif nodes: 0.900, published 0.742)."
     )
-    assert inside.startswith("Of 2 that were measured on several models")
+    assert inside.startswith("Of 2 that were measured as their authors did, on several models")
     assert inside.endswith("within the 95 % interval over these models in 1.")
     (shown,) = front(split(load(folder.path)))
     assert list(shown.data["theirs"]) == pytest.approx([0.74, 0.61])

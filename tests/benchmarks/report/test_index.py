@@ -174,6 +174,30 @@ def test_an_older_protocol_is_listed_and_left_out_of_the_leaderboard(publish, tm
     assert caution.text.endswith("is not in the leaderboard.")
 
 
+def test_reports_of_a_day_are_in_the_order_of_their_questions(publish, tmp_path):
+    day, config = "2026-02-01", {"task": "karate", "model": "gcn", "model_seed": 0, "method": "ig"}
+    config |= {"engine": "batched", "options": {}, "device": "cpu"}
+    add_time(publish(f"{day}-a-cost"), "ig", 0.01)
+    reliability = publish(f"{day}-b-reliability").joinpath("cells")
+    for benchmark, metric, nodes in (
+        ("randomisation", "spearman", 2),
+        ("stability", "max_sensitivity", 4),
+    ):
+        values = [{"node": node, "metric": metric, "value": 0.5} for node in range(nodes)]
+        write(reliability, Cell(benchmark, config, {}, quality=values))
+    publish(f"{day}-c-quality", [("karate", "gcn")])
+    publish("2026-02-02-newer", [("karate", "gcn")])
+    shown = board(page(tmp_path / "results"), "The published reports")
+    assert list(shown) == [
+        *("2026-02-02-newer", f"{day}-c-quality", f"{day}-b-reliability", f"{day}-a-cost"),
+    ]
+    told = shown[f"{day}-b-reliability"]
+    assert (
+        told["asks"].text == "whether scores depend on the trained weights; whether they are stable"
+    )
+    assert told["explained × models"].text == "4 nodes × 1 model"
+
+
 def test_a_run_of_other_packages_alone_has_its_machine_and_its_nodes(publish, tmp_path):
     folder = publish("2026-01-02-peers", cpu={"model": "Example CPU", "threads": 2})
     config = {"task": "karate", "model": "gcn", "model_seed": 0, "method": "pyg_saliency"}

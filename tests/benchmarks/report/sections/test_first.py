@@ -111,6 +111,7 @@ def test_the_next_best_are_named_and_of_how_many_comparisons(folder, settings, t
         "t0": {"a": 0.3, "b": 0.3, "c": 0.1, "random": 0.0},  # b is tied with a
         "t1": {"a": 0.3, "b": 0.2, "c": 0.1, "random": 0.0},
         "t2": {"a": 0.3, "d": 0.3, "degree": 0.2, "random": 0.0},  # b and c are not in it
+        "t3": {"b": 0.0, "random": 0.0},  # names none
     }
     for task, known in gains.items():
         for name, gain in known.items():
@@ -121,7 +122,7 @@ def test_the_next_best_are_named_and_of_how_many_comparisons(folder, settings, t
     assert safe == (
         "Safe default: a, best or tied with the best in 3 of the 3 comparisons that name a best "
         "method (fidelity+ and fidelity- of each task). Next: b and d, in 1 of the 1 to 2 that "
-        "they are in; these counts are not tested."
+        "they are in; these counts are not tested. 1 more comparison names none."
     )
     assert "on t1 a, 0.600 [0.548, 0.652], significantly better than the 2 other methods" in best
 

@@ -34,7 +34,14 @@ from benchmarks.report.sections.first import (
 from benchmarks.report.sections.provenance import provenance_cautions
 from benchmarks.report.sections.sample import nodes_and_models
 from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome, warnings
-from benchmarks.report.stats.standings import NO_WINNER, TOO_FEW, WINNER, Standing, Standings
+from benchmarks.report.stats.standings import (
+    NO_WINNER,
+    TIE,
+    TOO_FEW,
+    WINNER,
+    Standing,
+    Standings,
+)
 
 TITLE = "Published results: GNN explainers compared"
 _ASKS = {
@@ -74,7 +81,7 @@ def leaderboard(
     )
     mains = main_sections(merged)
     if mains:
-        yield Items([safe_default(mains), _endings(mains), price(mains, MACHINES)])
+        yield Items(answers(mains))
     yield Heading("Leaderboard", "leaderboard")
     if not mains:
         yield Text("No published folder has measured the quality of explanations.")
@@ -92,6 +99,11 @@ def leaderboard(
         yield from _table(others, name, folded=True, what="of other kinds of model")
     yield from _reports(runs, merged)
     yield from _inputs(runs, checksums, command)
+
+
+def answers(mains: Sequence[Section]) -> list[str]:
+    """What it comes to over all tasks, in three sentences."""
+    return [safe_default(mains), _endings(mains), price(mains, MACHINES)]
 
 
 def _standings(section: Section, name: str) -> Standings:
@@ -214,16 +226,17 @@ def _how(name: str) -> str:
 
 def _endings(sections: Sequence[Section]) -> str:
     """On which tasks there is a winner, a tie, or none that is better than random."""
-    several = "several tied with the best"
-    endings: dict[str, list[str]] = {several: []}
+    winners: list[str] = []
+    endings: dict[str, list[str]] = {}
     for section in sections:
         standings = _standings(section, "fidelity+_prob")
-        said = several if len(standings.tied) > 1 else outcome(section, standings)
+        said = outcome(section, standings)
         if standings.outcome == WINNER:
-            said += worse(section, standings)
-        if said:
+            winners.append(f"{said} on {section.title}{worse(section, standings)}")
+        elif said:
+            said = "several tied with the best" if standings.outcome == TIE else said
             endings.setdefault(said, []).append(section.title)
-    parts = [f"{said} on {', '.join(names)}" for said, names in endings.items() if names]
+    parts = [*winners, *(f"{said} on {', '.join(names)}" for said, names in endings.items())]
     return f"Best in fidelity+: {'; '.join(parts) or 'no task was compared'}."
 
 

@@ -236,6 +236,8 @@ def test_quality_is_of_the_largest_run_and_time_of_the_newest(publish, tmp_path)
 def test_what_the_guide_says_is_what_the_cells_say(publish, tmp_path):
     publish("2026-02-01-quality", [(task, "gcn") for task in ("karate", "molecules", "mutag")])
     root = tmp_path / "results"
+    (sentences,) = (one.texts for one in page(root) if isinstance(one, Items))
+    assert part(root, "in short")[0] == " ".join(sentences)
     for name in ("many nodes", "engines", "steps", "costs"):
         assert part(root, name)[0].startswith("The published results do not decide"), name
     text, rows = part(root, "evidence at a node")

@@ -186,6 +186,12 @@ def test_the_first_screen_about_reliability_can_be_read(visit, folder, settings,
     assert drawing.evaluate("one => one.scrollWidth <= one.clientWidth")  # whole, on a phone, too
     words = drawing.locator("svg text").all()
     assert min(one.bounding_box()["height"] for one in words) > 8  # px
+    # On a wide screen beside the sentences, whatever these are; what follows is below both.
+    texts, sample = page.locator("main > ul").first.bounding_box(), "main > p:has-text('at most:')"
+    beside = drawing.bounding_box()["x"] >= texts["x"] + texts["width"]
+    assert beside == (size != PHONE)
+    ends = [texts["y"] + texts["height"], page.locator("figure").first.bounding_box()["y"]]
+    assert page.locator(sample).bounding_box()["y"] >= max(ends)
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     found = Axe().run(page).response["violations"]
     assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []

@@ -98,7 +98,9 @@ def first(
     screen = screens.of(sections)
     if screen is None:
         said = [safe_default(sections), _best(sections), price(sections)]
-        yield Items([*said, *engines.answers(sections)])
+        faster, safe = engines.answers(sections), safe_methods(sections)
+        own = [text for text in faster if text.partition(",")[0] in safe]
+        yield Items([*said, *(own or faster)[:1]])
     else:
         if said := screen.answers(sections):
             yield Items(said)

@@ -157,6 +157,17 @@ def test_ties_are_ties_and_the_baseline_is_marked(publish, tmp_path):
     assert "several tied with the best on karate" in sentences[1]
 
 
+def test_a_winner_is_named_first_and_how_many_it_was_compared_with(publish, tmp_path):
+    publish("2026-02-01-quality", [("karate", "gcn")])
+    alone = {"ig": 0.3, "saliency": 0.1, "occlusion": 0.05, "random": 0.0}
+    publish("2026-02-02-quality", [("molecules", "gcn")], gains=alone)
+    (sentences,) = (one.texts for one in page(tmp_path / "results") if isinstance(one, Items))
+    assert sentences[1] == (
+        "Best in fidelity+: ig on molecules, significantly better than the 2 other methods; "
+        "several tied with the best on karate."
+    )
+
+
 def test_an_older_protocol_is_listed_and_left_out_of_the_leaderboard(publish, tmp_path):
     publish("2026-01-01-old", [("karate", "gcn"), ("mutag", "gcn")], nodes=48, signed=False)
     alone = page(tmp_path / "results")

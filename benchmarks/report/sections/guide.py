@@ -26,8 +26,9 @@ from benchmarks.report.render.blocks import (
 )
 from benchmarks.report.render.wording import counted, variant
 from benchmarks.report.sections.cost import cheapest_setting
-from benchmarks.report.sections.first import decided, marked, price, safe_default
+from benchmarks.report.sections.first import price
 from benchmarks.report.sections.leaderboard import MACHINES, answers
+from benchmarks.report.sections.safe_default import decided, marked, safe_default
 from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome
 from benchmarks.report.stats.standings import Standings
 

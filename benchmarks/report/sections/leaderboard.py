@@ -24,14 +24,9 @@ from benchmarks.report.render.blocks import (
     number,
 )
 from benchmarks.report.render.wording import counted, join, machine
-from benchmarks.report.sections.first import (
-    counts,
-    decided,
-    price,
-    safe_default,
-    worse,
-)
+from benchmarks.report.sections.first import price, worse
 from benchmarks.report.sections.provenance import provenance_cautions
+from benchmarks.report.sections.safe_default import counts, decided, safe_default
 from benchmarks.report.sections.sample import nodes_and_models
 from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome, warnings
 from benchmarks.report.stats.standings import (

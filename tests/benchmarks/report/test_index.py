@@ -188,7 +188,7 @@ def test_an_older_protocol_is_listed_and_left_out_of_the_leaderboard(publish, tm
 def test_reports_of_a_day_are_in_the_order_of_their_questions(publish, tmp_path):
     day, config = "2026-02-01", {"task": "karate", "model": "gcn", "model_seed": 0, "method": "ig"}
     config |= {"engine": "batched", "options": {}, "device": "cpu"}
-    add_time(publish(f"{day}-a-cost"), "ig", 0.01)
+    add_time(publish(f"{day}-d-cost"), "ig", 0.01)
     reliability = publish(f"{day}-b-reliability").joinpath("cells")
     for benchmark, metric, nodes in (
         ("randomisation", "spearman", 2),
@@ -196,11 +196,11 @@ def test_reports_of_a_day_are_in_the_order_of_their_questions(publish, tmp_path)
     ):
         values = [{"node": node, "metric": metric, "value": 0.5} for node in range(nodes)]
         write(reliability, Cell(benchmark, config, {}, quality=values))
-    publish(f"{day}-c-quality", [("karate", "gcn")])
+    publish(f"{day}-a-quality", [("karate", "gcn")])
     publish("2026-02-02-newer", [("karate", "gcn")])
     shown = board(page(tmp_path / "results"), "The published reports")
     assert list(shown) == [
-        *("2026-02-02-newer", f"{day}-c-quality", f"{day}-b-reliability", f"{day}-a-cost"),
+        *("2026-02-02-newer", f"{day}-a-quality", f"{day}-b-reliability", f"{day}-d-cost"),
     ]
     told = shown[f"{day}-b-reliability"]
     assert (

@@ -222,16 +222,18 @@ def _how(name: str) -> str:
 def _endings(sections: Sequence[Section]) -> str:
     """On which tasks there is a winner, a tie, or none that is better than random."""
     winners: list[str] = []
-    endings: dict[str, list[str]] = {}
+    several = "several tied with the best"
+    endings: dict[str, list[str]] = {several: []}
     for section in sections:
         standings = _standings(section, "fidelity+_prob")
         said = outcome(section, standings)
         if standings.outcome == WINNER:
             winners.append(f"{said} on {section.title}{worse(section, standings)}")
         elif said:
-            said = "several tied with the best" if standings.outcome == TIE else said
+            said = several if standings.outcome == TIE else said
             endings.setdefault(said, []).append(section.title)
-    parts = [*winners, *(f"{said} on {', '.join(names)}" for said, names in endings.items())]
+    rest = [f"{said} on {', '.join(names)}" for said, names in endings.items() if names]
+    parts = [*winners, *rest]
     return f"Best in fidelity+: {'; '.join(parts) or 'no task was compared'}."
 
 

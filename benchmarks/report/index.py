@@ -23,6 +23,7 @@ from benchmarks.report.sections.leaderboard import TITLE, leaderboard
 from benchmarks.store.atomic import write_atomically
 
 PAGE = "index.html"
+_COUNTED = {"quality", "engines", "runtime"}  # of these alone a page says how many were explained
 _PART = re.compile(r"(<!-- from results: (.+?) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 
 
@@ -79,15 +80,16 @@ def _read(folder: Path, equivalence: float) -> Run:
     scores = scores[(scores["benchmark"] != "quality") | scores["metric"].isin(ORDERED)]
     times = results.runtime[results.runtime["benchmark"].isin(USED)]
     sections = split(replace(results, quality=scores, runtime=times), equivalence)
+    asked = frozenset(every["benchmark"])
     return Run(
         name=folder.name,
         manifest=results.manifest,
         sections=sections,
-        measured=sections or split(results, equivalence),
+        measured=sections if asked & _COUNTED else split(results, equivalence),
         tasks=[
             task if len(kinds[task]) < 2 else f"{task} ({', '.join(sorted(kinds[task]))})"
             for task in sorted(kinds.index, key=natural)
         ],
-        asked=frozenset(every["benchmark"]),
+        asked=asked,
         problems=results.problems,
     )

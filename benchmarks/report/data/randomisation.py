@@ -18,6 +18,14 @@ TRUTH = ("auroc", "average_precision")
 TRAINED, UNTRAINED = "trained", "untrained"  # of ground truth: the column `other`
 OTHER_MODELS = "trained with another seed"
 SAME_MODEL = "same model, other draw"  # of the method's own random numbers
+# What finds a ground truth without training, see TruthCheck; the strongest evidence first.
+_BY_BEST = "with random weights in the model this ground truth is found as well"
+_BY_GRAPH = "the graph alone gives this ground truth away"
+_BY_HALF = (
+    "with random weights in the model half of the methods find this ground truth as well, though "
+    "not the best"
+)
+_EVIDENCE = (_BY_BEST, _BY_GRAPH, _BY_HALF)
 
 
 @dataclass(frozen=True)
@@ -76,15 +84,25 @@ class TruthCheck:
         It is if new weights cost the best method, or the methods' median, no more than 0.01, or if
         a baseline that sees the graph alone is no more than 0.01 below the best trained method.
         """
-        best = max(self.untrained, self.structure) if self.baseline else self.untrained
-        return best >= self.trained - EQUIVALENT or self.change >= -EQUIVALENT
+        return bool(self.who)
+
+    @property
+    def who(self) -> str:
+        """By what it is found, the strongest evidence first; empty if by nothing."""
+        least = self.trained - EQUIVALENT
+        if self.untrained >= least:
+            return _BY_BEST
+        if self.baseline and self.structure >= least:
+            return _BY_GRAPH
+        return _BY_HALF if self.change >= -EQUIVALENT else ""
 
     @property
     def text(self) -> str:
         """The values in words."""
-        text = f"{self.metric} of the best method {self.untrained:.3f} untrained, "
-        text += f"{self.trained:.3f} trained, median change {self.change:+.3f}"
-        return text + (f", {self.baseline} {self.structure:.3f}" if self.baseline else "")
+        text = f"{self.metric} of the best method {self.untrained:.3f} with random weights, "
+        text += f"{self.trained:.3f} with the model's own; median change over the methods "
+        text += f"{self.change:+.3f}"
+        return text + (f"; {self.baseline} {self.structure:.3f}" if self.baseline else "")
 
 
 def stages(rows: pd.DataFrame, mode: str) -> list[Stage]:
@@ -143,9 +161,10 @@ def caution(section: Section) -> str:
     found = [check for check in checks if check.found]
     if found:
         values = "; ".join(check.text for check in found)
+        who = min((check.who for check in found), key=_EVIDENCE.index)
         return (
-            f"Caution: a model that was never trained finds this ground truth as well ({values}). "
-            "High values do not show that a method explains what the model has learned."
+            f"Caution: {who} ({values}). High values do not show that a method explains what the "
+            "model has learned."
         )
     if section.motif and not checks:
         return (

@@ -53,9 +53,10 @@ def _times(sections: Sequence[Section]) -> str:
     names = {one.method for known in timed.values() for one in known}
     training = any(runtimes.fits(section) for section in sections)
     return (
-        "Time of one explanation on this machine with the engine that runs by default"
-        f"{', without the training that some methods need' if training else ''}, over "
-        f"{counted(len(names), 'method')} that look{'s' if len(names) == 1 else ''} at the model: "
+        f"Time of one explanation on this machine, median over the {units(sections)}, with the "
+        "engine that runs by default"
+        f"{', without the training that some methods need' if training else ''}: of "
+        f"{counted(len(names), 'method')} that look{'s' if len(names) == 1 else ''} at the model "
         f"{'; '.join(parts)}."
     )
 
@@ -125,8 +126,8 @@ def _integrated_gradients(sections: Sequence[Section]) -> str:
         texts.append(f"leave internal_batch_size out on {listed(left)}, where it has no use.")
     if needed:
         texts.append(
-            f"A median relative error below {share(steps.MAX_ERROR)} takes, on any engine, "
-            f"{listed(needed)}."
+            f"A median error below {share(steps.MAX_ERROR)}, relative to 1,000 steps, takes on any "
+            f"engine {listed(needed)}."
         )
     return " ".join(["Integrated Gradients:", *texts, *_for_the_swept_engine(found)])
 
@@ -168,31 +169,29 @@ def _steps_timed(section: Section) -> int | None:
 def _growth(section: Section) -> str:
     """What the time of one explanation grows with, and what it hardly grows with."""
     found = growths(section)
-    hardly, more = [], []
+    said = []
     for what in [name for name in AXES if name in found]:
         every = found[what]
         flat = [one for one in every if one.flat]
         rest = [one for one in every if not one.flat]
         top = max(one.high for one in every)
-        whole = [one for one in every if one.high == top]
         low = min(one.low for one in every)
-        sizes = f"{AXES[what]} ({number(low)} to {number(top)}: "
         if flat:
-            but = "".join(f"; {_grown(one, top)}" for one in rest)
-            hardly.append(f"{sizes}at most {factor(flat[-1].ratio)}{but})")
+            but = listed([_grown(one, top) for one in rest])
+            text = f"hardly, at most {factor(flat[-1].ratio)}{f', but {but}' if but else ''}"
         else:
-            more.append(f"{sizes}{_ends([_grown(one, top) for one in whole])})")
-    parts = [
-        f"{verb} with {listed(some)}"
-        for verb, some in (("hardly grows", hardly), ("grows", more))
-        if some
-    ]
-    return f"On {section.title} graphs, the time {'; it '.join(parts)}." if parts else ""
+            text = _ends([_grown(one, top) for one in every if one.high == top])
+        said.append(
+            f"{AXES[what][0].upper()}{AXES[what][1:]}, {number(low)} to {number(top)}: {text}."
+        )
+    if not said:
+        return ""
+    return f"How the time grows on {section.title} graphs. {' '.join(said)}"
 
 
 def _grown(one: Growth, top: float) -> str:
     until = "" if one.high == top else f" up to {number(one.high)}"
-    return f"{variant(one.method, one.engine)} {factor(one.ratio)}{until}"
+    return f"{factor(one.ratio)}{until} ({variant(one.method, one.engine)})"
 
 
 def front(sections: Sequence[Section], palette: Palette) -> Iterator[Picture | Text]:

@@ -34,6 +34,7 @@ COLUMNS = (
     *("time of one", "peak memory", "of the budget ↓"),
     *("difference to stock ↓", "over limit ↓"),
 )
+_CURVE = "fidelity_curve"  # as the benchmark names it
 _ANSWERED = ("integrated_gradients", "gnn_explainer", "saliency")
 # Task, network, layers, method with its options, nodes at once, speed-up over stock.
 _Place = tuple[Any, str, int, str, int, float]
@@ -110,8 +111,9 @@ def engines(sections: Sequence[Section], manifest: dict[str, Any]) -> Iterator[B
         f"time, over the call's for one. Explained: the {units(sections)} of the ratio over "
         "stock / by hand, a random subset of the "
         "task's; stock explained the first of the others' only, where it takes seconds each. "
-        "Time: median of one on this machine. Peak memory: of the first call, what is "
-        "prepared included, and by hand the search for the batch; of the budget: over "
+        "Time: median of one on this machine. Peak memory: of a call after the first; in runs "
+        "before December 2026 of the first, what is prepared, and by hand the search for the "
+        "batch, included. Of the budget: over "
         "memory_budget and what the model itself takes, together. Difference to stock: relative, "
         "of the attributions, the largest. Over limit: time over the least that this machine needs "
         f"to compute and write the answer, measured in the same run.{_options(sections)}",
@@ -121,11 +123,15 @@ def engines(sections: Sequence[Section], manifest: dict[str, Any]) -> Iterator[B
 
 
 def _options(sections: Sequence[Section]) -> str:
-    """What the option in a method's name means, if one has it."""
-    every = (one for section in sections for one in runtimes.engine_ratios(section))
-    if any("(internal_batch_size=None" in one.label for one in every):
-        return " internal_batch_size=None: as many steps in a batch as the memory budget takes."
-    return ""
+    """What an option in a method's name means, and what is no method, where there are such."""
+    labels = {one.label for section in sections for one in runtimes.engine_ratios(section)}
+    said = ""
+    if any("(internal_batch_size=None" in label for label in labels):
+        said += " internal_batch_size=None: as many steps in a batch as the memory budget takes."
+    if any(label.startswith(_CURVE) for label in labels):
+        said += f" {_CURVE} is no method: it is both fidelities of a given explanation at ten edge "
+        said += "budgets."
+    return said
 
 
 def _rows(

@@ -36,14 +36,12 @@ from benchmarks.report.render.blocks import (
     seconds,
 )
 from benchmarks.report.render.wording import counted, join, listed, machine
-from benchmarks.report.sections import peers, reliability, screens
+from benchmarks.report.sections import engines, peers, reliability, screens
+from benchmarks.report.sections.safe_default import headline, safe_default, safe_methods
 from benchmarks.report.sections.sample import nodes_and_models
 from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome
 from benchmarks.report.stats.standings import (
-    NO_WINNER,
     TIE,
-    TOO_FEW,
-    UNDIRECTED,
     WINNER,
     Standing,
     Standings,
@@ -97,7 +95,10 @@ def first(
     ahead = in_front(sections, manifest)
     screen = screens.of(sections)
     if screen is None:
-        yield Items([safe_default(sections), _best(sections), price(sections)])
+        said = [safe_default(sections), _best(sections), price(sections)]
+        faster, safe = engines.answers(sections), safe_methods(sections)
+        own = [text for text in faster if text.partition(",")[0] in safe]
+        yield Items([*said, *(own or faster)[:1]])
     else:
         if said := screen.answers(sections):
             yield Items(said)
@@ -137,7 +138,7 @@ def in_front(sections: Sequence[Section], manifest: dict[str, Any]) -> list[Sect
     begun = [entry.get("name") for entry in manifest.get("tasks") or ()]
 
     def later(one: Section) -> tuple[bool, int]:
-        named = any(_standings(one, name).tied for name in HEADLINES)
+        named = any(headline(one, name).tied for name in HEADLINES)
         return not named, begun.index(one.task) if one.task in begun else len(begun)
 
     return sorted(sections, key=later)[:_IN_FRONT]
@@ -180,103 +181,17 @@ def _number_of_tasks(sections: Sequence[Section]) -> int:
 # ------------------------------------------------------------------------------------ sentences
 
 
-def _standings(section: Section, name: str) -> Standings:
-    return quality.compare(section, name, HEADLINE_BUDGET, "mask")
-
-
-def marked(sections: Sequence[Section]) -> dict[str, int]:
-    """In how many tables of fidelity each method, baselines aside, is best or tied with the best.
-
-    Counted are fidelity+ and fidelity- of each section, where one is best.
-    """
-    found: dict[str, int] = {}
-    for section in sections:
-        for name in HEADLINES:
-            for method, standing in _standings(section, name).items():
-                if method not in BASELINES and method not in section.baselines and standing.mark:
-                    found[method] = found.get(method, 0) + 1
-    return found
-
-
-def decided(sections: Sequence[Section]) -> int:
-    """How many tables of fidelity+ and fidelity- name a best method."""
-    outcomes = [_standings(one, name).outcome for one in sections for name in HEADLINES]
-    return sum(one in (WINNER, TIE) for one in outcomes)
-
-
-def safe_methods(sections: Sequence[Section]) -> list[str]:
-    """The methods that are best or tied with the best most often, the fastest first."""
-    counts = marked(sections)
-    if not counts:
-        return []
-    most = max(counts.values())
-    return sorted(
-        (method for method, count in counts.items() if count == most),
-        key=lambda method: (_time(sections, method), method),
-    )
-
-
-def _time(sections: Sequence[Section], method: str) -> float:
-    """The median over the sections of its time by default; infinite where it is not known."""
-    found = [timing.seconds for one in sections if (timing := runtimes.by_default(one, method))]
-    return float(np.median(found)) if found else np.inf
-
-
-def safe_default(sections: Sequence[Section]) -> str:
-    """Which method is a safe default over the tasks."""
-    compared = [
-        one for section in sections for name in HEADLINES if (one := _standings(section, name))
-    ]
-    if not compared:
-        return "No method was compared with another in this run."
-    methods, of_all = safe_methods(sections), decided(sections)
-    if not methods:
-        found = {one.outcome for one in compared}
-        why = "the methods do not differ"
-        if NO_WINNER in found:
-            why = "the best is tied with the random baseline wherever methods could be compared"
-        elif TOO_FEW in found:
-            why = f"there are too few {units(sections)}"
-        elif found <= {UNDIRECTED}:
-            why = "it is not known which values are better"
-        return f"Safe default: none can be named, {why}."
-    count = marked(sections)[methods[0]]
-    of = f"{count} of the {of_all}" if of_all > 1 else "the only"
-    tables = "comparisons that name" if of_all > 1 else "comparison that names"
-    # A tie has a best mean and methods tied with it, but no winner: "winner" is not said here.
-    text = f"Safe default: {methods[0]}, best or tied with the best in {of} {tables} a "
-    text += "best method (fidelity+ and fidelity- of each task)"
-    if len(methods) > 1:
-        others = ", ".join(sorted(methods[1:4]))
-        more = f" and {len(methods) - 4} more" if len(methods) > 4 else ""
-        known = np.isfinite(_time(sections, methods[0]))
-        text += f"; so {'are' if len(methods) > 2 else 'is'} {others}{more}"
-        text += f", of which {methods[0]} is the fastest" if known else ""
-    undecided = len(compared) - of_all
-    if undecided:
-        text += f"; {counted(undecided, 'comparison')} named none"
-    not_better = [
-        section.title
-        for section in sections
-        if (standing := _standings(section, "fidelity+_prob").get(methods[0]))
-        and standing.not_better_than_random
-    ]
-    if not_better:
-        text += f"; not significantly better than random in fidelity+ on {', '.join(not_better)}"
-    return f"{text}."
-
-
 def _best(sections: Sequence[Section]) -> str:
     """Which method is best on each task, and how sure that is."""
     winners: list[str] = []
     ties: list[tuple[int, str]] = []
     others: dict[str, list[str]] = {}
     for section in sections:
-        standings = _standings(section, "fidelity+_prob")
+        standings = headline(section, "fidelity+_prob")
         said = outcome(section, standings)
         if standings.outcome in (WINNER, TIE):
             value = estimate(standings[standings.top].mean, bounded=True)
-            sure = "" if standings.outcome == TIE else ", all others significantly worse"
+            sure = "" if standings.outcome == TIE else worse(section, standings)
             winners.append(f"on {section.title} {said}, {value}{sure}")
             if standings.outcome == TIE:
                 ties.append((len(standings.tied), section.title))
@@ -296,6 +211,13 @@ def _best(sections: Sequence[Section]) -> str:
     return f"Best in fidelity+{where}: {'; '.join(parts)}."
 
 
+def worse(section: Section, standings: Standings) -> str:
+    """How many methods the best one was compared with, where all are significantly worse."""
+    aside = {*BASELINES, *section.baselines}
+    others = sum(aside.isdisjoint(one.names) for one in standings.distinct) - 1
+    return f", significantly better than the {counted(others, 'other method')}" if others else ""
+
+
 def price(sections: Sequence[Section], where: str = "this machine") -> str:
     """What the safe default costs on the engine that runs by default; ``where`` it was timed."""
     timed = {
@@ -304,7 +226,7 @@ def price(sections: Sequence[Section], where: str = "this machine") -> str:
     }
     method = next((name for name, found in timed.items() if found), None)
     if method is None:
-        return "Cost: the time of these methods on their default engines was not measured."
+        return "Cost: the time of one explanation on the default engine was not measured."
     safe = safe_methods(sections)
     missing = "" if not safe or method in safe else f"the time of {safe[0]} was not measured; "
     texts = [
@@ -335,7 +257,7 @@ def forest_data(section: Section) -> pd.DataFrame:
 
     Methods that are the same share a row.
     """
-    every = {name: _standings(section, name) for name in HEADLINES}
+    every = {name: headline(section, name) for name in HEADLINES}
     every = {name: standings for name, standings in every.items() if standings}
     if not every:
         return pd.DataFrame(columns=[*_DATA, "shown"])
@@ -375,7 +297,7 @@ def plot(section: Section, palette: Palette) -> Iterator[Picture]:
     rows = forest_data(section)
     if rows.empty:
         return
-    standings = next(one for name in HEADLINES if (one := _standings(section, name)))
+    standings = next(one for name in HEADLINES if (one := headline(section, name)))
     said = outcome(section, standings, brief=True)
     title = f"{section.title}: {said}" if said else section.title
     key = next(
@@ -385,7 +307,8 @@ def plot(section: Section, palette: Palette) -> Iterator[Picture]:
         f"forest-{section.slug}",
         f"{section.title}: {' and '.join(rows['metric'].unique())}, {quality.conditions(key)}, "
         f"masked; {counted(standings.nodes, section.unit)} × {counted(standings.models, 'model')}. "
-        "*: best, †: tied with the best, ‡: not significantly better than random.",
+        f"Marks, of {rows['metric'].iloc[0]}: *: best, †: tied with the best (not significantly "
+        "worse), ‡: not significantly better than random.",
         forest.draw(rows, palette, title),
         rows.drop(columns="shown"),
         half=True,

@@ -26,8 +26,9 @@ from benchmarks.report.render.blocks import (
 )
 from benchmarks.report.render.wording import counted, variant
 from benchmarks.report.sections.cost import cheapest_setting
-from benchmarks.report.sections.first import decided, marked, price, safe_default
-from benchmarks.report.sections.leaderboard import MACHINES
+from benchmarks.report.sections.first import price
+from benchmarks.report.sections.leaderboard import MACHINES, answers
+from benchmarks.report.sections.safe_default import decided, marked, safe_default
 from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome
 from benchmarks.report.stats.standings import Standings
 
@@ -71,6 +72,16 @@ def _used_for(run: Run, merged: Sequence[Merged]) -> str:
         benchmark for one in merged for benchmark, name in one.sources.items() if name == run.name
     }
     return ", ".join(sorted(found)) or "nothing, as newer ones have all of it"
+
+
+def in_short(
+    runs: Sequence[Run], merged: Sequence[Merged], checksums: Mapping[str, str]
+) -> Iterator[Block]:
+    """The answer over all tasks, as the page of the published reports begins with it."""
+    if mains := main_sections(merged):
+        yield Items(answers(mains))
+    else:
+        yield Text("The published results do not decide: none compares methods in quality.")
 
 
 def at_a_node(
@@ -304,6 +315,7 @@ def costs(
 
 
 PARTS: dict[str, Part] = {
+    "in short": in_short,
     "evidence at a node": at_a_node,
     "evidence at a graph": at_a_graph,
     "many nodes": many_nodes,

@@ -24,21 +24,29 @@ from benchmarks.report.render.blocks import (
     number,
 )
 from benchmarks.report.render.wording import counted, join, machine
-from benchmarks.report.sections.first import (
-    decided,
-    marked,
-    price,
-    safe_default,
-)
+from benchmarks.report.sections.first import price, worse
 from benchmarks.report.sections.provenance import provenance_cautions
+from benchmarks.report.sections.safe_default import counts, decided, safe_default
 from benchmarks.report.sections.sample import nodes_and_models
 from benchmarks.report.sections.verdict import HEADLINES, cautions_of, outcome, warnings
-from benchmarks.report.stats.standings import NO_WINNER, TOO_FEW, Standing, Standings
+from benchmarks.report.stats.standings import (
+    NO_WINNER,
+    TIE,
+    TOO_FEW,
+    WINNER,
+    Standing,
+    Standings,
+)
 
 TITLE = "Published results: GNN explainers compared"
 _ASKS = {
     "quality": "which method explains best",
     "randomisation": "whether scores depend on the trained weights",
+    "stability": "whether they are stable",
+    "agreement": "whether methods agree",
+    "axioms": "whether methods keep the axioms",
+    "f_fidelity": "whether the order of the methods holds by F-Fidelity",
+    "explained_output": "whether it holds for other explained outputs",
     "runtime": "what an explanation costs",
     "engines": "how much faster the engines are",
     "counterfactual": "how many deleted edges change the class",
@@ -68,7 +76,7 @@ def leaderboard(
     )
     mains = main_sections(merged)
     if mains:
-        yield Items([safe_default(mains), _endings(mains), price(mains, MACHINES)])
+        yield Items(answers(mains))
     yield Heading("Leaderboard", "leaderboard")
     if not mains:
         yield Text("No published folder has measured the quality of explanations.")
@@ -86,6 +94,11 @@ def leaderboard(
         yield from _table(others, name, folded=True, what="of other kinds of model")
     yield from _reports(runs, merged)
     yield from _inputs(runs, checksums, command)
+
+
+def answers(mains: Sequence[Section]) -> list[str]:
+    """What it comes to over all tasks, in three sentences."""
+    return [safe_default(mains), _endings(mains), price(mains, MACHINES)]
 
 
 def _standings(section: Section, name: str) -> Standings:
@@ -122,22 +135,22 @@ def _table(
     found = {section: one for section in sections if (one := _standings(section, name))}
     if not found:
         return
-    counts = marked(sections)
+    found_best = counts(sections)
     labels = sorted(
         {label for standings in found.values() for label in standings},
-        key=lambda label: (_is_baseline(label, sections), -counts.get(label, 0), natural(label)),
+        key=lambda label: (
+            _is_baseline(label, sections),
+            -found_best.get(label, (0, 0))[0],
+            natural(label),
+        ),
     )
     header = ["method", *(["best or tied ↑"] if count else []), *map(_heading, found)]
     rows = []
     for label in labels:
         row = [Entry(_named(label, sections))]
         if count:
-            baseline = _is_baseline(label, sections)
-            row.append(
-                Entry(NOTHING)
-                if baseline
-                else Entry(str(counts.get(label, 0)), value=counts.get(label, 0))
-            )
+            best, of = found_best.get(label, (0, 0))
+            row.append(Entry(f"{best} of {of}", value=best) if of else Entry(NOTHING))
         row += [_entry(one.get(label), interval=folded) for one in found.values()]
         rows.append(row)
     caption = _caption(found, name, what, count=count)
@@ -187,9 +200,10 @@ def _caption(found: Mapping[Section, Standings], name: str, what: str, *, count:
     if not count:
         return text
     text += (
-        " Bold: the best; †: tied with the best; ‡: not significantly better than random; as in "
-        f"each task's report. Best or tied: in how many of the {decided(list(found))} comparisons "
-        "(fidelity+ and fidelity- of each task) that name a best method; this count over tasks is "
+        " Bold: the best; †: tied with the best (not significantly worse); ‡: not significantly "
+        "better than random; as in each task's report. Best or tied: in how many of the "
+        "comparisons that name a best method and that the method is in; there are "
+        f"{decided(list(found))} (fidelity+ and fidelity- of each task). This count over tasks is "
         "not tested."
     )
     if any(any(warnings(one)) for one in found):
@@ -207,14 +221,19 @@ def _how(name: str) -> str:
 
 def _endings(sections: Sequence[Section]) -> str:
     """On which tasks there is a winner, a tie, or none that is better than random."""
-    endings: dict[str, list[str]] = {"one best method": [], "several tied with the best": []}
+    winners: list[str] = []
+    several = "several tied with the best"
+    endings: dict[str, list[str]] = {several: []}
     for section in sections:
         standings = _standings(section, "fidelity+_prob")
-        tied = len(standings.tied)
-        said = outcome(section, standings) if not tied else [*endings][min(tied, 2) - 1]
-        if said:
+        said = outcome(section, standings)
+        if standings.outcome == WINNER:
+            winners.append(f"{said} on {section.title}{worse(section, standings)}")
+        elif said:
+            said = several if standings.outcome == TIE else said
             endings.setdefault(said, []).append(section.title)
-    parts = [f"{said} on {', '.join(names)}" for said, names in endings.items() if names]
+    rest = [f"{said} on {', '.join(names)}" for said, names in endings.items() if names]
+    parts = [*winners, *rest]
     return f"Best in fidelity+: {'; '.join(parts) or 'no task was compared'}."
 
 
@@ -225,7 +244,7 @@ def _reports(runs: Sequence[Run], merged: Sequence[Merged]) -> Iterator[Block]:
     yield Heading("Published reports", "reports")
     shown = {one.sources["quality"] for one in merged if "quality" in one.sources}
     rows = []
-    for run in newest_first(runs):
+    for run in _as_asked(runs):
         manifest = run.manifest
         made = [manifest, *reversed(manifest.get("earlier") or ())]
         commits = dict.fromkeys(str(one.get("commit") or "")[:7] for one in made)
@@ -242,8 +261,8 @@ def _reports(runs: Sequence[Run], merged: Sequence[Merged]) -> Iterator[Block]:
             ]
         )
     yield Table(
-        "The published reports, the newest first: what each asks, on which tasks, and with which "
-        "code. Explained × models counts what was scored, or else timed.",
+        "The published reports, the newest day first: what each asks, on which tasks, and with "
+        "which code. Explained × models counts what was scored, or else timed.",
         ("report", "asks", "tasks", "explained × models", "machine", "commit", "date"),
         rows,
     )
@@ -257,6 +276,17 @@ def _reports(runs: Sequence[Run], merged: Sequence[Merged]) -> Iterator[Block]:
             notes.append(f"It {_OLD}, as older runs did, and is not in the leaderboard.")
         if notes:
             yield Caution(f"{run.name}: {' '.join(notes)}")
+
+
+def _as_asked(runs: Sequence[Run]) -> list[Run]:
+    """The newest day first; of a day those first whose question stands first."""
+    places = {name: place for place, name in enumerate(_ASKS)}
+
+    def first(run: Run) -> int:
+        return min((places[name] for name in run.asked if name in places), default=len(places))
+
+    ordered = sorted(newest_first(runs), key=first)
+    return sorted(ordered, key=lambda one: str(one.manifest.get("created"))[:10], reverse=True)
 
 
 def _inputs(runs: Sequence[Run], checksums: Mapping[str, str], command: str) -> Iterator[Block]:

@@ -25,6 +25,7 @@ from benchmarks.report.render.blocks import (
     measured,
     seconds,
 )
+from benchmarks.report.render.wording import counted
 from benchmarks.report.stats import crossed, estimates
 from benchmarks.report.stats.estimates import Estimate
 
@@ -47,9 +48,9 @@ def overall(sections: Sequence[Section], manifest: Mapping[str, Any]) -> Iterato
     yield Heading("Other packages", "peers")
     yield Text(
         "Each method of another package explains the same predictions of the same model as this "
-        "library's method beside it, node after node, in turn. Of the other's time counts what its "
-        "own code takes, of ours the whole call, checks included. A dash: it does not take the "
-        "model, or the package was not installed."
+        "library's method beside it (ours), node after node, in turn. Of the other's time counts "
+        "what its own code takes, of ours the whole call, checks included. A dash: it does not "
+        "take the model, or the package was not installed."
     )
     yield _by_task(
         "How many times faster ours is (below 1: slower): geometric mean of the ratios over the "
@@ -101,15 +102,16 @@ def answers(sections: Sequence[Section]) -> list[str]:
     if known:
         median = factors(Estimate(float(np.median([one.value for one in ratios])), nan, nan, 1))
         found.append(
-            f"Time: of {len(known)} pairs of another package's method and a task, ours is faster "
-            f"in {sure[0]} and slower in {sure[1]} (95 % intervals); the median ratio of the "
-            f"times is {median}."
+            f"Time: this library is faster in {sure[0]} of {counted(len(known), 'pair')} of "
+            f"another package's method and a task, slower in {sure[1]}; in the others the 95 % "
+            f"interval of the ratio includes 1. The other's time over ours has the median {median}."
         )
     if shown:
         title = sections[0].metrics[metric].title
         found.append(
-            f"{title}: of {len(shown)} pairs ours is higher in {better[0]} and lower in "
-            f"{better[1]}; in the others no difference is shown."
+            f"{title}: ours is higher in {better[0]} of {counted(len(shown), 'pair')}, lower in "
+            f"{better[1]}; in the others the 95 % interval of the difference includes 0. The "
+            "intervals are not corrected for the number of pairs."
         )
     return found
 

@@ -244,7 +244,7 @@ def _legend(section: Section, found: Mapping[Key, Standings]) -> Iterator[str]:
     every = [one for standings in found.values() for one in standings.values()]
     marks = []
     if any(one.mark for one in every):
-        marks = ["Bold: the best", "†: tied with the best"]
+        marks = ["Bold: the best", "†: tied with the best (not significantly worse)"]
     if any(one.not_better_than_random for one in every):
         marks.append("‡: not significantly better than random")
     if marks:

@@ -29,8 +29,8 @@ _HEADLINES = (
 )
 _COLUMNS = ["metric", "method", "mean_rank", "mark", "not_better_than_random", "nodes", "models"]
 _MARKS = (
-    "*: best, †: tied with the best, ‡: not significantly better than random, as in the tables: "
-    "marks come from the means, not from the ranks."
+    "*: best, †: tied with the best (not significantly worse), ‡: not significantly better than "
+    "random, as in the tables: marks come from the means, not from the ranks."
 )
 
 

@@ -37,11 +37,10 @@ BENCHMARKS = {
 _SAME_RANKING = 0.995  # tau-b that is written 1.00
 _STABLE = {
     "max_sensitivity": (
-        "if the features move by up to 2 % of their standard deviation",
-        "scores",
-        "max-sensitivity",
+        "changes of the features by up to 2 % of their standard deviation",
+        "Max-sensitivity, the relative change of the scores,",
     ),
-    "kendall_tau_seeds": ("under another seed of the method", "rankings", "Kendall's tau-b"),
+    "kendall_tau_seeds": ("another seed of the method", "Kendall's tau-b of the two rankings"),
 }
 _AXIOMS = {
     "sensitivity": (axioms.VIOLATIONS,),
@@ -57,16 +56,15 @@ def alone(sections: Sequence[Section]) -> bool:
 
 
 def answers(sections: Sequence[Section]) -> list[str]:
-    """What it comes to over all tasks, in at most five sentences."""
-    table = by_task(sections)
+    """What it comes to over all tasks: a few short sentences on each question."""
     said = (
-        _weights(sections, table),
-        _stability(sections),
+        _weights(sections, by_task(sections)),
+        *_stability(sections),
         _agreement(sections),
         _order(sections),
         _axioms(sections),
     )
-    return [one for one in said if one]
+    return [" ".join(sentences) for sentences in said if sentences]
 
 
 def overview(sections: Sequence[Section], palette: Palette) -> Iterator[Block]:
@@ -108,7 +106,7 @@ def _samples(sections: Sequence[Section]) -> str:
 # ------------------------------------------------------------------------------------ sentences
 
 
-def _weights(sections: Sequence[Section], table: pd.DataFrame) -> str:
+def _weights(sections: Sequence[Section], table: pd.DataFrame) -> list[str]:
     """Whose scores are as close with new weights as between trained models."""
     known: Counter[str] = Counter()
     alike: Counter[str] = Counter()
@@ -119,39 +117,38 @@ def _weights(sections: Sequence[Section], table: pd.DataFrame) -> str:
         for name in like_untrained(section):
             (noisy if name in drawn else alike)[name] += 1
     if not known:
-        return ""
-    others = sorted((name for name in known if name not in alike | noisy), key=natural)
-    them = listed(others) if len(others) <= _NAMED else f"{len(others)} others"
-    parts = []
+        return []
+    said = [
+        "Parameter randomisation: with all weights drawn anew, scores should be further from the "
+        "trained model's than those of another trained model are."
+    ]
     if alike:
-        parts.append(
-            f"the scores of {_with_counts(alike, known, 6)} are as close to the trained model's as "
-            "those of another trained model"
-        )
-    if noisy:
-        so = "so are" if alike else "as close to the trained model's as another one's are"
-        parts.append(
-            f"{so} those of {_with_counts(noisy, known)}, but another draw of the method's random "
-            "numbers changes them as much"
-        )
+        said.append(f"They are not for {_with_counts(alike, known)}.")
+    others = sorted((name for name in known if name not in alike | noisy), key=natural)
     if others:
         rest = table[table["method"].isin(others)].dropna(subset=[NEW_WEIGHTS, TRAINED])
         new, trained = (
             number(rest[name].median(), bounded=True) for name in (NEW_WEIGHTS, TRAINED)
         )
-        whose = f"those of {them} are further from them"
-        if not alike and not noisy:
-            them = them.replace("others", "methods")
-            whose = f"the scores of {them} are further from the trained model's than those of "
-            whose += "another trained model"
-        parts.append(
-            f"{whose}{' on every task' * (max(known.values()) > 1)} (median rank correlation "
-            f"{new}, between trained models {trained})"
+        them = listed(others) if len(others) <= _NAMED else counted(len(others), "method")
+        every = " on every task" * (max(known.values()) > 1)
+        said.append(
+            f"They are{every} for {them} (median rank correlation {new}, between trained models "
+            f"{trained})."
+        )
+    if noisy:
+        said.append(
+            f"Of {_with_counts(noisy, known)} this is not known: another draw of the method's "
+            "random numbers changes the scores as much."
         )
     if fixed := _fixed(table):
         do, keep = ("does", "keeps its") if len(fixed) == 1 else ("do", "keep their")
-        parts.append(f"{listed(fixed)}, which {do} not look at the model, {keep} scores")
-    return f"Parameter randomisation: with all weights drawn anew, {'; '.join(parts)}."
+        name = listed(fixed)
+        said.append(
+            f"The baseline{'s' * (len(fixed) > 1)} {name}, which {do} not look at the "
+            f"model, {keep} scores."
+        )
+    return said
 
 
 def _fixed(table: pd.DataFrame) -> list[str]:
@@ -161,17 +158,15 @@ def _fixed(table: pd.DataFrame) -> list[str]:
     return sorted(lowest.index[lowest >= _SAME_RANKING], key=natural)
 
 
-def _stability(sections: Sequence[Section]) -> str:
+def _stability(sections: Sequence[Section]) -> Iterator[list[str]]:
     """Which methods move least and most with the features, and with their own seeds."""
-    parts = []
-    for name, (when, what, measure) in _STABLE.items():
+    for name, (changed, measure) in _STABLE.items():
         if found := _ends(sections, name):
             least, most, values = found
-            parts.append(
-                f"{when}, the {what} of {least} change least and those of {most} most ({measure}, "
-                f"{values})"
-            )
-    return f"Stability, ties included: {'; '.join(parts)}." if parts else ""
+            yield [
+                f"Stability under {changed}, ties included: most stable {least}; least {most}.",
+                f"{measure} is {values}.",
+            ]
 
 
 def _ends(sections: Sequence[Section], name: str) -> tuple[str, str, str] | None:
@@ -201,8 +196,8 @@ def _ends(sections: Sequence[Section], name: str) -> tuple[str, str, str] | None
         return None
     medians = pd.concat(means, axis=1).median(axis=1)
     values = f"{number(medians.min())} to {number(medians.max())}"
-    over = "medians over the tasks " if len(means) > 1 else ""
-    return _tied(most, known), _tied(least, known), f"{over}{values}"
+    over = ", medians over the tasks" if len(means) > 1 else ""
+    return _tied(most, known), _tied(least, known), f"{values} over the methods{over}"
 
 
 def _tied(counts: Counter[str], of: Counter[str]) -> str:
@@ -213,11 +208,11 @@ def _tied(counts: Counter[str], of: Counter[str]) -> str:
     if tasks == 1:
         return who
     others = len(counts) - len(first)
-    fewer = f"; {others} other{'s' * (others > 1)} on fewer" if others else ""
+    fewer = f"; {others} more on fewer" if others else ""
     return f"{who} (on {top} of {tasks} tasks{fewer})"
 
 
-def _agreement(sections: Sequence[Section]) -> str:
+def _agreement(sections: Sequence[Section]) -> list[str]:
     """How far two methods agree, and which give the same ranking."""
     medians = []
     same: Counter[tuple[str, str]] = Counter()
@@ -238,12 +233,14 @@ def _agreement(sections: Sequence[Section]) -> str:
             measured.update(known.keys())
             same.update(pair for pair, tau in known.items() if tau >= _SAME_RANKING)
     if not medians:
-        return ""
-    of_tasks = f"{{}} ({{}} to {{}} over {len(medians)} tasks)"
-    text = "Agreement: Kendall's tau-b of two methods' rankings, the median of all pairs, is "
-    text += _spread(medians, of_tasks)
+        return []
+    said = [
+        "Agreement: Kendall's tau-b of two methods' rankings of the edges is "
+        f"{_spread(medians, f'{{}} ({{}} to {{}} over {len(medians)} tasks)')}, the median of all "
+        "pairs."
+    ]
     if not same:
-        return f"{text}; no two methods give the same ranking on any task."
+        return [*said, "No two methods give the same ranking on any task."]
     always = [pair for pair in sorted(same) if same[pair] == measured[pair] == len(medians)]
     groups: dict[str, tuple[str, ...]] = {name: (name,) for pair in same for name in pair}
     for one, other in always:
@@ -257,11 +254,11 @@ def _agreement(sections: Sequence[Section]) -> str:
         if one != other:
             named = listed(sorted((one, other), key=natural))
             rest[named], of[named] = max(rest[named], same[pair]), len(medians)
-    some = [_with_counts(rest, of)] if rest else []
-    return f"{text}; the same ranking (tau-b 1.00): {'; '.join([*whole, *some])}."
+    some = [_with_counts(rest, of, 1, "pair")] if rest else []
+    return [*said, f"The same ranking (tau-b 1.00) is that of {'; '.join([*whole, *some])}."]
 
 
-def _order(sections: Sequence[Section]) -> str:
+def _order(sections: Sequence[Section]) -> list[str]:
     """Whether the methods' order by fidelity holds under other conventions."""
     by_f: list[tuple[float, float | None]] = []
     forms: dict[str, list[float]] = {}
@@ -272,27 +269,29 @@ def _order(sections: Sequence[Section]) -> str:
             by_f.append((wanted[0].correlation, found[-1].correlation))
         for form, value in explained_output.orders(section).items():
             forms.setdefault(form, []).append(value)
-    parts = []
+    if not by_f and not forms:
+        return []
+    several = max(len(by_f), *map(len, forms.values()), 0) > 1
+    what = f"rank correlation{', median and range over the tasks' * several}"
+    said = [f"Order of the methods by fidelity+, baselines included ({what}):"]
     if by_f:
-        text = f"{_spread([one for one, _ in by_f])} with that by F-Fidelity+"
+        said.append(f"{_spread([one for one, _ in by_f])} with that by F-Fidelity+.")
         known = [(one, between) for one, between in by_f if between is not None]
         if known:
             kept = sum(one >= between for one, between in known)
-            text += f", which has {_spread([between for _, between in known])} with itself on "
-            text += f"another model (no higher on {kept} of {counted(len(known), 'task')})"
-        parts.append(text)
+            said.append(
+                f"Two models' orders by F-Fidelity+ have {_spread([b for _, b in known])}; they "
+                f"differ at least as much on {kept} of {counted(len(known), 'task')}."
+            )
     if forms:
         each = [f"{_spread(values)} if {form}s are" for form, values in forms.items()]
         each[0] += " explained in place of probabilities"
-        parts.append(", ".join(each).replace("ys are", "ies are"))
-    if not parts:
-        return ""
-    several = max(len(by_f), *map(len, forms.values()), 0) > 1
-    what = f"rank correlation{', median and range over tasks' * several}"
-    return f"Order of the methods by fidelity+ ({what}): {'; '.join(parts)}."
+        text = listed(each).replace("ys are", "ies are")
+        said.append(f"{'It is ' * bool(by_f)}{text}.")
+    return said
 
 
-def _axioms(sections: Sequence[Section]) -> str:
+def _axioms(sections: Sequence[Section]) -> list[str]:
     """Which methods break sensitivity or implementation invariance, and on how many tasks."""
     known: Counter[str] = Counter()
     ignored: Counter[str] = Counter()
@@ -308,27 +307,34 @@ def _axioms(sections: Sequence[Section]) -> str:
         ignored.update(map(str, missed.index[missed > EQUIVALENT]))
         variant.update(map(str, changed.index[changed > EQUIVALENT]))
     if not known:
-        return ""
-    parts = []
+        return []
     limit = share(EQUIVALENT)
-    if ignored:
-        parts.append(
-            f"{_with_counts(ignored, known)} give a score of 0 to more than {limit} of the edges "
-            "whose removal changes the output"
-        )
-    if variant:
-        parts.append(
-            f"on a network that computes the same function, the scores of "
-            f"{_with_counts(variant, known)} change by more than {limit}"
-        )
     kept = [name for name in known if name not in ignored and name not in variant]
     words = " and ".join(word for word, metrics in _AXIOMS.items() if there & {*metrics})
-    parts.append(f"{len(kept)} of {counted(len(known), 'method')} keep {words}")
-    return f"Axioms: {'; '.join(parts)}."
+    who = f" ({listed(sorted(kept, key=natural))})" if 0 < len(kept) <= 2 * _NAMED else ""
+    every = " on every task" * (max(known.values()) > 1)
+    keep = "keeps" if len(kept) == 1 else "keep"
+    said = [f"Axioms: {len(kept)} of {counted(len(known), 'method')}{who} {keep} {words}{every}."]
+    if ignored:
+        said.append(
+            f"A score of 0 for more than {limit} of the edges whose removal changes the output: "
+            f"{_with_counts(ignored, known)}."
+        )
+    if variant:
+        said.append(
+            f"Scores that change by more than {limit} on a network that computes the same "
+            f"function: {_with_counts(variant, known)}."
+        )
+    return said
 
 
-def _with_counts(counts: Counter[str], of: Counter[str], named: int = _NAMED) -> str:
-    """``a (on 3 of 4 tasks), b (1 of 4) and 2 more``, the most frequent first."""
+def _with_counts(
+    counts: Counter[str], of: Counter[str], named: int = _NAMED, word: str = ""
+) -> str:
+    """``a (on 3 of 4 tasks), b (1 of 4) and 2 more``, the most frequent first.
+
+    ``word`` says of what there are more.
+    """
     order = sorted(counts, key=lambda name: (-counts[name], natural(name)))
     shown = order[:named]
     if max(of.values()) > 1:
@@ -337,7 +343,8 @@ def _with_counts(counts: Counter[str], of: Counter[str], named: int = _NAMED) ->
         shown += [f"{name} ({counts[name]} of {of[name]})" for name in more]
     rest = len(order) - named
     if rest > 0:
-        return f"{', '.join(shown)} and {rest} more"
+        more_of_them = f" {word}{'s' * (rest > 1)}" if word else ""
+        return f"{', '.join(shown)} and {rest} more{more_of_them}"
     return listed(shown)
 
 

@@ -304,10 +304,8 @@ def _winner(section: Section, what: str, standings: Standings) -> str:
         if top is random:
             return f"{sentence}: the random baseline has the best mean, {value}"
         baseline = estimate(random.mean, bounded=True)
-        return (
-            f"{sentence}: the best mean, {top.title}'s {value}, is tied with the random "
-            f"baseline's, {baseline}"
-        )
+        sentence += f": the best mean, {top.title}'s {value}, is tied with the random "
+        return f"{sentence}baseline's, {baseline}{_no_gain(standings)}"
     have = "has" if len(top.names) == 1 else "have"
     sentence = f"{where}, {top.title} {have} the best {what}: {value}"
     tied = standings.tied
@@ -318,6 +316,15 @@ def _winner(section: Section, what: str, standings: Standings) -> str:
     if random is not None:
         sentence += f"; random baseline: {estimate(random.mean, bounded=True)}"
     return sentence
+
+
+def _no_gain(standings: Standings) -> str:
+    """What the best mean gains over the random baseline, where that does not count."""
+    one = standings.between(standings.top, RANDOM)
+    if one is None:
+        return ""
+    gain = estimate(one.gain, bounded=True)
+    return f" (better by {gain}, {p_equals(one.p)} after correction)"
 
 
 def _fastest(section: Section) -> runtimes.Timing | None:

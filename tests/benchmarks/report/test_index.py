@@ -144,12 +144,28 @@ def test_ties_are_ties_and_the_baseline_is_marked(publish, tmp_path):
         **{"ig": "best", "occlusion": "tied"},
         **{"saliency": "", "random": ""},
     }
-    assert [row["best or tied ↑"].text for row in shown.values()] == ["2", "2", "0", "–"]
+    assert [row["best or tied ↑"].text for row in shown.values()] == [
+        "2 of 2",
+        "2 of 2",
+        "0 of 2",
+        "–",
+    ]
     table = next(one for one in blocks if isinstance(one, Table))
     assert table.rows[-1][0].text == "random (random baseline)"
-    assert "in how many of the 2 comparisons" in table.caption
+    assert "there are 2 (fidelity+ and fidelity- of each task)" in table.caption
     (sentences,) = (one.texts for one in blocks if isinstance(one, Items))
     assert "several tied with the best on karate" in sentences[1]
+
+
+def test_a_winner_is_named_first_and_how_many_it_was_compared_with(publish, tmp_path):
+    publish("2026-02-01-quality", [("karate", "gcn")])
+    alone = {"ig": 0.3, "saliency": 0.1, "occlusion": 0.05, "random": 0.0}
+    publish("2026-02-02-quality", [("molecules", "gcn")], gains=alone)
+    (sentences,) = (one.texts for one in page(tmp_path / "results") if isinstance(one, Items))
+    assert sentences[1] == (
+        "Best in fidelity+: ig on molecules, significantly better than the 2 other methods; "
+        "several tied with the best on karate."
+    )
 
 
 def test_an_older_protocol_is_listed_and_left_out_of_the_leaderboard(publish, tmp_path):
@@ -167,6 +183,30 @@ def test_an_older_protocol_is_listed_and_left_out_of_the_leaderboard(publish, tm
     (caution,) = (one for one in blocks if isinstance(one, Caution))
     assert caution.text.startswith("2026-01-01-old: It selected edges by absolute score only")
     assert caution.text.endswith("is not in the leaderboard.")
+
+
+def test_reports_of_a_day_are_in_the_order_of_their_questions(publish, tmp_path):
+    day, config = "2026-02-01", {"task": "karate", "model": "gcn", "model_seed": 0, "method": "ig"}
+    config |= {"engine": "batched", "options": {}, "device": "cpu"}
+    add_time(publish(f"{day}-d-cost"), "ig", 0.01)
+    reliability = publish(f"{day}-b-reliability").joinpath("cells")
+    for benchmark, metric, nodes in (
+        ("randomisation", "spearman", 2),
+        ("stability", "max_sensitivity", 4),
+    ):
+        values = [{"node": node, "metric": metric, "value": 0.5} for node in range(nodes)]
+        write(reliability, Cell(benchmark, config, {}, quality=values))
+    publish(f"{day}-a-quality", [("karate", "gcn")])
+    publish("2026-02-02-newer", [("karate", "gcn")])
+    shown = board(page(tmp_path / "results"), "The published reports")
+    assert list(shown) == [
+        *("2026-02-02-newer", f"{day}-a-quality", f"{day}-b-reliability", f"{day}-d-cost"),
+    ]
+    told = shown[f"{day}-b-reliability"]
+    assert (
+        told["asks"].text == "whether scores depend on the trained weights; whether they are stable"
+    )
+    assert told["explained × models"].text == "4 nodes × 1 model"
 
 
 def test_a_run_of_other_packages_alone_has_its_machine_and_its_nodes(publish, tmp_path):
@@ -207,6 +247,8 @@ def test_quality_is_of_the_largest_run_and_time_of_the_newest(publish, tmp_path)
 def test_what_the_guide_says_is_what_the_cells_say(publish, tmp_path):
     publish("2026-02-01-quality", [(task, "gcn") for task in ("karate", "molecules", "mutag")])
     root = tmp_path / "results"
+    (sentences,) = (one.texts for one in page(root) if isinstance(one, Items))
+    assert part(root, "in short")[0] == " ".join(sentences)
     for name in ("many nodes", "engines", "steps", "costs"):
         assert part(root, name)[0].startswith("The published results do not decide"), name
     text, rows = part(root, "evidence at a node")

@@ -179,13 +179,24 @@ def test_the_first_screen_about_reliability_can_be_read(visit, folder, settings,
     benchmarks.report.write(folder.path, ("html",))
     page = visit((folder.path / "report.html").as_uri(), unfold=False, viewport=size)
     sentences = page.locator("main > ul").first.locator("li")
-    assert sentences.count() == 2
+    assert sentences.count() == 3  # new weights, moved features, other seeds
     assert page.locator("main > p", has_text="Can these explanations be relied on").is_visible()
     drawing = page.locator(".drawing").first
     assert drawing.evaluate("one => one.getBoundingClientRect().top") < size["height"] - 100
     assert drawing.evaluate("one => one.scrollWidth <= one.clientWidth")  # whole, on a phone, too
     words = drawing.locator("svg text").all()
     assert min(one.bounding_box()["height"] for one in words) > 8  # px
+    # On a wide screen beside the sentences, whatever these are; what follows is below both.
+    texts, sample = page.locator("main > ul").first.bounding_box(), "main > p:has-text('at most:')"
+    beside = drawing.bounding_box()["x"] >= texts["x"] + texts["width"]
+    assert beside == (size != PHONE)
+    for height in ("auto", "150rem"):  # the figure is the higher one, or the sentences are
+        page.locator("main > ul").first.evaluate(
+            "(one, to) => { one.style.minHeight = to; }", height
+        )
+        boxes = [page.locator(one).first.bounding_box() for one in ("main > ul", "figure")]
+        end = max(box["y"] + box["height"] for box in boxes)
+        assert page.locator(sample).bounding_box()["y"] >= end
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     found = Axe().run(page).response["violations"]
     assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []

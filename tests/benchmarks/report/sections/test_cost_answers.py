@@ -91,9 +91,9 @@ def test_the_range_is_over_the_default_engines_of_methods_that_look_at_the_model
     timed("degree", "batched", (0.1, 0.1, 0.1))
     said, blocks = told()
     assert said == [
-        "Time of one explanation on this machine with the engine that runs by default, over 2 "
-        "methods that look at the model: 2 ms (saliency on analytic) to 200 ms (gnn_explainer on "
-        "batched) on karate.",
+        "Time of one explanation on this machine, median over the nodes, with the engine that runs "
+        "by default: of 2 methods that look at the model 2 ms (saliency on analytic) to 200 ms "
+        "(gnn_explainer on batched) on karate.",
         # The geometric mean of 2, 4 and 8.
         "Another engine was faster than the default on karate for 1 of 2 methods, most for "
         "saliency on batched: 4× [2×, 8×].",
@@ -143,8 +143,8 @@ def test_steps_are_advised_for_every_engine_and_a_batch_size_for_the_swept_one(t
     said, blocks = told()
     assert said[1] == (
         "Integrated Gradients: leave internal_batch_size out on karate (engine hoisted), where it "
-        "has no use. A median relative error below 1 % takes, on any engine, 100 steps on karate "
-        "(the 50 that were timed: 2 %). On engine batched the cheapest n_steps and "
+        "has no use. A median error below 1 %, relative to 1,000 steps, takes on any engine 100 "
+        "steps on karate (the 50 that were timed: 2 %). On engine batched the cheapest n_steps and "
         "internal_batch_size for that error are 100 and 100 on karate (20 ms)."
     )
     texts = [block.text for block in blocks if isinstance(block, Text)]
@@ -159,8 +159,9 @@ def test_repeats_that_scatter_advise_no_batch_size(swept, told):
     swept(100, 5, (1.0, 1.1, 0.9, 1.0, 1.0), 0.0005)
     (said,), _ = told()
     assert said.startswith(
-        "Integrated Gradients: A median relative error below 1 % takes, on any engine, 50 steps on "
-        "karate. No batch size is recommended for engine batched on karate: the repeats of one "
+        "Integrated Gradients: A median error below 1 %, relative to 1,000 steps, takes on any "
+        "engine 50 steps on karate. No batch size is recommended for engine batched on karate: "
+        "the repeats of one "
     )
     assert said.endswith("Measure again on a quiet machine.")
 
@@ -175,10 +176,10 @@ def test_what_the_time_grows_with(grown, told):
     grown("integrated_gradients", "batched", "degree", {3: 2, 100: 40})
     (said,), _ = told()
     assert said == (
-        "On generated graphs, the time hardly grows with nodes in the graph (1,000 to 1,000,000: "
-        "at most 1.5×; saliency on stock 60× up to 100,000); it grows with mean degree (3 to 100: "
-        "integrated_gradients on batched 20×) and layers of the network (1 to 4: saliency on "
-        "batched 2.5× to gnn_explainer on batched 8×)."
+        "How the time grows on generated graphs. Nodes in the graph, 1,000 to 1,000,000: hardly, "
+        "at most 1.5×, but 60× up to 100,000 (saliency on stock). Mean degree, 3 to 100: 20× "
+        "(integrated_gradients on batched). Layers of the network, 1 to 4: 2.5× (saliency on "
+        "batched) to 8× (gnn_explainer on batched)."
     )
 
 
@@ -201,7 +202,7 @@ def test_many_tasks_are_one_range_with_four_figures_and_a_motif_is_no_caution(fo
     folder.manifest(methods=METHODS, tasks=[{"name": "t0", "motif": True}])
     (said,), blocks = told()
     assert said.endswith(
-        ": 1 ms (saliency on analytic, t0) to 15 ms (gnn_explainer on batched, t5) on 6 tasks."
+        "model 1 ms (saliency on analytic, t0) to 15 ms (gnn_explainer on batched, t5) on 6 tasks."
     )
     names = [block.name for block in blocks if isinstance(block, Picture)]
     assert [name for name in names if name.startswith("default-times-")] == [

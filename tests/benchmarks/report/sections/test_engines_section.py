@@ -46,6 +46,11 @@ def test_each_engine_has_both_ratios_by_network_and_depth(folder):
         "PyG as published (stock) and 2× as fast as k-hop by hand; 2 pairs of a task and a network."
     ]
     assert (heading.text, len(table.header)) == ("Engines", 14)
+    assert "is no method" not in best.caption
+    for engine, seconds in (("stock", [4.0]), ("batched", [1.0])):
+        cell(folder, "gcn", "fidelity_curve", engine, seconds)
+    (with_curves,) = engines.fastest(split(load(folder.path)), results.manifest)
+    assert " fidelity_curve is no method: it is both fidelities of a " in with_curves.caption
     hand, dash = "k-hop by hand", "–"
     batched = ["1 s", "2 MB", "0.5", "1e-07", dash]
     nothing = [dash] * 4

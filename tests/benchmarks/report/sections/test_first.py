@@ -39,7 +39,7 @@ def test_it_names_no_default_that_is_tied_with_random(folder, told):
     safe, best, cost = told()
     assert safe.startswith("Safe default: none can be named, the best is tied with the random")
     assert "no winner (tied with random) on karate" in best
-    assert cost == "Cost: the time of these methods on their default engines was not measured."
+    assert cost == "Cost: the time of one explanation on the default engine was not measured."
 
 
 def test_with_too_few_nodes_it_says_so(folder, told):
@@ -103,6 +103,41 @@ def test_of_two_safe_methods_the_faster_one_is_named_first(folder, settings, tol
     assert cost == (
         "Cost on this machine: one explanation with b takes 100 ms on karate (engine stock)."
     )
+
+
+def test_the_next_best_are_named_and_of_how_many_comparisons(folder, settings, told):
+    wave = 1e-3 * np.sin(np.arange(24))
+    gains = {
+        "t0": {"a": 0.3, "b": 0.3, "c": 0.1, "random": 0.0},  # b is tied with a
+        "t1": {"a": 0.3, "b": 0.2, "c": 0.1, "random": 0.0},
+        "t2": {"a": 0.3, "d": 0.3, "degree": 0.2, "random": 0.0},  # b and c are not in it
+        "t3": {"b": 0.0, "random": 0.0},  # names none
+    }
+    for task, known in gains.items():
+        for name, gain in known.items():
+            values = BASE + gain + wave * (name in "bd")
+            quality = rows("fidelity+_prob", values, level="f=20%", semantics="mask")
+            folder.add("quality", settings(name, task=task), quality=quality)
+    safe, best, *_ = told()
+    assert safe == (
+        "Safe default: a, best or tied with the best in 3 of the 3 comparisons that name a best "
+        "method (fidelity+ and fidelity- of each task). Next: b and d, in 1 of the 1 to 2 that "
+        "they are in; these counts are not tested. 1 more comparison names none."
+    )
+    assert "on t1 a, 0.600 [0.548, 0.652], significantly better than the 2 other methods" in best
+
+
+def test_without_times_the_engines_say_what_they_gain(folder, settings, told):
+    for name, gain in (("saliency", 0.3), ("random", 0.0)):
+        folder.quality(name, BASE + gain, level="f=20%")
+    for engine, time in (("stock", 8.0), ("k-hop by hand", 4.0), ("batched", 2.0)):
+        row = {"repeat": 0, "node": 0, "nodes": 1, "seconds": time}
+        for name in ("gnn_explainer", "saliency"):  # of the best method alone it is said
+            folder.add("engines", settings(name, engine), runtime=[row])
+    _, best, cost, engines = told()
+    assert best.endswith("on karate saliency, 0.600 [0.548, 0.652].")  # there is no other
+    assert cost.startswith("Cost: the time of one explanation on the default engine was not")
+    assert engines.startswith("saliency, one explanation a call on the fastest engine: 4× as fast")
 
 
 def test_a_safe_default_whose_time_is_unknown_is_not_passed_over(folder, settings, told):

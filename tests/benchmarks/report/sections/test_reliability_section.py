@@ -60,12 +60,12 @@ def test_scores_that_do_not_depend_on_the_weights_are_named(add, told):
     # Models that are not there to be compared with say nothing.
     add("randomisation", "a", rows("spearman", [0.9], other=ALL), "white-box")
     assert told() == [
-        "Parameter randomisation: with all weights drawn anew, the scores of a (on 2 of 2 tasks) "
-        "and c (1 of 2) are as close to the trained model's as those of another trained model; so "
-        "are those of e (on 1 of 1 task), but another draw of the method's random numbers changes "
-        "them as much; those of b are further from them on every task (median rank correlation "
-        "0.200, between trained models 0.700); degree, which does not look at the model, keeps "
-        "its scores."
+        "Parameter randomisation: with all weights drawn anew, scores should be further from the "
+        "trained model's than those of another trained model are. They are not for a (on 2 of 2 "
+        "tasks) and c (1 of 2). They are on every task for b (median rank correlation 0.200, "
+        "between trained models 0.700). Of e (on 1 of 1 task) this is not known: another draw of "
+        "the method's random numbers changes the scores as much. The baseline degree, which does "
+        "not look at the model, keeps its scores."
     ]
 
 
@@ -73,9 +73,9 @@ def test_where_all_scores_depend_on_the_weights_it_says_so(add, told):
     for name in "abcd":
         add("randomisation", name, weights(0.25, 0.5))
     assert told() == [
-        "Parameter randomisation: with all weights drawn anew, the scores of 4 methods are further "
-        "from the trained model's than those of another trained model (median rank "
-        "correlation 0.250, between trained models 0.500)."
+        "Parameter randomisation: with all weights drawn anew, scores should be further from the "
+        "trained model's than those of another trained model are. They are for 4 methods (median "
+        "rank correlation 0.250, between trained models 0.500)."
     ]
 
 
@@ -94,11 +94,13 @@ def test_the_most_and_least_stable_methods_and_those_tied_with_them(add, told):
     # On t0 a and d are first, on t1 b is tied with them. Medians of the tasks: 0.2 (a) to 1.5 (c).
     # By seeds: b 0.8 and 0.825, 0.0033 more by its shifts; c 0.4 and 0.65.
     assert told() == [
-        "Stability, ties included: if the features move by up to 2 % of their standard deviation, "
-        "the scores of a and d (on 2 of 2 tasks; 1 other on fewer) change least and those of c (on "
-        "2 of 2 tasks) most (max-sensitivity, medians over the tasks 0.2 to 1.5); under another "
-        "seed of the method, the rankings of b (on 2 of 2 tasks) change least and those of c (on 2 "
-        "of 2 tasks) most (Kendall's tau-b, medians over the tasks 0.53 to 0.82)."
+        "Stability under changes of the features by up to 2 % of their standard deviation, ties "
+        "included: most stable a and d (on 2 of 2 tasks; 1 more on fewer); least c (on 2 of 2 "
+        "tasks). Max-sensitivity, the relative change of the scores, is 0.2 to 1.5 over the "
+        "methods, medians over the tasks.",
+        "Stability under another seed of the method, ties included: most stable b (on 2 of 2 "
+        "tasks); least c (on 2 of 2 tasks). Kendall's tau-b of the two rankings is 0.53 to 0.82 "
+        "over the methods, medians over the tasks.",
     ]
 
 
@@ -112,9 +114,9 @@ def test_methods_that_give_the_same_ranking_are_named(add, told):
             add("agreement", "d", rows("kendall_tau", [tau], other=other), task, also=other)
     # Of (0.2, 0.2, 0.4, 1, 1, 1) and (0.1, 0.1, 0.3, 0.994, 0.994, 1): 0.7 and 0.647.
     assert told() == [
-        "Agreement: Kendall's tau-b of two methods' rankings, the median of all pairs, is 0.67 "
-        "(0.65 to 0.7 over 2 tasks); the same ranking (tau-b 1.00): a = d on all 2 tasks; "
-        "a = d and b (on 1 of 2 tasks)."
+        "Agreement: Kendall's tau-b of two methods' rankings of the edges is 0.67 (0.65 to 0.7 "
+        "over 2 tasks), the median of all pairs. The same ranking (tau-b 1.00) is that of a = d on "
+        "all 2 tasks; a = d and b (on 1 of 2 tasks)."
     ]
 
 
@@ -145,9 +147,10 @@ def test_the_order_by_fidelity_under_other_conventions(add, told):
             add("explained_output", name, quality, explained_output=form)
     # Over both models, F-Fidelity has a 0.4, b 0.3, c and d 0.15: by ranks 3 / sqrt(4.5 * 5).
     assert told() == [
-        "Order of the methods by fidelity+ (rank correlation): 0.63 with that by F-Fidelity+, "
-        "which has 0.8 with itself on another model (no higher on 0 of 1 task); 0.8 if raw scores "
-        "are explained in place of probabilities, 1 if log-probabilities are."
+        "Order of the methods by fidelity+, baselines included (rank correlation): 0.63 with that "
+        "by F-Fidelity+. Two models' orders by F-Fidelity+ have 0.8; they differ at least as much "
+        "on 0 of 1 task. It is 0.8 if raw scores are explained in place of probabilities and 1 if "
+        "log-probabilities are."
     ]
 
 
@@ -159,10 +162,10 @@ def test_axioms_that_are_broken_and_those_that_are_kept(add, told):
             add("axioms", name, quality, task)
         add("axioms", "degree", rows("sensitivity_violations", [1.0]), task)
     assert told() == [
-        "Axioms: b (on 2 of 2 tasks) give a score of 0 to more than 1 % of the edges whose removal "
-        "changes the output; on a network that computes the same function, the scores of c (on 1 "
-        "of 2 tasks) change by more than 1 %; 1 of 3 methods keep sensitivity and implementation "
-        "invariance."
+        "Axioms: 1 of 3 methods (a) keeps sensitivity and implementation invariance on every task. "
+        "A score of 0 for more than 1 % of the edges whose removal changes the output: b (on 2 of "
+        "2 tasks). Scores that change by more than 1 % on a network that computes the same "
+        "function: c (on 1 of 2 tasks)."
     ]
 
 
@@ -209,7 +212,7 @@ def test_any_part_of_it_stands_by_itself(folder, add, settings):
     add("axioms", "a", rows("sensitivity_violations", [0.0]), "karate")
     sections = split(load(folder.path))
     _, said, _ = first(sections, Palette(["a"], []), {})
-    assert said.texts == ["Axioms: 1 of 1 method keep sensitivity."]
+    assert said.texts == ["Axioms: 1 of 1 method (a) keeps sensitivity."]
     # With quality, the first screen is about that.
     folder.quality("a", [0.1, 0.2, 0.3])
     sections = split(load(folder.path))

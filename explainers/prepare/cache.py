@@ -46,12 +46,12 @@ class _Bytes:
 class _Known:
     """Prepared models, by links and what their outputs mean, and the state they were made of."""
 
-    state: list[tuple[Any, ...]]
+    state: list[Any]
     tensors: list[Tensor]  # kept, so that no other can get their addresses
     content: list[_Bytes | Tensor | None]
     made: dict[bytes, dict[str, PreparedModel]]
 
-    def holds(self, state: list[tuple[Any, ...]], tensors: list[Tensor]) -> bool:
+    def holds(self, state: list[Any], tensors: list[Tensor]) -> bool:
         """Whether nothing has changed, as far as it is compared."""
         return self.state == state and _same(self.content, tensors)
 
@@ -95,10 +95,11 @@ def prepare(
     links are ``data.edge_label_index`` if the model takes it.
 
     A change is noticed in the model's weights and buffers and in the tensors of ``data``, whether
-    they are replaced or written to, also through ``.data`` or NumPy. Of features, and of tensors
-    with more than a million entries, writes past torch's version counters are noticed only where
-    the computation graphs of the explained nodes read them. Whoever changes anything else about a
-    model, such as a layer's options, gives a new model object or calls :func:`forget`.
+    they are replaced or written to, also through ``.data`` or NumPy; and in the model's parts, the
+    numbers, names and functions that are their attributes, and their hooks. Of features, and of
+    tensors with more than a million entries, writes past torch's version counters are noticed only
+    where the computation graphs of the explained nodes read them. Whoever changes anything else
+    about a model, such as a list that it keeps, gives a new model object or calls :func:`forget`.
 
     Of heterogeneous data ``node_type`` is the type whose nodes are explained; None for the one of
     which the model gives outputs.
@@ -113,9 +114,10 @@ def prepare(
         raise ValueError(f"data must be a torch_geometric.data.Data, got {type(data).__name__}")
     given = _given(data)
     tensors = [tensor for tensor in given if isinstance(tensor, Tensor)]
-    tensors += _compat.tensors(model)
+    of_model, settings = _compat.tensors_and_settings(model)
+    tensors += of_model
     with _LOCK, torch.inference_mode(False), torch.no_grad():
-        state = [_state(tensor) for tensor in tensors]
+        state = [_state(tensor) for tensor in tensors] + settings
         kept = _PREPARED.setdefault(model, {})
         # Models may take links or nodes: one that was looked at for nodes says nothing of links.
         links = None if kind else links_of(model, data, edges)

@@ -281,44 +281,6 @@ def check_independence(prepared: PreparedModel) -> None:
         )
 
 
-def look_side_by_side(prepared: PreparedModel) -> str:
-    """Why copies of a graph cannot be run side by side as one, or ``""`` if they can.
-
-    A few edges alone, and beside a copy of them without features: a layer that normalises over all
-    nodes gives something else. Of identical copies it would give the same.
-
-    Raises:
-        ValueError: A model that explains graphs returns another number of rows than two.
-    """
-    x, edge_index, inputs = few_edges(prepared)
-    twice = {name: torch.cat([value, value]) for name, value in inputs.items()}
-    if prepared.batch is not None:
-        twice["batch"] = torch.cat([inputs["batch"], inputs["batch"] + 1])
-    if prepared.links is not None:
-        links = inputs["edge_label_index"]
-        twice["edge_label_index"] = torch.cat([links, links + len(x)], dim=1)
-    try:
-        with prepared.borrowed() as copy, torch.no_grad():
-            alone = copy.run(x, edge_index, inputs)
-            pair = torch.cat([x, torch.zeros_like(x)])
-            both = copy.run(pair, torch.cat([edge_index, edge_index + len(x)], dim=1), twice)
-    except Exception:
-        return ""  # perhaps it is made for this number of nodes: engines see what fails
-    if prepared.task_level == "graph" and len(both) != 2:
-        raise ValueError(
-            f"model {prepared.name} takes batch and does not use it: for two graphs it returned "
-            f"{list(both.shape)}, not one row for each; let it pool by graph, for example with "
-            "global_mean_pool(x, batch)"
-        )
-    tells = bool(alone.isfinite().all())  # on few edges, a model may divide by zero
-    if not tells or (len(both) == 2 * len(alone) and alike(both[: len(alone)], alone)):
-        return ""
-    return (
-        "its outputs change if another graph lies beside its own: some layer depends on more than "
-        "the messages into each node"
-    )
-
-
 def _check_links(prepared: PreparedModel, links: Tensor) -> None:
     edge_index, inputs = prepared.given
     for unit in (0, links.size(1) - 1):

@@ -40,6 +40,7 @@ from torch import Tensor
 
 from explainers.engines import batched
 from explainers.engines.analytic import coalitions
+from explainers.engines.analytic.agreement import agrees
 from explainers.engines.analytic.at_input import AtInput
 from explainers.engines.analytic.params import GCNParameters, products, weighted_sums
 from explainers.engines.analytic.path import HiddenPathCache
@@ -421,8 +422,8 @@ class Analytic(Engine):
         """Why the engine cannot explain this model, or None if it can.
 
         The layers say what the model is made of, but not what it does with them: its outputs are
-        compared with the formulas', for all nodes at the full input, and along the path for a few;
-        once.
+        compared with the formulas', for all nodes at the full input, and for a few at inputs drawn
+        at random, gradients, too; once.
         """
         return prepared.memo("analytic: refusal", lambda: _refusal(prepared))
 
@@ -450,14 +451,8 @@ def _refusal(prepared: PreparedModel) -> str | None:
     if not alike(gcn_parameters(prepared).head(at_input(prepared).z), prepared.output):
         return more
     nodes = batched.sample(prepared)[-2:]
-    alphas: tuple[float, ...] = (0.0, 0.5)
     if not len(nodes):  # even the smallest computation graph is large: one pass has to do
         nodes = prepared.bytes_per_unit.argmin().view(1).to(prepared.x.device)
-        alphas = alphas[1:]
-    found = reach(prepared.index, nodes, prepared.hops)
-    problem = AnalyticProblem(prepared, found, nodes, torch.zeros_like(nodes), memory_budget=1)
-    with torch.no_grad(), torch.inference_mode(False):
-        a = prepared.x.new_tensor(alphas)[:, None]
-        expected = problem.predict(a[..., None] * problem.x, a * problem.edge_mask)
-        output = problem.params.head(problem.result(alphas))
-    return None if alike(output, expected.transpose(0, 1), prepared.typical) else more
+    graphs = prepared.cut(nodes)
+    problem = BatchedProblem(prepared, graphs, nodes, torch.zeros_like(nodes), memory_budget=1)
+    return None if agrees(gcn_parameters(prepared), problem) else more

@@ -102,13 +102,14 @@ def tensors_and_settings(model: nn.Module) -> tuple[list[Tensor], list[Any]]:
         settings.append((id(part), part.__class__))
         for name, value in own.items():
             kind = value.__class__
-            if kind in OPTIONS:
+            if kind is OrderedDict:
+                if value:
+                    settings.append(tuple(value))
+            elif kind in OPTIONS:
                 if name != "training":
                     settings.append(value)
             elif kind in FUNCTIONS:
                 settings.append(id(value))  # it may hold the model, which is not to be kept
-            elif kind is OrderedDict and value:
-                settings.append(tuple(value))
         for kept in (own["_parameters"], own["_buffers"]):
             if kept:
                 found += [one for one in kept.values() if one is not None]

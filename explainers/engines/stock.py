@@ -77,7 +77,7 @@ class StockProblem(ReferenceProblem):
         if wrong := self.prepared.differs(output, self.nodes):
             raise NotTheModel(
                 f"{self.prepared.task_level} {int(self.nodes)} by itself has another output, by "
-                f"{wrong}, than among the others: the model mixes them; explain it on that one alone"
+                f"{wrong}, than among the others: the model mixes them; give it that one alone"
             )
         self.verified = True
 

@@ -117,7 +117,7 @@ def prepare(
     of_model, settings = _compat.tensors_and_settings(model)
     tensors += of_model
     with _LOCK, torch.inference_mode(False), torch.no_grad():
-        state = [_state(tensor) for tensor in tensors] + settings
+        state = [_state(tensor) for tensor in tensors] + settings + [*map(tuple, _names(data))]
         kept = _PREPARED.setdefault(model, {})
         # Models may take links or nodes: one that was looked at for nodes says nothing of links.
         links = None if kind else links_of(model, data, edges)
@@ -154,6 +154,11 @@ def _given(data: Data | HeteroData) -> list[Any]:
     if isinstance(data, Data):
         return [data.get(name) for name in names]
     return [store.get(name) for store in data.stores for name in names]
+
+
+def _names(data: Data | HeteroData) -> list[Any]:
+    """What is in the data, by name: a model may take more of it than it is given."""
+    return [data.keys()] if isinstance(data, Data) else [store.keys() for store in data.stores]
 
 
 def _name(config: ModelConfig | dict[str, Any] | None) -> str:

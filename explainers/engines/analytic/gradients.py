@@ -32,7 +32,7 @@ another order.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -450,9 +450,13 @@ def _refusal(prepared: PreparedModel) -> str | None:
     more = "it does more than GCNConv, with ReLU between two, and a (log-)softmax or sigmoid"
     if not alike(gcn_parameters(prepared).head(at_input(prepared).z), prepared.output):
         return more
-    nodes = batched.sample(prepared)[-2:]
-    if not len(nodes):  # even the smallest computation graph is large: one pass has to do
-        nodes = prepared.bytes_per_unit.argmin().view(1).to(prepared.x.device)
-    graphs = prepared.cut(nodes)
-    problem = BatchedProblem(prepared, graphs, nodes, torch.zeros_like(nodes), memory_budget=1)
-    return None if agrees(gcn_parameters(prepared), problem) else more
+    params, part = gcn_parameters(prepared), prepared
+    if not len(batched.sample(prepared)):  # even the smallest computation graph is large
+        try:
+            part = prepared.on_part(batched.some_edges(prepared))
+        except ValueError as error:
+            return f"it cannot be tried on a part of the graph: {error}"
+        params = replace(GCNParameters.of(part), config=prepared.config)
+    nodes = batched.sample(part)[-2:]
+    problem = BatchedProblem(part, part.cut(nodes), nodes, nodes * 0, memory_budget=1)
+    return None if len(nodes) and agrees(params, problem) else more

@@ -117,7 +117,7 @@ def prepare(
     of_model, settings = _compat.tensors_and_settings(model)
     tensors += of_model
     with _LOCK, torch.inference_mode(False), torch.no_grad():
-        state = [_state(tensor) for tensor in tensors] + settings + [*map(tuple, _names(data))]
+        state = [_state(tensor) for tensor in tensors] + settings + _surroundings(data, given)
         kept = _PREPARED.setdefault(model, {})
         # Models may take links or nodes: one that was looked at for nodes says nothing of links.
         links = None if kind else links_of(model, data, edges)
@@ -156,9 +156,12 @@ def _given(data: Data | HeteroData) -> list[Any]:
     return [store.get(name) for store in data.stores for name in names]
 
 
-def _names(data: Data | HeteroData) -> list[Any]:
-    """What is in the data, by name: a model may take more of it than it is given."""
-    return [data.keys()] if isinstance(data, Data) else [store.keys() for store in data.stores]
+def _surroundings(data: Data | HeteroData, given: list[Any]) -> list[Any]:
+    """What else decides how a model is called: what there is in the data, and ``autocast``."""
+    stores = [data] if isinstance(data, Data) else data.stores
+    device = next((one.device.type for one in given if isinstance(one, Tensor)), "cpu")
+    lower = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device)
+    return [lower, *(tuple(store.keys()) for store in stores)]
 
 
 def _name(config: ModelConfig | dict[str, Any] | None) -> str:

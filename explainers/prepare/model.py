@@ -93,6 +93,7 @@ class PreparedModel:
         beyond: Why a prediction depends on more than the messages within ``hops``, or ``""``.
         without_loops: Whether the outputs stay as they are without the graph's own self loops,
             given the norms of the whole graph.
+        half_precision: Whether it computes, or may, in half precision, or in no floating point.
         trial: What a pass with gradients showed.
         config: What the outputs mean.
         homogeneous: Whether there is one type of nodes and edges.
@@ -139,6 +140,8 @@ class PreparedModel:
         self.task_level = "graph" if len(self.output) == self._graphs else "node"
         if self.links is not None:
             self.task_level = "edge"
+        kinds = {self.x.dtype, self.output.dtype} - {torch.float32, torch.float64}
+        self.half_precision = bool(kinds) or torch.is_autocast_enabled(self.x.device.type)
         self.beyond, self.hops = "", 0
         self.maps, calls, self.sums = probe.look_at_calls(self)
         # A layer for each relation sends messages once for each, which is one step for all.

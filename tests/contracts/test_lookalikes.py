@@ -341,3 +341,27 @@ def test_a_model_in_another_mode_is_not_prepared_anew():
     model, data = made(gnn.GCN(3, 4, 2, 3)), graph(0)
     first = prepare(model, data)
     assert prepare(model.train(), data) is first
+
+
+# Half precision, by the type of the weights or by autocast.
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_a_gcn_in_half_precision(kind):
+    data, model = graph(0), gcn()
+    right = Reference(model, data).saliency(0, 1)
+    data.x = data.x.to(kind)
+    (found,) = explainers.load("saliency").explain(model.to(kind), data, 0, 1)
+    for mine, known in zip(explainers.to_full(found, data), right, strict=True):
+        torch.testing.assert_close(mine.double(), known, rtol=0, atol=0.05 * float(known.max()))
+
+
+def test_autocast_begins_after_the_first_explanation():
+    data, model = graph(0), gcn().float()
+    data.x = data.x.float()
+    method = explainers.load("saliency")
+    method.explain(model, data, 0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (found,) = method.explain(model, data, 0)
+        expected = model(data.x, data.edge_index)[0].detach()
+    assert torch.equal(found.prediction, expected)

@@ -445,6 +445,8 @@ def _refusal(prepared: PreparedModel) -> str | None:
         return "its output is not that of the last GCNConv layer"
     if not prepared.x.is_floating_point() or not prepared.trial.features:
         return "its features are not differentiable"
+    if prepared.half_precision:
+        return "it computes in half precision"
     if reason := batched.Batched().refusal(prepared):
         return reason
     more = "it does more than GCNConv, with ReLU between two, and a (log-)softmax or sigmoid"

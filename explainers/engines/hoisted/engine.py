@@ -145,7 +145,7 @@ def _refusal_of_links(prepared: PreparedModel) -> str | None:
 def _refusal(prepared: PreparedModel, *, part: bool = False) -> str | None:
     if not prepared.x.is_floating_point() or not prepared.trial.features:
         return "its features are not differentiable"
-    if {prepared.x.dtype, prepared.output.dtype} - {torch.float32, torch.float64}:
+    if prepared.half_precision:
         return "it computes in half precision"
     if reason := batched.Batched().refusal(prepared):
         return reason

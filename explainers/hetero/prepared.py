@@ -23,7 +23,7 @@ from explainers.hetero.layout import Layout
 from explainers.hetero.schema import EdgeType, union
 from explainers.prepare import probe
 from explainers.prepare.checks import _keywords as keywords_of
-from explainers.prepare.checks import check_names
+from explainers.prepare.checks import check_names, further_names
 from explainers.prepare.computation_graph import ComputationGraphs, cut, whole_graph
 from explainers.prepare.copies import (
     ModelCopy,
@@ -70,7 +70,9 @@ class PreparedHetero(PreparedModel):
         found = union(data)
         self.schema, self.x, self.edge_index = found.schema, found.x, found.edge_index
         own = unwrapped(model)
-        check_names(own, _named(data), [*INPUTS, *(f"{name}_dict" for name in INPUTS)])
+        passed = [*INPUTS, *(f"{name}_dict" for name in INPUTS)]
+        check_names(own, _named(data), passed)
+        self.more = further_names(own, passed)
         self._user = weakref.ref(own)
         self.task_level, self.batch, self.e_id, self.beyond = "node", None, None, ""
         self.links = None

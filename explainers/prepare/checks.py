@@ -80,9 +80,7 @@ def check_names(
         ValueError: It takes more, so that another model than the user's would be explained.
     """
     left_out = [
-        name
-        for name in _names(model)[2:]
-        if isinstance(attributes.get(name), Tensor) and name not in ("x", "edge_index", *passed)
+        name for name in further_names(model, passed) if isinstance(attributes.get(name), Tensor)
     ]
     if left_out:
         one, their = left_out[0], " and ".join(left_out)
@@ -92,6 +90,11 @@ def check_names(
             f"take it out of x in forward, hold it in the model, or take data.{one} away if "
             "the model is called without"
         )
+
+
+def further_names(model: nn.Module, passed: Sequence[str] = PASSED) -> list[str]:
+    """What the model takes besides its first two arguments and what is ``passed``."""
+    return [name for name in _names(model)[2:] if name not in ("x", "edge_index", *passed)]
 
 
 def _names(model: nn.Module) -> list[str]:

@@ -28,6 +28,7 @@ from explainers.prepare.checks import (
     check_data,
     check_names,
     edge_inputs,
+    further_names,
     graph_of_each_node,
     links_of,
 )
@@ -93,6 +94,7 @@ class PreparedModel:
         beyond: Why a prediction depends on more than the messages within ``hops``, or ``""``.
         without_loops: Whether the outputs stay as they are without the graph's own self loops,
             given the norms of the whole graph.
+        more: What the model takes besides, which the data do not have.
         half_precision: Whether it computes, or may, in half precision, or in no floating point.
         trial: What a pass with gradients showed.
         config: What the outputs mean.
@@ -119,6 +121,7 @@ class PreparedModel:
                 "to explain; build it from PyG's layers"
             )
         check_names(own, data.to_dict())
+        self.more = further_names(own)
         self.x = usable(data.x)
         self.given = usable(data.edge_index), edge_inputs(model, data)
         self.batch, self.links = graph_of_each_node(model, data), links_of(model, data, edges)

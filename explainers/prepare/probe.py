@@ -82,11 +82,41 @@ def look_at_calls(prepared: PreparedModel) -> tuple[list[list[EdgeMap]], list[Ca
         nothing: list[Sum] = []
         sums_of: AbstractContextManager[list[Sum]]
         sums_of = nullcontext(nothing) if prepared.links is None else summed(copy)
+        before = _held(copy)
         with torch.no_grad(), own, recorded(copy, edge_index) as calls, sums_of as sums:
             output = copy.run(prepared.x, edge_index, prepared.with_batch(inputs))
         _check_same(prepared, output)
+        if _held(copy) != before:
+            _check_again(prepared, copy)
         maps = _edge_maps(prepared, copy, calls)
     return maps, calls, sums
+
+
+def _held(copy: ModelCopy) -> list[object]:
+    """What tells that a model keeps something else than before a pass: objects, and how many."""
+    return [
+        (id(value), len(value) if isinstance(value, (dict, list, set)) else 0)
+        for part in copy.model.modules()
+        for name, value in vars(part).items()
+        if name not in ("_parameters", "_buffers", "_modules")
+    ]
+
+
+def _check_again(prepared: PreparedModel, copy: ModelCopy) -> None:
+    """Runs a copy that has kept something of its first pass: it must do the same again.
+
+    Raises:
+        ValueError: Its layers send messages more or fewer times.
+    """
+    first, (edge_index, inputs) = copy.calls, prepared.given
+    with torch.no_grad():
+        copy.run(prepared.x, edge_index, prepared.with_batch(inputs))
+    if copy.calls != first:
+        raise ValueError(
+            f"model {prepared.name} sends other messages in a second pass than in the first: it "
+            "keeps results of an earlier call, whatever its inputs are then; have forward compute "
+            "all of them anew"
+        )
 
 
 def check_copy(prepared: PreparedModel) -> bool:

@@ -365,3 +365,57 @@ def test_autocast_begins_after_the_first_explanation():
         (found,) = method.explain(model, data, 0)
         expected = model(data.x, data.edge_index)[0].detach()
     assert torch.equal(found.prediction, expected)
+
+
+class Keeping(nn.Module):
+    """Keeps what its first layer gave in the first call."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.kept = gnn.SAGEConv(3, 4), gnn.SAGEConv(4, 3), None
+
+    def forward(self, x, edge_index):
+        if self.kept is None:
+            self.kept = self.a(x, edge_index).relu().detach()
+        return self.b(self.kept, edge_index)
+
+
+@pytest.mark.parametrize("edges", [14, 60])
+def test_a_model_that_keeps_results(edges):
+    data = graph(0, nodes=20, edges=edges)
+    for name in ("occlusion", "saliency", "gnn_explainer"):
+        with pytest.raises(ValueError, match="keeps results of an earlier call"):
+            explainers.load(name).explain(made(Keeping()), data, 0)
+
+
+# Nothing to score: a node without edges, of which only edges are scored.
+
+
+@pytest.mark.parametrize("engine", [None, "stock", "batched"])
+@pytest.mark.parametrize("name", ["occlusion", "lime", "kernel_shap", "shapley_sampling"])
+def test_a_node_without_edges_where_only_edges_are_scored(name, engine):
+    data, alone = graph(0), 7
+    method = explainers.load(name, engine=engine, mask_type="edge")
+    other, nothing = method.explain(gcn(), data, [0, alone])
+    assert other.edge_mask.any()
+    assert nothing.edge_mask.shape == (0,)
+    assert not nothing.node_mask.any()
+    if "convergence_delta" in nothing:
+        assert float(nothing.convergence_delta) == 0
+
+
+@pytest.mark.parametrize("name", ["pg_explainer", "graph_mask", "page_rank", "degree"])
+def test_whole_numbers_that_select_rows_of_an_embedding(name):
+    data = graph(0)
+    data.x = torch.arange(8)[:, None]
+    model = made(
+        Model(
+            lambda self, x, e: self.a(self.rows(x.view(-1)), e),
+            rows=nn.Embedding(8, 4),
+            a=gnn.SAGEConv(4, 3),
+        )
+    )
+    options = {"pg_explainer": {"epochs": 2}, "graph_mask": {"epochs": 2}}.get(name, {})
+    found = explainers.load(name, **options).explain(model, data, [1, 7])
+    assert found[0].edge_mask.is_floating_point()
+    assert bool(found[0].edge_mask.isfinite().all())

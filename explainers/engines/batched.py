@@ -193,7 +193,7 @@ class Way:
 def _way(prepared: PreparedModel) -> Way | None:
     """The quickest that gives the model's outputs and gradients, at inputs drawn at random."""
     x = prepared.x
-    if prepared.half_precision or not prepared.trial.features:
+    if prepared.half_precision or not prepared.trial.features or prepared.trial.error:
         return None
     generator = torch.Generator().manual_seed(0)
 

@@ -106,16 +106,16 @@ def _check_again(prepared: PreparedModel, copy: ModelCopy) -> None:
     """Runs a copy that has kept something of its first pass: it must do the same again.
 
     Raises:
-        ValueError: Its layers send messages more or fewer times.
+        ValueError: Its layers send messages more or fewer times, or its outputs are others.
     """
     first, (edge_index, inputs) = copy.calls, prepared.given
     with torch.no_grad():
-        copy.run(prepared.x, edge_index, prepared.with_batch(inputs))
-    if copy.calls != first:
+        output = copy.run(prepared.x, edge_index, prepared.with_batch(inputs))
+    if copy.calls != first or not alike(output, prepared.output):
         raise ValueError(
-            f"model {prepared.name} sends other messages in a second pass than in the first: it "
-            "keeps results of an earlier call, whatever its inputs are then; have forward compute "
-            "all of them anew"
+            f"model {prepared.name} does something else in a second pass than in the first: it "
+            "counts its calls, or keeps results of an earlier one whatever its inputs are then; "
+            "have forward compute all of them anew"
         )
 
 

@@ -384,8 +384,36 @@ class Keeping(nn.Module):
 def test_a_model_that_keeps_results(edges):
     data = graph(0, nodes=20, edges=edges)
     for name in ("occlusion", "saliency", "gnn_explainer"):
-        with pytest.raises(ValueError, match="keeps results of an earlier call"):
+        with pytest.raises(ValueError, match="keeps results of an earlier one"):
             explainers.load(name).explain(made(Keeping()), data, 0)
+
+
+class Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.calls = gnn.SAGEConv(3, 3), 0
+
+    def forward(self, x, edge_index):
+        self.calls += 1
+        return self.a(x, edge_index) * (1 + 0.1 * self.calls)
+
+
+def test_a_model_that_counts_its_calls():
+    model, data = made(Counting()), graph(0)
+    with pytest.raises(ValueError, match="counts its calls"):
+        explainers.load("saliency").explain(model, data, 0)
+
+
+@pytest.mark.parametrize("layer", [gnn.GCNConv, gnn.SAGEConv])
+def test_occlusion_of_a_model_without_gradients(layer):
+    """Its activation is changed in place, which autograd refuses."""
+
+    def run(self, x, edge_index):
+        return self.b(self.a(x, edge_index).relu_().add_(1), edge_index)
+
+    model = made(Model(run, a=layer(3, 4), b=layer(4, 3)))
+    right_or_refused(model, graph(0), NODES, methods={"occlusion": {}})
+    assert explainers.load("occlusion").supports(model, graph(0))
 
 
 # Nothing to score: a node without edges, of which only edges are scored.

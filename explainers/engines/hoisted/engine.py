@@ -143,7 +143,7 @@ def _refusal_of_links(prepared: PreparedModel) -> str | None:
 
 
 def _refusal(prepared: PreparedModel, *, part: bool = False) -> str | None:
-    if not prepared.x.is_floating_point() or not prepared.trial.features:
+    if not prepared.x.is_floating_point() or not prepared.trial.features or prepared.trial.error:
         return "its features are not differentiable"
     if prepared.half_precision:
         return "it computes in half precision"

@@ -1,5 +1,7 @@
 """Models that look like another at the data, or are called otherwise than their users call them."""
 
+# long: one kind of model after the other, a test or two for each
+
 from __future__ import annotations
 
 import pytest

@@ -6,7 +6,10 @@ assumed of them on the lowest and on the newest supported versions.
 
 from __future__ import annotations
 
+import functools
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -33,7 +36,7 @@ __all__ = [
     "sigmoid_backward",
     "strip",
     "stripped_state",
-    "tensors",
+    "tensors_and_settings",
 ]
 
 # What convolutions keep of a graph they have seen; ignored again once it is None.
@@ -78,23 +81,43 @@ def leftovers(model: nn.Module) -> dict[int, Any]:
     return {id(one): one.detach() for one in held if isinstance(one, Tensor) and not one.is_leaf}
 
 
-def tensors(model: nn.Module) -> list[Tensor]:
+# Attributes of a module that say what it does; others, such as tensors that it keeps of its last
+# pass, may be new each time.
+OPTIONS = frozenset({int, float, bool, str})
+FUNCTIONS = frozenset({FunctionType, BuiltinFunctionType, MethodType, functools.partial})
+
+
+def tensors_and_settings(model: nn.Module) -> tuple[list[Tensor], list[Any]]:
     """The parameters and buffers of all parts of a model, those that parts share several times.
 
-    ``model.parameters()`` makes a name for each, and ``model.modules()`` one for each part, at
-    several times the cost.
+    And what else says what it computes: its parts, their options, functions and hooks; not whether
+    they are in training mode. ``model.parameters()`` makes a name for each, and ``model.modules()``
+    one for each part, at several times the cost.
     """
     found: list[Tensor] = []
+    settings: list[Any] = []
     parts, seen = [model], {id(model)}
     for part in parts:  # it grows meanwhile
-        for kept in (part._parameters, part._buffers):
+        own = vars(part)
+        settings.append((id(part), part.__class__))
+        for name, value in own.items():
+            kind = value.__class__
+            if kind is OrderedDict:
+                if value:
+                    settings.append(tuple(value))
+            elif kind in OPTIONS:
+                if name != "training":
+                    settings.append(value)
+            elif kind in FUNCTIONS:
+                settings.append(id(value))  # it may hold the model, which is not to be kept
+        for kept in (own["_parameters"], own["_buffers"]):
             if kept:
                 found += [one for one in kept.values() if one is not None]
-        for child in part._modules.values():
+        for child in own["_modules"].values():
             if child is not None and id(child) not in seen:
                 seen.add(id(child))
                 parts.append(child)
-    return found
+    return found, settings
 
 
 def named_inputs(model: nn.Module) -> list[str] | None:

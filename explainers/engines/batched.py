@@ -24,6 +24,7 @@ from explainers.engines.objective import Losses, Objective
 from explainers.engines.recorded import RecordedObjective
 from explainers.engines.stock import StockProblem
 from explainers.prepare.computation_graph import ComputationGraphs, cut
+from explainers.prepare.csr import expand
 from explainers.prepare.model import PreparedModel
 from explainers.prepare.outputs import alike
 
@@ -191,8 +192,8 @@ class Way:
 
 def _way(prepared: PreparedModel) -> Way | None:
     """The quickest that gives the model's outputs and gradients, at inputs drawn at random."""
-    x, every = prepared.x, prepared.output.dtype
-    if {x.dtype, every} - {torch.float32, torch.float64} or not prepared.trial.features:
+    x = prepared.x
+    if prepared.half_precision or not prepared.trial.features or prepared.trial.error:
         return None
     generator = torch.Generator().manual_seed(0)
 
@@ -295,6 +296,7 @@ def _refusal(prepared: PreparedModel) -> str | None:
 
 
 CHECKED_NODES, CHECKED_BYTES = 4, 32 * 2**20
+FEW, SEED = 8, 0  # edges into a node, of a part of the graph on which gradients are compared
 
 
 def sample(prepared: PreparedModel) -> Tensor:
@@ -306,3 +308,25 @@ def sample(prepared: PreparedModel) -> Tensor:
     affordable = int((prepared.bytes_per_unit <= CHECKED_BYTES / CHECKED_NODES).sum())
     chosen = torch.linspace(0, affordable - 1, min(CHECKED_NODES, affordable)).long()
     return order[chosen].unique().to(prepared.x.device)
+
+
+def some_edges(prepared: PreparedModel) -> Tensor:
+    """Some edges, as ids in the graph as given: a few into each node on the way to one."""
+    index, found = prepared.index, []
+    generator = torch.Generator().manual_seed(SEED)
+    if prepared.task_level == "node":
+        alone = (index.indptr.diff() == 0).cpu()
+        nodes = prepared.bytes_per_unit.masked_fill(alone, torch.inf).argmin().view(1)
+        nodes = nodes.to(prepared.x.device)
+    else:
+        nodes = prepared.edge_index[1, :1]
+    for _ in range(prepared.hops):
+        ptr, position, which = expand(index.indptr, nodes)
+        chance = torch.rand(len(position), generator=generator).to(position.device)
+        order = (which + chance.double()).argsort()
+        rank = torch.arange(len(order), device=order.device) - ptr[which]
+        position = position[order[rank < FEW]]
+        found.append(index.edge[position])
+        nodes = index.source[position].unique()
+    edges = torch.cat(found).unique()
+    return edges if prepared.e_id is None else prepared.e_id[edges]

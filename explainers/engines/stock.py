@@ -18,7 +18,13 @@ from torch_geometric.explain import ExplainerAlgorithm, Explanation
 from torch_geometric.utils import get_embeddings
 
 from explainers import _compat
-from explainers.engines.base import Attribution, Engine, Explains, ReferenceProblem
+from explainers.engines.base import (
+    Attribution,
+    Engine,
+    Explains,
+    NotTheModel,
+    ReferenceProblem,
+)
 from explainers.prepare.copies import ModelCopy
 from explainers.prepare.layers import edge_type
 from explainers.prepare.model import PreparedModel
@@ -60,7 +66,20 @@ class StockProblem(ReferenceProblem):
         return output.view(1, -1, self.prepared.output.size(1))
 
     def verify(self) -> None:
-        """Verified on all nodes when the model was prepared: nothing is cut."""
+        """Verified on all nodes when the model was prepared; of graphs and links, on a few.
+
+        Each of these is taken by itself, which is not the model's answer if it mixes them.
+        """
+        if self.verified or self.prepared.task_level == "node":
+            return
+        with torch.no_grad():
+            output = self.predict(self.x[None], self.edge_mask[None])[0]
+        if wrong := self.prepared.differs(output, self.nodes):
+            raise NotTheModel(
+                f"{self.prepared.task_level} {int(self.nodes)} by itself has another output, by "
+                f"{wrong}, than among the others: the model mixes them; give it that one alone"
+            )
+        self.verified = True
 
     def scores_of(self, method: Explains) -> Attribution:
         both = self.with_features and self.with_edges
@@ -258,8 +277,9 @@ class Stock(Engine):
     as_published = True
 
     def refusal(self, prepared: PreparedModel) -> str | None:
-        """None: it explains whatever a :class:`PreparedModel` can be made of."""
-        return None
+        """None, unless a graph or a link has been seen not to be explained by itself."""
+        refusal: str | None = prepared.memo("stock: refusal", lambda: None)
+        return refusal
 
     def problems(
         self,

@@ -23,18 +23,22 @@ from explainers.hetero.layout import Layout
 from explainers.hetero.schema import EdgeType, union
 from explainers.prepare import probe
 from explainers.prepare.checks import _keywords as keywords_of
+from explainers.prepare.checks import check_names, further_names
 from explainers.prepare.computation_graph import ComputationGraphs, cut, whole_graph
 from explainers.prepare.copies import (
     ModelCopy,
+    WritesToInputs,
     as_called,
     private_copy,
     rows_of,
     unwrapped,
+    unwritten,
     usable,
 )
 from explainers.prepare.layers import is_normalised
 from explainers.prepare.model import SCALES, PreparedModel
 from explainers.prepare.outputs import alike, distance
+from explainers.prepare.side_by_side import unlike
 
 INPUTS = ("edge_weight", "edge_attr")  # passed on if the data have them and the model takes them
 SAMPLE = 32  # edges of each type on which gradients are tried
@@ -66,6 +70,9 @@ class PreparedHetero(PreparedModel):
         found = union(data)
         self.schema, self.x, self.edge_index = found.schema, found.x, found.edge_index
         own = unwrapped(model)
+        passed = [*INPUTS, *(f"{name}_dict" for name in INPUTS)]
+        check_names(own, _named(data), passed)
+        self.more = further_names(own, passed)
         self._user = weakref.ref(own)
         self.task_level, self.batch, self.e_id, self.beyond = "node", None, None, ""
         self.links = None
@@ -96,7 +103,7 @@ class PreparedHetero(PreparedModel):
             )
         self._check_rows()
         self.hops, self.trial = self._depth_and_trial()
-        self.beyond = self._looks_beyond()
+        self.beyond = self._looks_beyond() or self._looks_side_by_side()
 
     # ------------------------------------------------------------------------ computation graphs
 
@@ -206,8 +213,12 @@ class PreparedHetero(PreparedModel):
         }
         keywords = self.whole.inputs
         try:
-            with torch.no_grad(), as_called(model):
+            every = {f"x of {name}": value for name, value in features.items()}
+            every |= {f"edge_index of {name}": value for name, value in self._edges.items()}
+            with torch.no_grad(), as_called(model), unwritten(self.name, every):
                 output = model(features, dict(self._edges), **keywords)
+        except WritesToInputs:
+            raise
         except Exception as error:
             raise ValueError(
                 f"model {self.name} fails when called as model(x_dict, edge_index_dict"
@@ -293,8 +304,9 @@ class PreparedHetero(PreparedModel):
         found = [self.run_whole(scale * self.x) for scale in SCALES]
         return all(bool(((out >= 0) & (out <= 1)).all()) for out in found)
 
-    def _depth_and_trial(self) -> tuple[int, probe.Trial]:
-        """On a few edges of each type, or on all of the graph if that fails."""
+    @cached_property
+    def _few_edges(self) -> ComputationGraphs:
+        """A few edges of each type, and a node of each."""
         parts, ptr = [], self.schema.edge_ptr
         for first, last in pairwise(ptr):
             parts.append(torch.arange(first, min(last, first + SAMPLE)))
@@ -304,7 +316,7 @@ class PreparedHetero(PreparedModel):
             p for p, count in zip(self.schema.node_ptr, self.schema.counts, strict=False) if count
         ]
         n_id = torch.cat([ends.flatten(), ends.new_tensor(firsts)]).unique()
-        part = ComputationGraphs(
+        return ComputationGraphs(
             n_id,
             n_id.new_tensor([0, len(n_id)]),
             e_id,
@@ -312,13 +324,45 @@ class PreparedHetero(PreparedModel):
             torch.searchsorted(n_id, ends),
             n_id.new_zeros(1),
         )
-        layout = Layout(self.schema, part, self.whole.inputs)
-        for x, where in ((self.x[n_id], layout), (self.x, self.whole)):
+
+    def _depth_and_trial(self) -> tuple[int, probe.Trial]:
+        """On a few edges of each type, or on all of the graph if that fails."""
+        layout = Layout(self.schema, self._few_edges, self.whole.inputs)
+        for x, where in ((self.x[self._few_edges.n_id], layout), (self.x, self.whole)):
             with self.borrowed() as copy:
                 hops, trial = depth_and_trial(copy, x, where, self.call_maps)
             if not trial.error:
                 break
         return max(1, hops), trial
+
+    def _looks_side_by_side(self) -> str:
+        """Why copies cannot be run side by side, with other edges each, or ``""`` if they can.
+
+        A few edges, and beside them one half of these and the other, by themselves and together.
+        """
+        graphs, inputs = self._few_edges, self.whole.inputs
+        x = self.x[graphs.n_id]
+        half = torch.arange(len(graphs.e_id), device=x.device) % 2 == 0
+        kept = torch.stack([half | True, half, ~half])
+        features = torch.stack([x, unlike(x), x])
+        try:
+            with self.borrowed() as copy, torch.no_grad():
+                together = run(copy, features, Layout(self.schema, graphs, inputs, 3, kept))
+                alone = []
+                for one, stays in zip(features.split(1), kept.split(1), strict=True):
+                    layout = Layout(self.schema, graphs, inputs, 1, stays)
+                    alone.append(run(copy, one, layout))
+        except Exception:
+            return ""  # it cannot be run on a part of the graph: then nothing is cut either
+        shares = zip(together.split(len(alone[0])), alone, strict=False)
+        if len(together) == 3 * len(alone[0]) and all(
+            alike(one, other) or not bool(other.isfinite().all()) for one, other in shares
+        ):
+            return ""
+        return (
+            "its outputs change if another graph lies beside its own: some layer depends on more "
+            "than the messages into each node"
+        )
 
     def _looks_beyond(self) -> str:
         """Why a prediction depends on more than the messages within ``hops``, or ``""``.
@@ -373,6 +417,16 @@ class OfType(nn.Module):
         output = self.model(x, edge_index, **inputs)
         found: Tensor = output[self.node_type] if isinstance(output, dict) else output
         return found
+
+
+def _named(data: HeteroData) -> dict[str, Tensor]:
+    """One tensor of each name that a model may have for what is in the data."""
+    found: dict[str, Tensor] = {}
+    for store in data.stores:
+        for name, value in store.items():
+            if isinstance(value, Tensor) and name not in ("x", "edge_index"):
+                found |= {name: value, f"{name}_dict": value}
+    return found
 
 
 def _inputs(model: nn.Module, data: HeteroData) -> Mapping[str, Mapping[EdgeType, Tensor]]:

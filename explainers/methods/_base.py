@@ -170,6 +170,10 @@ class Method(ABC):
     def attribute(self, problem: Problem) -> Attribution:
         """Scores for the nodes of a problem, detached from the graph of the gradients."""
 
+    def scores(self, problem: Problem) -> Attribution:
+        """What the problem's engine runs: :meth:`attribute`, or :meth:`reference`."""
+        return problem.scores_of(self)
+
     def reference(self, problem: ReferenceProblem) -> Attribution:
         """The same as Captum or PyG compute them, where they do; what ``stock`` runs."""
         return self.attribute(problem)
@@ -502,7 +506,7 @@ class Method(ABC):
     def _explained(self, problem: Problem, variants: int) -> list[Explanation] | None:
         """A problem's explanations; None if the memory does not suffice, but may for parts."""
         try:
-            attribution = problem.scores_of(self)
+            attribution = self.scores(problem)
             if self.model_dependent:
                 problem.verify()
             for on, scores in (

@@ -76,6 +76,15 @@ class PerturbationMethod(Method):
     granularity: ClassVar[tuple[str, ...]] = ("edges", "nodes")
     costly: ClassVar[bool] = True
     needs_gradients: ClassVar[bool] = False
+    adds_up: ClassVar[bool] = False  # to F(x) - F(0), so that explanations say what is missing
+
+    def scores(self, problem: Problem) -> Attribution:
+        """Without players, such as of a node without edges if only these are scored, nothing."""
+        if len(problem.nodes) > 1 or any(problem.player_counts):
+            return super().scores(problem)
+        players = Players(problem)
+        nothing = players.everyone[0]
+        return players.complete(nothing) if self.adds_up else players.attribution(nothing)
 
     def share(self, engine: Engine) -> tuple[int, int | None]:
         """One node at a time."""

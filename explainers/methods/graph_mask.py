@@ -79,11 +79,11 @@ class GraphMask(TrainedMethod):
         """The gates, one for each time that messages are sent; trained on the problems."""
         lessons = [_Lesson(problem, self.seed) for problem in problems if len(problem.edge_mask)]
         gates = self._new_gates(prepared)
-        multiplier = prepared.x.new_tensor(START, requires_grad=True)
+        multiplier = prepared.output.new_tensor(START, requires_grad=True)
         ascent = torch.optim.RMSprop([multiplier], lr=MULTIPLIER_LR, maximize=True)
         for layer in reversed(range(len(gates))):
             descent = torch.optim.Adam(gates[layer:].parameters(), lr=self.lr, fused=True)
-            losses = prepared.x.new_zeros(self.epochs)
+            losses = prepared.output.new_zeros(self.epochs)
             for epoch, lesson in itertools.product(range(self.epochs), lessons):
                 open_gates, divergence = lesson.gated(gates, layer)
                 excess = divergence - self.allowance
@@ -105,7 +105,7 @@ class GraphMask(TrainedMethod):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             sizes = ([part.size(1) for part in sent.parts] for sent in record(problem))
-            return _Gates(map(_Gate, sizes)).to(prepared.x)
+            return _Gates(map(_Gate, sizes)).to(prepared.output)
 
     def attribute(self, problem: Problem) -> Attribution:
         """The probability that a message is needed, in [0, 1]; zeros for the features."""
@@ -149,7 +149,7 @@ class _Lesson:
         """
         problem = self.problem
         replaced: list[Callable[[Tensor], Tensor]] = [lambda message: message] * first
-        open_gates = problem.x.new_zeros(())
+        open_gates = problem.edge_mask.new_zeros(())
         for gate, sent in zip(gates[first:], self.sent[first:], strict=True):
             logits, baseline = gate(sent.parts), gate.get_parameter("baseline")
             open_gates = open_gates + open_probability(logits).sum() / max(len(logits), 1)
@@ -168,7 +168,7 @@ class _Lesson:
 
     def _uniform(self, count: int) -> Tensor:
         drawn = torch.from_numpy(self._generator.random(count))
-        return drawn.clamp(1e-6, 1 - 1e-6).to(self.problem.x)
+        return drawn.clamp(1e-6, 1 - 1e-6).to(self.problem.edge_mask)
 
 
 class _Gate(nn.Module):

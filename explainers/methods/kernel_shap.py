@@ -33,6 +33,7 @@ class KernelShap(PerturbationMethod):
         seed: Of the coalitions.
     """
 
+    adds_up: ClassVar[bool] = True
     deterministic: ClassVar[bool] = False
     citation: ClassVar[str] = "Lundberg and Lee 2017, arXiv:1705.07874"
 

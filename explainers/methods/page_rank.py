@@ -51,7 +51,7 @@ class PageRank(Method):
         """Scores in (0, 1]."""
         prepared, key = problem.prepared, ("PageRank", self.damping)
         ranks = prepared.memo(key, lambda: page_rank(prepared, self.damping))
-        ranks = ranks[problem.graphs.n_id].to(problem.x)
+        ranks = ranks[problem.graphs.n_id].to(problem.prepared.output)
         edges = ranks[problem.graphs.edge_index].mean(dim=0)
         return Attribution(ranks[:, None].expand_as(problem.x).clone(), edges)
 

@@ -74,7 +74,7 @@ class PGExplainer(TrainedMethod):
             drawn = _Noise(prepared, problem.nodes, self.seed, self.epochs)
             if len(drawn.e_id):  # PyG's loss has the mean over the edges
                 steps.append((problem, drawn, torch.searchsorted(drawn.e_id, problem.graphs.e_id)))
-        losses = prepared.x.new_zeros(self.epochs)
+        losses = prepared.output.new_zeros(self.epochs)
         for epoch in range(self.epochs):
             temperature = algorithm._get_temperature(epoch)
             for problem, drawn, inside in steps:
@@ -189,7 +189,7 @@ class _Learned:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(method.seed)
             self.algorithm = _PyG(epochs=method.epochs, lr=method.lr)
-            mlp = nn.Sequential(Linear(width, 64), nn.ReLU(), Linear(64, 1)).to(prepared.x)
+            mlp = nn.Sequential(Linear(width, 64), nn.ReLU(), Linear(64, 1)).to(prepared.output)
         # Given to the constructor, they would be written into PyG's class, and hold for all.
         weights = {"edge_size": method.edge_size, "edge_ent": method.edge_ent}
         self.algorithm.coeffs = {**PyGPGExplainer.coeffs, **weights}
@@ -230,7 +230,7 @@ class _Noise:
         self.e_id = inside[prepared.edge_index].all(dim=0).nonzero().view(-1)
         (generator,) = generators(seed, unit)
         uniform = generator.random((epochs, len(self.e_id)))
-        self.uniform = torch.from_numpy(uniform).to(prepared.x)
+        self.uniform = torch.from_numpy(uniform).to(prepared.output)
 
 
 METHOD = PGExplainer

@@ -28,6 +28,7 @@ class ShapleySampling(PerturbationMethod):
         seed: Of the orders.
     """
 
+    adds_up: ClassVar[bool] = True
     deterministic: ClassVar[bool] = False
     citation: ClassVar[str] = "Castro et al. 2009, doi:10.1016/j.cor.2008.04.004"
 

@@ -46,14 +46,18 @@ class _Bytes:
 class _Known:
     """Prepared models, by links and what their outputs mean, and the state they were made of."""
 
-    state: list[tuple[Any, ...]]
+    state: list[Any]
     tensors: list[Tensor]  # kept, so that no other can get their addresses
     content: list[_Bytes | Tensor | None]
     made: dict[bytes, dict[str, PreparedModel]]
+    more: list[str]  # what the model takes and the data did not have
 
-    def holds(self, state: list[tuple[Any, ...]], tensors: list[Tensor]) -> bool:
+    def holds(self, state: list[Any], tensors: list[Tensor], data: Data | HeteroData) -> bool:
         """Whether nothing has changed, as far as it is compared."""
-        return self.state == state and _same(self.content, tensors)
+        stores = [data] if isinstance(data, Data) else data.stores
+        names = {name.removesuffix("_dict") for name in self.more}
+        more = any(isinstance(one.get(name), Tensor) for name in names for one in stores)
+        return not more and self.state == state and _same(self.content, tensors)
 
     def of(
         self, links: Tensor | None, anew: Callable[[], PreparedModel]
@@ -95,10 +99,11 @@ def prepare(
     links are ``data.edge_label_index`` if the model takes it.
 
     A change is noticed in the model's weights and buffers and in the tensors of ``data``, whether
-    they are replaced or written to, also through ``.data`` or NumPy. Of features, and of tensors
-    with more than a million entries, writes past torch's version counters are noticed only where
-    the computation graphs of the explained nodes read them. Whoever changes anything else about a
-    model, such as a layer's options, gives a new model object or calls :func:`forget`.
+    they are replaced or written to, also through ``.data`` or NumPy; and in the model's parts, the
+    numbers, names and functions that are their attributes, and their hooks. Of features, and of
+    tensors with more than a million entries, writes past torch's version counters are noticed only
+    where the computation graphs of the explained nodes read them. Whoever changes anything else
+    about a model, such as a list that it keeps, gives a new model object or calls :func:`forget`.
 
     Of heterogeneous data ``node_type`` is the type whose nodes are explained; None for the one of
     which the model gives outputs.
@@ -113,9 +118,10 @@ def prepare(
         raise ValueError(f"data must be a torch_geometric.data.Data, got {type(data).__name__}")
     given = _given(data)
     tensors = [tensor for tensor in given if isinstance(tensor, Tensor)]
-    tensors += _compat.tensors(model)
+    of_model, settings = _compat.tensors_and_settings(model)
+    tensors += of_model
     with _LOCK, torch.inference_mode(False), torch.no_grad():
-        state = [_state(tensor) for tensor in tensors]
+        state = [*map(_state, tensors), *settings, _autocast(given)]
         kept = _PREPARED.setdefault(model, {})
         # Models may take links or nodes: one that was looked at for nodes says nothing of links.
         links = None if kind else links_of(model, data, edges)
@@ -126,18 +132,19 @@ def prepare(
             return kind(model, data, node_type) if kind else PreparedModel(model, data, edges)
 
         known = kept.pop(place, None)
-        if known is None or not known.holds(state, tensors):
+        if known is None or not known.holds(state, tensors, data):
             prepared = anew()
             features = None if kind else given[-1]
             content = [_content(tensor, tensor is features) for tensor in tensors]
-            known = _Known(state, tensors, content, {_key(prepared.links): {"": prepared}})
+            made = {_key(prepared.links): {"": prepared}}
+            known = _Known(state, tensors, content, made, prepared.more)
         kept[place] = known
         if len(kept) > GRAPHS_KEPT:
             del kept[next(iter(kept))]
-        made, asked = known.of(links, anew), _name(config)
-        if asked not in made:
-            made[asked] = made[""].with_config(config)
-        return made[asked]
+        by_config, asked = known.of(links, anew), _name(config)
+        if asked not in by_config:
+            by_config[asked] = by_config[""].with_config(config)
+        return by_config[asked]
 
 
 def forget(model: nn.Module) -> None:
@@ -152,6 +159,12 @@ def _given(data: Data | HeteroData) -> list[Any]:
     if isinstance(data, Data):
         return [data.get(name) for name in names]
     return [store.get(name) for store in data.stores for name in names]
+
+
+def _autocast(given: list[Any]) -> Any:
+    """The type of numbers that ``torch.autocast`` has a model compute in, if it does."""
+    device = next((one.device.type for one in given if isinstance(one, Tensor)), "cpu")
+    return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device)
 
 
 def _name(config: ModelConfig | dict[str, Any] | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from explainers.prepare.copies import usable
 
 # Edge-level inputs: passed on by keyword if the data have them and the model takes them.
 EDGE_INPUTS = ("edge_weight", "edge_attr", "edge_type")
+PASSED = (*EDGE_INPUTS, "batch", "edge_label_index")
 
 
 def check_data(data: Data) -> None:
@@ -62,6 +64,51 @@ def _check_features(x: Any) -> None:
             f"data.x has NaN or infinite features (first at node {bad}); replace them before "
             "explaining, for example with torch.nan_to_num"
         )
+
+
+def check_names(
+    model: nn.Module, attributes: Mapping[str, Any], passed: Sequence[str] = PASSED
+) -> None:
+    """Checks that the model is called with all that it has a name for and the data have.
+
+    Args:
+        model: Not wrapped.
+        attributes: Of the data, by the names that a model would have for them.
+        passed: What it may be called with by keyword, besides its first two arguments.
+
+    Raises:
+        ValueError: It takes more, so that another model than the user's would be explained.
+    """
+    left_out = [
+        name for name in further_names(model, passed) if isinstance(attributes.get(name), Tensor)
+    ]
+    if left_out:
+        one, their = left_out[0], " and ".join(left_out)
+        raise ValueError(
+            f"{type(model).__name__}.forward takes {their}, which the data have; what is explained "
+            f"is called with x, edge_index and {', '.join(passed)} only. Put {one} into data.x and "
+            f"take it out of x in forward, hold it in the model, or take data.{one} away if "
+            "the model is called without"
+        )
+
+
+def further_names(model: nn.Module, passed: Sequence[str] = PASSED) -> list[str]:
+    """What the model takes besides its first two arguments and what is ``passed``."""
+    return [name for name in _names(model)[2:] if name not in ("x", "edge_index", *passed)]
+
+
+def _names(model: nn.Module) -> list[str]:
+    """What the model's ``forward`` takes, as far as it can be seen, in its order."""
+    inputs = _compat.named_inputs(model)
+    if inputs is not None:
+        return inputs
+    kinds = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    parameters = inspect.signature(model.forward).parameters.values()
+    named = [one.name for one in parameters if one.kind not in kinds]
+    children = list(model.children())
+    if len(named) < len(parameters) and len(children) == 1:
+        named += _names(children[0])[len(named) :]
+    return named
 
 
 def edge_inputs(model: nn.Module, data: Data) -> dict[str, Tensor]:

@@ -149,6 +149,28 @@ def as_called(model: nn.Module) -> Iterator[None]:
             again()
 
 
+class WritesToInputs(ValueError):
+    """A model changes what it is called with."""
+
+
+@contextmanager
+def unwritten(name: str, given: Mapping[str, Tensor]) -> Iterator[None]:
+    """Inside, the model ``name`` is called with these tensors, and must not write to them.
+
+    Raises:
+        WritesToInputs: It does: the data are not what they were, and would change with each pass.
+    """
+    before = {key: tensor._version for key, tensor in given.items()}
+    yield
+    written = [key for key, tensor in given.items() if tensor._version != before[key]]
+    if written:
+        raise WritesToInputs(
+            f"model {name} writes to its inputs in place ({', '.join(written)}), which has changed "
+            "the data; begin its forward with a copy, such as x = x.clone(), or use operations "
+            "that are not in place, and load the data anew"
+        )
+
+
 def message_passing(model: nn.Module) -> list[MessagePassing]:
     """The message-passing layers of a model."""
     return [part for part in model.modules() if isinstance(part, MessagePassing)]

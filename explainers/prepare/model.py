@@ -24,7 +24,14 @@ from torch_geometric.nn import MessagePassing
 
 from explainers import _compat
 from explainers.prepare import dependence, outputs, probe
-from explainers.prepare.checks import check_data, edge_inputs, graph_of_each_node, links_of
+from explainers.prepare.checks import (
+    check_data,
+    check_names,
+    edge_inputs,
+    further_names,
+    graph_of_each_node,
+    links_of,
+)
 from explainers.prepare.computation_graph import (
     BatchIndex,
     ComputationGraphs,
@@ -33,16 +40,19 @@ from explainers.prepare.computation_graph import (
 )
 from explainers.prepare.copies import (
     ModelCopy,
+    WritesToInputs,
     as_called,
     message_passing,
     private_copy,
     rows_of,
     unwrapped,
+    unwritten,
     usable,
 )
 from explainers.prepare.csr import CSC
 from explainers.prepare.edge_maps import EdgeMap
-from explainers.prepare.outputs import alike
+from explainers.prepare.outputs import alike, typical_size
+from explainers.prepare.side_by_side import look_side_by_side
 
 Made = TypeVar("Made")
 # Tensors with more entries, and features, are compared at every call by their addresses and version
@@ -84,6 +94,8 @@ class PreparedModel:
         beyond: Why a prediction depends on more than the messages within ``hops``, or ``""``.
         without_loops: Whether the outputs stay as they are without the graph's own self loops,
             given the norms of the whole graph.
+        more: What the model takes besides, which the data do not have.
+        half_precision: Whether it computes, or may, in half precision, or in no floating point.
         trial: What a pass with gradients showed.
         config: What the outputs mean.
         homogeneous: Whether there is one type of nodes and edges.
@@ -108,6 +120,8 @@ class PreparedModel:
                 f"model {self.name} has no torch_geometric MessagePassing layer: there is no edge "
                 "to explain; build it from PyG's layers"
             )
+        check_names(own, data.to_dict())
+        self.more = further_names(own)
         self.x = usable(data.x)
         self.given = usable(data.edge_index), edge_inputs(model, data)
         self.batch, self.links = graph_of_each_node(model, data), links_of(model, data, edges)
@@ -129,6 +143,8 @@ class PreparedModel:
         self.task_level = "graph" if len(self.output) == self._graphs else "node"
         if self.links is not None:
             self.task_level = "edge"
+        kinds = {self.x.dtype, self.output.dtype} - {torch.float32, torch.float64}
+        self.half_precision = bool(kinds) or torch.is_autocast_enabled(self.x.device.type)
         self.beyond, self.hops = "", 0
         self.maps, calls, self.sums = probe.look_at_calls(self)
         # A layer for each relation sends messages once for each, which is one step for all.
@@ -144,7 +160,7 @@ class PreparedModel:
         self.beyond = dependence.looks_beyond(self)
         if self.task_level != "node" and self.units > 1:
             probe.check_independence(self)
-        mixing = probe.look_side_by_side(self)
+        mixing = look_side_by_side(self)
         self.beyond = self.beyond or mixing
         self.trial = probe.try_gradients(self)
         self._marks = self._mark(self.x)
@@ -174,7 +190,7 @@ class PreparedModel:
         """
         same = copy.copy(self)
         same._memo = {}
-        for name in ("probabilities", "bytes_per_unit", "typical"):
+        for name in ("probabilities", "bytes_per_unit", "typical", "_typical"):
             same.__dict__.pop(name, None)
         same.links = links
         same.output = same._user_output()
@@ -334,14 +350,25 @@ class PreparedModel:
 
     def difference(self, output: Tensor, expected: Tensor) -> str:
         """By how much one output [R, C] is not the other, or ``""``."""
-        if alike(output, expected, self.typical):
+        if not outputs.is_multiclass(self.config) and output.size(1) > 1:
+            # Numbers of their own: no column says how large another is.
+            own = zip(output.split(1, dim=1), expected.split(1, dim=1), self._typical, strict=True)
+            same = all(alike(*one) for one in own)
+        else:
+            same = alike(output, expected, self.typical)
+        if same:
             return ""
         return f"{float((output.double() - expected.double()).abs().max()):.1e}"
 
     @cached_property
     def typical(self) -> float:
-        """The mean size of the model's outputs."""
-        return float(self.output.double().abs().mean())
+        """How large the model's outputs mostly are."""
+        return typical_size(self.output)
+
+    @cached_property
+    def _typical(self) -> list[float]:
+        """The same of each column."""
+        return [typical_size(column) for column in self.output.split(1, dim=1)]
 
     def unchanged(
         self, graphs: ComputationGraphs | None = None, read: Tensor | None = None
@@ -528,8 +555,12 @@ class PreparedModel:
     def _user_output(self) -> Tensor:
         edge_index, inputs = self.given
         before = probe.random_state(self.x.device)
+        given = {"x": self.x, "edge_index": edge_index, **self.with_batch(inputs)}
         try:
-            output = self.user_run()
+            with unwritten(self.name, given):
+                output = self.user_run()
+        except WritesToInputs:
+            raise
         except Exception as error:
             hint = ""
             if self.links is None and "edge_label_index" in str(error):

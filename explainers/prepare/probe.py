@@ -82,11 +82,41 @@ def look_at_calls(prepared: PreparedModel) -> tuple[list[list[EdgeMap]], list[Ca
         nothing: list[Sum] = []
         sums_of: AbstractContextManager[list[Sum]]
         sums_of = nullcontext(nothing) if prepared.links is None else summed(copy)
+        before = _held(copy)
         with torch.no_grad(), own, recorded(copy, edge_index) as calls, sums_of as sums:
             output = copy.run(prepared.x, edge_index, prepared.with_batch(inputs))
         _check_same(prepared, output)
+        if _held(copy) != before:
+            _check_again(prepared, copy)
         maps = _edge_maps(prepared, copy, calls)
     return maps, calls, sums
+
+
+def _held(copy: ModelCopy) -> list[object]:
+    """What tells that a model keeps something else than before a pass: objects, and how many."""
+    return [
+        (id(value), len(value) if isinstance(value, (dict, list, set)) else 0)
+        for part in copy.model.modules()
+        for name, value in vars(part).items()
+        if name not in ("_parameters", "_buffers", "_modules")
+    ]
+
+
+def _check_again(prepared: PreparedModel, copy: ModelCopy) -> None:
+    """Runs a copy that has kept something of its first pass: it must do the same again.
+
+    Raises:
+        ValueError: Its layers send messages more or fewer times, or its outputs are others.
+    """
+    first, (edge_index, inputs) = copy.calls, prepared.given
+    with torch.no_grad():
+        output = copy.run(prepared.x, edge_index, prepared.with_batch(inputs))
+    if copy.calls != first or not alike(output, prepared.output):
+        raise ValueError(
+            f"model {prepared.name} does something else in a second pass than in the first: it "
+            "counts its calls, or keeps results of an earlier one whatever its inputs are then; "
+            "have forward compute all of them anew"
+        )
 
 
 def check_copy(prepared: PreparedModel) -> bool:
@@ -279,44 +309,6 @@ def check_independence(prepared: PreparedModel) -> None:
             f"gone or others ({wrong}): some layer mixes the graphs; hand batch on to every layer "
             "that normalises or pools, or explain a batch of one graph"
         )
-
-
-def look_side_by_side(prepared: PreparedModel) -> str:
-    """Why copies of a graph cannot be run side by side as one, or ``""`` if they can.
-
-    A few edges alone, and beside a copy of them without features: a layer that normalises over all
-    nodes gives something else. Of identical copies it would give the same.
-
-    Raises:
-        ValueError: A model that explains graphs returns another number of rows than two.
-    """
-    x, edge_index, inputs = few_edges(prepared)
-    twice = {name: torch.cat([value, value]) for name, value in inputs.items()}
-    if prepared.batch is not None:
-        twice["batch"] = torch.cat([inputs["batch"], inputs["batch"] + 1])
-    if prepared.links is not None:
-        links = inputs["edge_label_index"]
-        twice["edge_label_index"] = torch.cat([links, links + len(x)], dim=1)
-    try:
-        with prepared.borrowed() as copy, torch.no_grad():
-            alone = copy.run(x, edge_index, inputs)
-            pair = torch.cat([x, torch.zeros_like(x)])
-            both = copy.run(pair, torch.cat([edge_index, edge_index + len(x)], dim=1), twice)
-    except Exception:
-        return ""  # perhaps it is made for this number of nodes: engines see what fails
-    if prepared.task_level == "graph" and len(both) != 2:
-        raise ValueError(
-            f"model {prepared.name} takes batch and does not use it: for two graphs it returned "
-            f"{list(both.shape)}, not one row for each; let it pool by graph, for example with "
-            "global_mean_pool(x, batch)"
-        )
-    tells = bool(alone.isfinite().all())  # on few edges, a model may divide by zero
-    if not tells or (len(both) == 2 * len(alone) and alike(both[: len(alone)], alone)):
-        return ""
-    return (
-        "its outputs change if another graph lies beside its own: some layer depends on more than "
-        "the messages into each node"
-    )
 
 
 def _check_links(prepared: PreparedModel, links: Tensor) -> None:

@@ -409,7 +409,8 @@ def test_the_check_takes_few_passes(layer, engine):
     assert explainers.load("saliency", engine=engine).supports(model, data)
     # Three, and one with gradients; where a layer is taken out, three more, and four up to it.
     taken_out = layer is gnn.SAGEConv and engine is None
-    assert sum(passes) <= (12 if taken_out else 4) * data.num_edges
+    # And some over a few edges.
+    assert sum(passes) <= (12 if taken_out else 4) * data.num_edges + 64
     passes.clear()
     assert explainers.load("saliency", engine=engine).supports(model, data)
     assert sum(passes) <= data.num_edges  # known by now, but for what no version counts

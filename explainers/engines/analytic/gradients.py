@@ -32,7 +32,7 @@ another order.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -40,6 +40,7 @@ from torch import Tensor
 
 from explainers.engines import batched
 from explainers.engines.analytic import coalitions
+from explainers.engines.analytic.agreement import agrees
 from explainers.engines.analytic.at_input import AtInput
 from explainers.engines.analytic.params import GCNParameters, products, weighted_sums
 from explainers.engines.analytic.path import HiddenPathCache
@@ -421,8 +422,8 @@ class Analytic(Engine):
         """Why the engine cannot explain this model, or None if it can.
 
         The layers say what the model is made of, but not what it does with them: its outputs are
-        compared with the formulas', for all nodes at the full input, and along the path for a few;
-        once.
+        compared with the formulas', for all nodes at the full input, and for a few at inputs drawn
+        at random, gradients, too; once.
         """
         return prepared.memo("analytic: refusal", lambda: _refusal(prepared))
 
@@ -444,20 +445,20 @@ def _refusal(prepared: PreparedModel) -> str | None:
         return "its output is not that of the last GCNConv layer"
     if not prepared.x.is_floating_point() or not prepared.trial.features:
         return "its features are not differentiable"
+    if prepared.half_precision:
+        return "it computes in half precision"
     if reason := batched.Batched().refusal(prepared):
         return reason
     more = "it does more than GCNConv, with ReLU between two, and a (log-)softmax or sigmoid"
     if not alike(gcn_parameters(prepared).head(at_input(prepared).z), prepared.output):
         return more
-    nodes = batched.sample(prepared)[-2:]
-    alphas: tuple[float, ...] = (0.0, 0.5)
-    if not len(nodes):  # even the smallest computation graph is large: one pass has to do
-        nodes = prepared.bytes_per_unit.argmin().view(1).to(prepared.x.device)
-        alphas = alphas[1:]
-    found = reach(prepared.index, nodes, prepared.hops)
-    problem = AnalyticProblem(prepared, found, nodes, torch.zeros_like(nodes), memory_budget=1)
-    with torch.no_grad(), torch.inference_mode(False):
-        a = prepared.x.new_tensor(alphas)[:, None]
-        expected = problem.predict(a[..., None] * problem.x, a * problem.edge_mask)
-        output = problem.params.head(problem.result(alphas))
-    return None if alike(output, expected.transpose(0, 1), prepared.typical) else more
+    params, part = gcn_parameters(prepared), prepared
+    if not len(batched.sample(prepared)):  # even the smallest computation graph is large
+        try:
+            part = prepared.on_part(batched.some_edges(prepared))
+        except ValueError as error:
+            return f"it cannot be tried on a part of the graph: {error}"
+        params = replace(GCNParameters.of(part), config=prepared.config)
+    nodes = batched.sample(part)[-2:]
+    problem = BatchedProblem(part, part.cut(nodes), nodes, nodes * 0, memory_budget=1)
+    return None if len(nodes) and agrees(params, problem) else more

@@ -15,12 +15,10 @@ from explainers.engines.hoisted.first import FirstHop, find, serves
 from explainers.engines.hoisted.problem import EDGE_BYTES, HoistedProblem, variant_bytes
 from explainers.engines.hoisted.ways import WAYS, ways
 from explainers.prepare.computation_graph import reach
-from explainers.prepare.csr import expand
 from explainers.prepare.model import PreparedModel
 
 # Where gradients are compared: two points of the path, with weights that tell them apart.
 POINTS, WEIGHTS = (0.5, 1.0), (0.25, 1.0)
-FEW, SEED = 8, 0  # edges into a node, of a part of the graph on which gradients are compared
 NODE_BYTES = 20 * 8  # some 20 whole numbers for an edge and its source
 
 
@@ -119,9 +117,9 @@ def _refusal_of_links(prepared: PreparedModel) -> str | None:
 
 
 def _refusal(prepared: PreparedModel, *, part: bool = False) -> str | None:
-    if not prepared.x.is_floating_point() or not prepared.trial.features:
+    if not prepared.x.is_floating_point() or not prepared.trial.features or prepared.trial.error:
         return "its features are not differentiable"
-    if {prepared.x.dtype, prepared.output.dtype} - {torch.float32, torch.float64}:
+    if prepared.half_precision:
         return "it computes in half precision"
     if reason := batched.Batched().refusal(prepared):
         return reason
@@ -147,7 +145,7 @@ def _refusal_on_part(prepared: PreparedModel) -> str | None:
     What gradients are compared for is in the model's code, and shows on a part of the graph, too.
     """
     try:
-        part = prepared.on_part(_part(prepared))
+        part = prepared.on_part(batched.some_edges(prepared))
     except ValueError as error:
         return f"gradients cannot be compared on a part of the graph: {error}"
     if reason := _refusal(part, part=True):
@@ -158,28 +156,6 @@ def _refusal_on_part(prepared: PreparedModel) -> str | None:
     if not ways(part, other).few:
         prepared.replace(WAYS, replace(ways(prepared, first), few=False), of_graph=True)
     return None
-
-
-def _part(prepared: PreparedModel) -> Tensor:
-    """Some edges, as ids in the graph as given: a few into each node on the way to one."""
-    index, found = prepared.index, []
-    generator = torch.Generator().manual_seed(SEED)
-    if prepared.task_level == "node":
-        alone = (index.indptr.diff() == 0).cpu()
-        nodes = prepared.bytes_per_unit.masked_fill(alone, torch.inf).argmin().view(1)
-        nodes = nodes.to(prepared.x.device)
-    else:
-        nodes = prepared.edge_index[1, :1]
-    for _ in range(prepared.hops):
-        ptr, position, which = expand(index.indptr, nodes)
-        chance = torch.rand(len(position), generator=generator).to(position.device)
-        order = (which + chance.double()).argsort()
-        rank = torch.arange(len(order), device=order.device) - ptr[which]
-        position = position[order[rank < FEW]]
-        found.append(index.edge[position])
-        nodes = index.source[position].unique()
-    edges = torch.cat(found).unique()
-    return edges if prepared.e_id is None else prepared.e_id[edges]
 
 
 def _compared(prepared: PreparedModel, nodes: Tensor) -> str | None:

@@ -83,6 +83,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         profile = given.get("profile", "quick")
         limit = PROFILES[profile].timeout if profile in PROFILES else 0
     folder = (option("results") or default_folder(config.rootpath)).resolve()
+    if not folder.is_dir():  # it is made now; of one that is there the lock comes first
+        try:
+            declared()["results"].value(option("results"), given, {})
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from None
     # On a cluster they have units of their own.
     together = given.get("together") or given.get("executor") == "ray"
     apart = [] if together else supervisor.foreign_methods(given.get("methods") or ())

@@ -502,7 +502,8 @@ class Method(ABC):
     def _explained(self, problem: Problem, variants: int) -> list[Explanation] | None:
         """A problem's explanations; None if the memory does not suffice, but may for parts."""
         try:
-            attribution = problem.scores_of(self)
+            name = self.name or type(self).__name__
+            attribution = problem.require_scores(problem.scores_of(self), name)
             if self.model_dependent:
                 problem.verify()
             for on, scores in (

@@ -13,7 +13,6 @@ import numpy as np
 from explainers.metrics._case import Case
 from explainers.metrics._ranking import Bools, Floats
 
-
 ROUNDING = 1e-4  # by which a number may lie outside of its bounds
 
 
@@ -127,7 +126,7 @@ class Metric:
             raise ValueError(f"the metric {name!r}: {type(error).__name__}: {error}") from error
 
     def require(self, name: str, given: Mapping[str, Any], budgets: int) -> None:
-        """Raises ValueError for values that are not declared, or neither numbers nor [K] of them."""
+        """Raises ValueError for values that are not declared, or neither numbers nor [K]."""
         for value, numbers in given.items():
             if value not in self.values:
                 raise ValueError(

@@ -325,8 +325,7 @@ def _rows(variants: Sequence[Scored], name: str, metric: Metric) -> Iterator[Row
         # One order will do for a metric that depends on none.
         asked = slice(1 if len(free) == len(metric.values) else None)
         found = [
-            [metric.of(name, case) for case in one.cases[semantics][asked]]
-            for one in variants
+            [metric.of(name, case) for case in one.cases[semantics][asked]] for one in variants
         ]
         every = list(itertools.chain.from_iterable(found))
         metric.require(name, every[0], len(variants[0].budgets))

@@ -19,7 +19,7 @@ import pandas as pd
 from benchmarks.report.data.manifest import read_manifest
 from benchmarks.store.archive import load_run
 from benchmarks.store.cell import Cell
-from benchmarks.store.text import cleaned, printable, table_text
+from benchmarks.store.text import printable, table_text
 
 _CONFIG = ("task", "model", "model_seed", "method", "engine", "options", "device")
 QUALITY = (

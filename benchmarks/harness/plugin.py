@@ -194,6 +194,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if PLAN not in config.stash:
         return
     names = config.stash[PLAN].benchmarks
+    if names and items and not any(_benchmark(item) in names for item in items):
+        raise pytest.UsageError(
+            f"--preset {config.stash[PLAN].preset}: is of {' and '.join(names)}, none of which is "
+            "among these tests; name benchmarks/ alone, or leave the preset out"
+        )
     orders = supervisor.orders()
     only = orders.only if RUN in config.stash and orders is not None else ""
     dropped = [

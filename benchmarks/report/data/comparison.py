@@ -148,11 +148,12 @@ def compare(first: Path, second: Path) -> Comparison:
 
 
 def _described(folder: Path, notes: list[str]) -> Metrics:
-    """The metrics that a run's manifest describes; none, and a note, if it cannot be read."""
+    """The metrics that a run's manifest describes; a note if there is one that cannot be read."""
     try:
         return described(read_manifest(folder))
     except ValueError as error:
-        notes.append(f"{folder}: {error}")
+        if (folder / "manifest.json").exists():
+            notes.append(f"{folder}: {error}")
         return Metrics()
 
 

@@ -104,8 +104,20 @@ def _given(config: pytest.Config) -> dict[str, Any]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Checks the options and sets up the run, before pytest-benchmark reads its own options."""
-    if not config.getoption("benchmark_only") or config.getoption("help"):
+    if config.getoption("help"):
         return
+    if not config.getoption("benchmark_only"):
+        for one in declared().values():
+            if config.getoption(one.flag) != one.parser_arguments.get("default", False):
+                raise pytest.UsageError(
+                    f"{one.flag}: is for a run of the benchmarks, which takes "
+                    "--benchmark-only; add it"
+                )
+        return
+    if config.getoption("numprocesses", None):
+        raise pytest.UsageError(
+            "-n: benchmarks are timed, which takes one process; leave it out, or see --executor ray"
+        )
     orders = supervisor.orders()
     given = _given(config)
     if orders is not None and orders.again:

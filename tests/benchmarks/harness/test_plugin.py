@@ -318,6 +318,21 @@ def test_a_preset_is_some_of_the_benchmarks(bench, monkeypatch):
             result.stderr.fnmatch_lines([told])
 
 
+def test_options_of_a_run_are_not_for_other_calls(bench):
+    """Without --benchmark-only all benchmarks would be skipped."""
+    result = bench("--nodes=2", only=False)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*--nodes: is for a run of the benchmarks, which takes*"])
+    bench("--collect-only", only=False).assert_outcomes()
+
+
+def test_workers_of_xdist_are_refused(bench):
+    pytest.importorskip("xdist")
+    result = bench("-n", "2", "--task=karate", "--results=out")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*-n: benchmarks are timed, which takes one process; leave it*"])
+
+
 def test_help_names_the_options(bench):
     result = bench("--help", only=False)
     for option in ("--task=NAME", "--results=DIR", "--resume", "--data-root=DIR"):

@@ -35,7 +35,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         return options.command(options)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        reason = error.strerror or error
+        print(f"error: {where}{reason}; check the folder, its rights and the disk", file=sys.stderr)
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -51,7 +51,7 @@ def parse_limit(text: str) -> float:
     """``10%`` or ``0.1`` as 0.1.
 
     Raises:
-        ValueError: It is not a number, or below 0.
+        ValueError: It is not a number, below 0, or above 1 without a percent sign.
     """
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
@@ -59,6 +59,11 @@ def parse_limit(text: str) -> float:
         value = math.nan
     if not 0 <= value < math.inf:
         raise ValueError(f"--fail-on {text}: must be a share of 0 or more, such as 10% or 0.1")
+    if value > 1 and not text.endswith("%"):  # 10 for 10%: a limit that nothing would exceed
+        raise ValueError(
+            f"--fail-on {text}: is {100 * value:g}%; write {text}%, or {100 * value:g}% if that is "
+            "meant"
+        )
     return value
 
 

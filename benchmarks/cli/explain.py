@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,8 +167,13 @@ def _check(options: argparse.Namespace) -> None:
             raise ValueError(f"{flag} {path}: there is no folder {path.parent}; create it first")
         if path is not None and path != STDOUT and path.is_dir():
             raise ValueError(f"{flag} {path}: is a folder; name a file in it")
+        if path not in (None, STDOUT) and not os.access(path.parent, os.W_OK):
+            raise ValueError(f"{flag} {path}: its folder cannot be written; name another")
     if options.edges < 1:
         raise ValueError(f"--edges {options.edges}: must be at least 1")
+    for flag, seed in (("--seed", options.seed), ("--model-seed", options.model_seed)):
+        if not 0 <= seed < 2**63:
+            raise ValueError(f"{flag} {seed}: must be from 0 to 2^63 - 1")
 
 
 def _whole(

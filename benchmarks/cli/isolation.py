@@ -40,8 +40,8 @@ def isolation(options: argparse.Namespace) -> int:
     for name in ("methods", "repeats"):
         if getattr(options, name) < 1:
             raise ValueError(f"--{name} {getattr(options, name)}: must be at least 1")
+    options.out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     rows = measured(options.methods, options.repeats)
-    options.out.mkdir(parents=True, exist_ok=True)
     with (options.out / "isolation.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()

@@ -115,13 +115,12 @@ def _subject(cell: Cell) -> tuple[Any, ...]:
 
 
 def _read(place: Path) -> dict[str, Any]:
+    from benchmarks.report.data.manifest import read_manifest
+
     try:
-        found = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("it is no mapping")
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{place}/manifest.json cannot be read ({error})") from error
-    return found
+        return read_manifest(place)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}; go on with that run by --resume first") from error
 
 
 def _differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:

@@ -28,7 +28,7 @@ def add_parser(commands: Any) -> None:
 
 def pack(options: argparse.Namespace) -> int:
     """Packs a run. Needs no torch; what is packed or gone already stays so."""
-    from benchmarks.harness.lock import Locked, locked
+    from benchmarks.harness.lock import locked
     from benchmarks.store import archive
 
     folder: Path = options.folder
@@ -43,7 +43,7 @@ def pack(options: argparse.Namespace) -> int:
             archive.pack(folder)
             for path in _superfluous(folder):
                 path.unlink(missing_ok=True)
-    except Locked as error:
+    except (ValueError, OSError) as error:
         raise ValueError(str(error).removeprefix("--results ")) from None
     print(folder / archive.NAME)
     return 0

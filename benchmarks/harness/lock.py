@@ -31,11 +31,17 @@ def locked(folder: Path) -> Iterator[str | None]:
 
     Raises:
         Locked: Another process holds the lock.
-        OSError: The folder cannot be made or written.
+        OSError: The folder cannot be made or written; the message names it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
-    path.touch()  # what fails from here on is the locking
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.touch()  # what fails from here on is the locking
+    except OSError as error:
+        raise OSError(
+            f"--results {folder}: cannot be written ({error.strerror or error}); name a folder "
+            "that can be"
+        ) from error
     lock = FileLock(path, thread_local=False, fallback_to_soft=False)
     try:
         lock.acquire(timeout=SECONDS, poll_interval=SECONDS / 10)

@@ -6,6 +6,7 @@ what is wrong and what to do, in words that follow ``--nodes 0: ``, or None.
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -58,7 +59,7 @@ class Option:
         return {
             "action": action,
             "default": default,
-            "type": self.type,
+            "type": _word if self.type is str else _folder if self.type is Path else self.type,
             "metavar": self.metavar,
             "help": self.help,
         }
@@ -97,6 +98,17 @@ class Option:
             if self.check is not None and (problem := self.check(value, asked)) is not None:
                 shown = f"{value:g}" if isinstance(value, float) else value
                 raise ValueError(f"{self.flag}{f' {shown}' if self.metavar else ''}: {problem}")
+
+
+def _word(text: str) -> str:
+    """A value that a shell's unset variable is not: an option's default would take its place."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty; name a value, or leave it out")
+    return text
+
+
+def _folder(text: str) -> Path:
+    return Path(_word(text))
 
 
 def one_of(names: Iterable[str]) -> Check:

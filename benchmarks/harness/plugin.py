@@ -83,6 +83,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         profile = given.get("profile", "quick")
         limit = PROFILES[profile].timeout if profile in PROFILES else 0
     folder = (option("results") or default_folder(config.rootpath)).resolve()
+    if not folder.is_dir():  # it is made now; of one that is there the lock comes first
+        try:
+            declared()["results"].value(option("results"), given, {})
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from None
     # On a cluster they have units of their own.
     together = given.get("together") or given.get("executor") == "ray"
     apart = [] if together else supervisor.foreign_methods(given.get("methods") or ())
@@ -99,8 +104,20 @@ def _given(config: pytest.Config) -> dict[str, Any]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Checks the options and sets up the run, before pytest-benchmark reads its own options."""
-    if not config.getoption("benchmark_only") or config.getoption("help"):
+    if config.getoption("help"):
         return
+    if not config.getoption("benchmark_only"):
+        for one in declared().values():
+            if config.getoption(one.flag) != one.parser_arguments.get("default", False):
+                raise pytest.UsageError(
+                    f"{one.flag}: is for a run of the benchmarks, which takes "
+                    "--benchmark-only; add it"
+                )
+        return
+    if config.getoption("numprocesses", None):
+        raise pytest.UsageError(
+            "-n: benchmarks are timed, which takes one process; leave it out, or see --executor ray"
+        )
     orders = supervisor.orders()
     given = _given(config)
     if orders is not None and orders.again:
@@ -189,6 +206,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if PLAN not in config.stash:
         return
     names = config.stash[PLAN].benchmarks
+    if names and items and not any(_benchmark(item) in names for item in items):
+        raise pytest.UsageError(
+            f"--preset {config.stash[PLAN].preset}: is of {' and '.join(names)}, none of which is "
+            "among these tests; name benchmarks/ alone, or leave the preset out"
+        )
     orders = supervisor.orders()
     only = orders.only if RUN in config.stash and orders is not None else ""
     dropped = [

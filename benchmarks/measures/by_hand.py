@@ -417,8 +417,11 @@ def refusal(model: nn.Module, data: Data, config: ModelConfig | None = None) -> 
     if not layers or len({type(layer) for layer in layers}) > 1:
         return "its layers are not of one kind"
     loops = all(getattr(layer, "add_self_loops", True) for layer in layers)
-    if isinstance(layers[0], GCNConv) and layers[0].normalize and not loops:
-        return "its GCNConv layers add no self loops"
+    if isinstance(layers[0], GCNConv) and layers[0].normalize:
+        if not loops:
+            return "its GCNConv layers add no self loops"
+        if "edge_weight" not in inspect.signature(model.forward).parameters:
+            return "it takes no edge_weight, by which a cut gets the norms of the whole graph"
     return ""
 
 

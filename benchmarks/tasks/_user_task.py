@@ -242,6 +242,11 @@ def _checked(spec: str, given: Any, description: str) -> UserModel:
             f"--task {spec}: nodes names {int(nodes.min())} to {int(nodes.max())}, but there are "
             f"0 to {count - 1}"
         )
+    if nodes is not None:  # intervals and tests take them for independent replicates
+        different, counts = nodes.unique(return_counts=True)
+        if len(different) < len(nodes):
+            twice = int(different[counts.argmax()])
+            raise ValueError(f"--task {spec}: nodes names {twice} more than once; name each once")
     names = tuple(map(str, given.get("feature_names", ())))
     if len(names) not in (0, int(data.num_features)):
         raise ValueError(

@@ -497,6 +497,28 @@ class Problem(ABC):
         total.index_add_(0, self.edge_batch, attribution.edge_mask)
         return total
 
+    def require_scores(self, given: object, method: str) -> Attribution:
+        """What a method gave, if it has a score for each node and edge.
+
+        Raises:
+            ValueError: It is none, or of other shapes.
+        """
+        found: list[Any] = [given]
+        if isinstance(given, Attribution):
+            found = [given.node_mask, given.edge_mask]
+            if all(isinstance(one, Tensor) for one in found) and [o.dim() for o in found] == [2, 1]:
+                sizes = len(found[0]), len(found[1])
+                own = len(self.graphs.n_id), len(self.graphs.e_id)
+                # Baselines score the computation graph alone; others what lies around it, too.
+                if sizes == own or sizes == (len(self.x), len(self.edge_mask)):
+                    return given
+        shown = [list(o.shape) if isinstance(o, Tensor) else type(o).__name__ for o in found]
+        wanted = f"[{len(self.x)}, {self.x.size(1)}] and [{len(self.edge_mask)}]"
+        raise ValueError(
+            f"{method}: attribute() must return an Attribution of two tensors, node_mask and "
+            f"edge_mask, {wanted}; got {' and '.join(map(str, shown))}"
+        )
+
     def explanations(self, attribution: Attribution) -> Iterator[Explanation]:
         """One PyG explanation for each node, of its own computation graph."""
         part, level = self.in_computation_graphs(attribution), self.prepared.task_level

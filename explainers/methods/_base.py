@@ -506,7 +506,8 @@ class Method(ABC):
     def _explained(self, problem: Problem, variants: int) -> list[Explanation] | None:
         """A problem's explanations; None if the memory does not suffice, but may for parts."""
         try:
-            attribution = self.scores(problem)
+            name = self.name or type(self).__name__
+            attribution = problem.require_scores(self.scores(problem), name)
             if self.model_dependent:
                 problem.verify()
             for on, scores in (

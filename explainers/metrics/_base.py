@@ -13,6 +13,8 @@ import numpy as np
 from explainers.metrics._case import Case
 from explainers.metrics._ranking import Bools, Floats
 
+ROUNDING = 1e-4  # by which a number may lie outside of its bounds
+
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
@@ -56,6 +58,20 @@ class Value:
         if not self.bounds[0] < self.bounds[1]:
             raise ValueError(f"bounds must be a lower and a larger number, got {self.bounds}")
 
+    def checked(self, name: str, number: float) -> float:
+        """A number of this value; nan says that there is none.
+
+        Raises:
+            ValueError: It lies outside of the bounds by more than rounding.
+        """
+        low, high = (-math.inf, math.inf) if self.regression else self.bounds
+        if number < low - ROUNDING or number > high + ROUNDING:
+            raise ValueError(
+                f"the value {name!r} must be in [{low:g}, {high:g}], as its METRIC declares, got "
+                f"{number:g}; correct the function or the bounds"
+            )
+        return float(number)
+
     def describe(self) -> dict[str, Any]:
         """The attributes as JSON can hold them: an infinite bound is None."""
         bounds = [bound if math.isfinite(bound) else None for bound in self.bounds]
@@ -95,3 +111,31 @@ class Metric:
             raise ValueError(f"perturbs must be 'edges' or 'features', got {self.perturbs!r}")
         if not self.values:
             raise ValueError("a metric must declare the values that it gives")
+
+    def of(self, name: str, case: Case) -> dict[str, Any]:
+        """What the function gives of a case.
+
+        Raises:
+            ValueError: It raises, or gives no mapping; the message has the metric's name.
+        """
+        try:
+            return dict(self.function(case))
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise ValueError(f"the metric {name!r}: {type(error).__name__}: {error}") from error
+
+    def require(self, name: str, given: Mapping[str, Any], budgets: int) -> None:
+        """Raises ValueError for values that are not declared, or neither numbers nor [K]."""
+        for value, numbers in given.items():
+            if value not in self.values:
+                raise ValueError(
+                    f"the metric {name!r} gives {value!r}, which is not among the values that its "
+                    f"METRIC declares: {', '.join(self.values)}"
+                )
+            array = np.asarray(numbers)
+            if array.dtype.kind not in "fiub" or array.shape not in ((), (budgets,)):
+                raise ValueError(
+                    f"the metric {name!r} gives {value!r} as {array.dtype} {list(array.shape)}; "
+                    f"must be a number, or [{budgets}] with one for each edge budget"
+                )

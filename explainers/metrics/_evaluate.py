@@ -18,7 +18,7 @@ from explainers._names import did_you_mean
 from explainers.engines import registry
 from explainers.engines.base import Engine, NotTheModel, unit
 from explainers.hetero import EdgeType
-from explainers.metrics._base import Metric
+from explainers.metrics._base import Metric, Value
 from explainers.metrics._case import EdgeBudget, edge_budgets
 from explainers.metrics._ranking import SELECTIONS, Integers
 from explainers.metrics._registry import available, load
@@ -315,8 +315,8 @@ def _rows(variants: Sequence[Scored], name: str, metric: Metric) -> Iterator[Row
     """The rows of one explanation by one metric.
 
     Raises:
-        ValueError: The metric gives a value that it does not declare, or one that differs between
-            orders of the edges and is declared to depend on none.
+        ValueError: The metric raises, or gives what it does not declare: another value or number,
+            or one that differs between orders of the edges and is declared to depend on none.
     """
     free = [value for value, declared in metric.values.items() if not declared.selection]
     for semantics in variants[0].cases:
@@ -325,16 +325,10 @@ def _rows(variants: Sequence[Scored], name: str, metric: Metric) -> Iterator[Row
         # One order will do for a metric that depends on none.
         asked = slice(1 if len(free) == len(metric.values) else None)
         found = [
-            [dict(metric.function(case)) for case in one.cases[semantics][asked]]
-            for one in variants
+            [metric.of(name, case) for case in one.cases[semantics][asked]] for one in variants
         ]
         every = list(itertools.chain.from_iterable(found))
-        for value in every[0]:
-            if value not in metric.values:
-                raise ValueError(
-                    f"the metric {name!r} gives {value!r}, which is not among the values that its "
-                    f"METRIC declares: {', '.join(metric.values)}"
-                )
+        metric.require(name, every[0], len(variants[0].budgets))
         row = {"node": variants[0].node, "semantics": semantics}
         for value in free:
             if value not in every[0]:
@@ -345,12 +339,13 @@ def _rows(variants: Sequence[Scored], name: str, metric: Metric) -> Iterator[Row
                     "edges, but declares no selection; its Value must have selection='signed' or "
                     "'absolute'"
                 )
-            yield from _at(variants[0], {**row, "metric": value, "selection": ""}, every[0][value])
+            own = {**row, "metric": value, "selection": ""}
+            yield from _at(variants[0], own, every[0][value], metric.values[value])
         for one, values in zip(variants, map(_mean, found), strict=True):
             for selection, value in itertools.product(one.selections, values):
                 if value not in free:
                     own = {**row, "metric": value, "selection": selection}
-                    yield from _at(one, own, values[value])
+                    yield from _at(one, own, values[value], metric.values[value])
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -363,10 +358,15 @@ def _mean(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {name: np.mean([one[name] for one in found if name in one], axis=0) for name in names}
 
 
-def _at(scored: Scored, row: Row, numbers: Any) -> Iterator[Row]:
-    """The row with its number, or a row for each budget."""
+def _at(scored: Scored, row: Row, numbers: Any, declared: Value) -> Iterator[Row]:
+    """The row with its number, or a row for each budget.
+
+    Raises:
+        ValueError: A number lies outside of the bounds that are declared.
+    """
     if np.ndim(numbers) == 0:
-        yield {**row, "level": "", "value": float(numbers)}
+        yield {**row, "level": "", "value": declared.checked(row["metric"], numbers)}
         return
     for budget, number in zip(scored.budgets, numbers, strict=True):
-        yield {**row, "level": str(budget), "value": float(number)}
+        value = declared.checked(row["metric"], number)
+        yield {**row, "level": str(budget), "value": value}

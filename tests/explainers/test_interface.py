@@ -11,6 +11,8 @@ from torch_geometric.explain import Explainer
 
 import explainers
 from explainers import _discovery
+from explainers.engines.base import Attribution
+from explainers.methods import Method
 
 from .conftest import (
     random_batch,
@@ -176,6 +178,29 @@ def test_bad_third_party(point, message, plugged_in):
     plugged_in(EntryPoint(*point, "gnn_explainer_bench.methods"))
     with pytest.raises(ValueError, match=message):
         explainers.load("mine")
+
+
+@pytest.mark.parametrize("engine", ["batched", "stock"])
+@pytest.mark.parametrize("nodes", [[0], [0, 3]])
+@pytest.mark.parametrize(
+    ("attribute", "got"),
+    [
+        (lambda x, edges: None, r"got NoneType"),
+        (lambda x, edges: Attribution(x, None), r"got \[\d+, 5\] and NoneType"),
+        (lambda x, edges: Attribution(x, edges.numpy()), r"got \[\d+, 5\] and ndarray"),
+        (lambda x, edges: Attribution(x, edges[1:]), r"got \[\d+, 5\] and \[\d+\]"),
+        (lambda x, edges: Attribution(x, edges.repeat(2)), r"got \[\d+, 5\] and \[\d+\]"),
+        (lambda x, edges: Attribution(x, edges[None]), r"got \[\d+, 5\] and \[1, \d+\]"),
+    ],
+)
+def test_a_method_that_does_not_score_every_edge(attribute, got, nodes, engine, graph, model):
+    class Mine(Method):
+        def attribute(self, problem):
+            return attribute(problem.x, problem.edge_mask)
+
+    message = r"Mine: attribute\(\) must return an Attribution .* \[\d+, 5\] and \[\d+\]; "
+    with pytest.raises(ValueError, match=message + got):
+        Mine(engine=engine).explain(model, graph, nodes)
 
 
 @pytest.mark.parametrize("name", ["gnn_explainer", "integrated_gradients", "occlusion"])

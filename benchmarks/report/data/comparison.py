@@ -21,7 +21,8 @@ import pandas as pd
 import scipy.stats
 
 from benchmarks.report.data.frames import selection
-from benchmarks.report.data.metrics import Metrics, read
+from benchmarks.report.data.manifest import read_manifest
+from benchmarks.report.data.metrics import Metrics, described
 from benchmarks.report.data.quality import HEADLINE_BUDGET, OTHER_BUDGET
 from benchmarks.report.data.runtimes import FIT
 from benchmarks.report.data.section import STOCK
@@ -136,7 +137,7 @@ def compare(first: Path, second: Path) -> Comparison:
     same_place = _same(pairs, ("machine", "versions"), notes, "times are shown, and judge nothing")
     other = _other_inputs(pairs, notes)
     times, drift = _times(pairs, other, judged=same_place)
-    metrics = Metrics(read(first) | read(second))
+    metrics = Metrics(_described(first, notes) | _described(second, notes))
     if not metrics and any(cell.benchmark == QUALITY for cell, _ in pairs):
         notes.append(
             "no manifest describes the metrics: they are not compared; go on with one of the runs "
@@ -144,6 +145,16 @@ def compare(first: Path, second: Path) -> Comparison:
         )
     quality = _quality(pairs, other, metrics)
     return Comparison(notes, drift, times, quality, _only(runs[0], runs[1]))
+
+
+def _described(folder: Path, notes: list[str]) -> Metrics:
+    """The metrics that a run's manifest describes; a note if there is one that cannot be read."""
+    try:
+        return described(read_manifest(folder))
+    except ValueError as error:
+        if (folder / "manifest.json").exists():
+            notes.append(f"{folder}: {error}")
+        return Metrics()
 
 
 # ------------------------------------------------------------------------- what can be compared

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmarks.report.data.manifest import read_manifest
 from benchmarks.store.archive import load_run
 from benchmarks.store.cell import Cell
-from benchmarks.store.text import cleaned, printable, table_text
+from benchmarks.store.text import printable, table_text
 
 _CONFIG = ("task", "model", "model_seed", "method", "engine", "options", "device")
 QUALITY = (
@@ -36,40 +37,9 @@ _WHOLE = ("model_seed", "n_steps", "internal_batch_size", "repeat", "node", "nod
 _REAL = ("value", "seconds", "at")
 # Rows that agree in all else keep the order in which they were measured.
 _MEASURED = ("value", "seconds", "peak_bytes", "status", "message")
-
-
-MANIFEST_SCHEMA = 1
-_TEXTS = ("created", "command", "commit", "profile", "python", "platform")
-_OBJECTS = ("versions", "cpu", "gpu", "determinism")
-# ... and of each of their entries the texts that it must have.
-_LISTS: dict[str, tuple[str, ...]] = {
-    "tasks": ("name",),
-    "methods": ("name",),
-    "metrics": ("name",),
-    "unavailable": ("task", "message"),
-    "workers": (),
-    "earlier": (),
-}
-# What else must be a number or a list within an object or an entry; all others are shown as texts.
-_NUMBERS = {
-    "cpu": ("cores", "threads"),
-    "gpu": ("memory_bytes",),
-    "tasks": (
-        *("model_seed", "accuracy", "nodes", "edges", "features", "classes", "columns"),
-        "layers",
-    ),
-}
-_INNER_LISTS = {"determinism": ("not_deterministic",), "metrics": ("bounds",)}
-_TEXT_LISTS = {"methods": ("engines", "granularity", "gives")}
 # Which edges come first, in cells from when there was no other selection than by absolute score.
 _BY_ABSOLUTE_SCORE = {
     *("auroc", "auroc_undirected", "average_precision", "r_precision", "recall", "jaccard"),
-}
-# What a method says of itself in the manifests of older runs.
-_METHOD_ALIASES = {
-    "gives": "granularity",
-    "asks_model": "model_dependent",
-    "asks_target": "target_dependent",
 }
 
 
@@ -102,63 +72,11 @@ def load(folder: Path) -> Results:
     cells, problems = load_run(folder)
     manifest: dict[str, Any] = {}
     try:
-        content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        manifest = cleaned(sound_manifest(content))
-        for entry in manifest.get("methods") or ():
-            for old, new in _METHOD_ALIASES.items():
-                if old in entry:
-                    entry.setdefault(new, entry.pop(old))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = "there is none" if isinstance(error, FileNotFoundError) else str(error)
-        problems.append(f"manifest.json could not be read: {reason}")
+        manifest = read_manifest(folder)
+    except ValueError as error:
+        problems.append(str(error))
     split = Counter(str(cell.config.get("method", "")) for cell in cells if cell.splits)
     return Results(manifest, quality_frame(cells), runtime_frame(cells), problems, split)
-
-
-def sound_manifest(content: object) -> dict[str, Any]:
-    """A manifest whose entries have the types that a run writes.
-
-    Raises:
-        ValueError: It is of a newer schema, or no manifest of a run; the message says where.
-    """
-    if not isinstance(content, dict):
-        raise ValueError(f"it holds a {type(content).__name__}")
-    schema = content.get("schema")
-    if not isinstance(schema, int) or schema > MANIFEST_SCHEMA:
-        raise ValueError(
-            f"its schema is {schema!r}, this version reads {MANIFEST_SCHEMA}; update the package"
-        )
-    for names, kind, what in (
-        (_TEXTS, str, "text"),
-        (_OBJECTS, dict, "an object"),
-        (_LISTS, list, "a list"),
-    ):
-        for name in names:
-            if content.get(name) is not None and not isinstance(content[name], kind):
-                raise ValueError(f"{name!r} must be {what}")
-    for name, texts in _LISTS.items():
-        for entry in content.get(name) or ():
-            if not isinstance(entry, dict):
-                raise ValueError(f"{name!r} must be a list of objects")
-            missing = [key for key in texts if not isinstance(entry.get(key), str)]
-            if missing:
-                raise ValueError(f"an entry of {name!r} has no text {missing[0]!r}")
-    for inner, is_sound, what in (
-        (_NUMBERS, lambda value: isinstance(value, (int, float)), "a number"),
-        (_INNER_LISTS, lambda value: isinstance(value, list), "a list"),
-        (_TEXT_LISTS, _is_list_of_texts, "a list of texts"),
-    ):
-        for name, keys in inner.items():
-            found = content.get(name) or ()
-            for entry in [found] if isinstance(found, dict) else found:
-                for key in keys:
-                    if entry.get(key) is not None and not is_sound(entry[key]):
-                        raise ValueError(f"{key!r} in {name!r} must be {what}")
-    return content
-
-
-def _is_list_of_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def quality_frame(cells: list[Cell]) -> pd.DataFrame:

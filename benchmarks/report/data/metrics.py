@@ -5,11 +5,9 @@ A value that the manifest does not describe is shown all the same, without a bes
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 
@@ -89,15 +87,6 @@ def described(manifest: Mapping[str, Any]) -> Metrics:
         )
         for entry in manifest.get("metrics") or ()
     )
-
-
-def read(folder: Path) -> Metrics:
-    """The metrics that the manifest of a results folder describes; none if it cannot be read."""
-    try:
-        content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return Metrics()
-    return described(content) if isinstance(content, dict) else Metrics()
 
 
 def _bounded(bounds: Any) -> bool:

@@ -313,6 +313,7 @@ def test_the_seeds_reach_the_methods_and_the_model(tmp_path, capsys):
         (["--json", "no/a.json"], "--json no/a.json: there is no folder no; create it first"),
         (["--json", "."], "--json .: is a folder; name a file in it"),
         (["--edges", "0"], "--edges 0: must be at least 1"),
+        (["--model-seed", "-1"], "--model-seed -1: must be from 0 to 2^63 - 1"),
         (["--method", "salience"], "did you mean 'saliency'?"),
         (["--task", "karata"], "did you mean 'karate'?"),
         (["--model", "gcm"], "did you mean 'gcn'?"),

@@ -75,3 +75,10 @@ def test_the_figures_of_the_documentation_are_those_of_the_file():
     told = "{median:.1f} s of CPU time a method ({min:.1f} to {max:.1f} in three turns;"
     assert told.format(**cost) in text
     assert found["repeats"] == 3
+
+
+def test_the_folder_is_made_before_the_work(runs, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["isolation", "--out", str(tmp_path / "file" / "out")]) == 2
+    assert runs == []
+    assert f"error: {tmp_path}/file/out: Not a directory; check" in capsys.readouterr().err

@@ -91,3 +91,11 @@ def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
             f"{tmp_path} cannot be locked ([Errno {errno.ENOLCK}] No locks available); let no "
             "second run write there"
         )
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError) as caught, locked(tmp_path / "file" / "run"):
+        pytest.fail("there is no such folder")
+    message = str(caught.value)
+    assert message.startswith(f"--results {tmp_path}/file/run: cannot be written (Not a directory)")

@@ -1,5 +1,6 @@
 """Options: each that cannot be gets one line that names it, its value and what to do."""
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from benchmarks.harness.options import (
     COMPARED_WITH,
     DEVICE_VARIABLE,
     PROFILES,
+    declared,
     make_plan,
 )
 from benchmarks.harness.presets import PRESETS
@@ -135,6 +137,18 @@ def test_bad_options(options, message):
         make_plan(**options)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_empty_value_is_not_the_default(capsys):
+    parser = argparse.ArgumentParser()
+    valued = [option for option in declared().values() if option.metavar]
+    for option in valued:
+        parser.add_argument(option.flag, **option.parser_arguments)
+    for option in valued:
+        with pytest.raises(SystemExit):
+            parser.parse_args([f"{option.flag}="])
+        assert f"argument {option.flag}: " in capsys.readouterr().err
+    assert parser.parse_args(["--results=out"]).results == Path("out")
 
 
 def test_cuda_without_a_gpu(monkeypatch):

@@ -306,11 +306,31 @@ def test_collecting_trains_and_writes_nothing(bench, pytester, drawn):
 def test_a_preset_is_some_of_the_benchmarks(bench, monkeypatch):
     """By the names of their files; the one here is test_module.py."""
     typed = ("--preset=made-up", "--collect-only", "-q")
-    for of_preset, collected in ((("module",), 3), (("quality", "engines"), 0)):
+    for of_preset in (("module",), ("quality", "engines")):
         made = Preset(asks="", benchmarks=of_preset, options={"nodes": 2, "tasks": ("karate",)})
         monkeypatch.setitem(PRESETS, "made-up", made)
-        found = bench(*typed, "--method=random").parseoutcomes()
-        assert (found.get("tests", 0) or found.get("test", 0)) == collected, found
+        result = bench(*typed, "--method=random")
+        if of_preset == ("module",):
+            assert result.parseoutcomes() == {"tests": 3}
+        else:
+            assert result.ret == 4
+            told = "*--preset made-up: is of quality and engines, none of which is among these*"
+            result.stderr.fnmatch_lines([told])
+
+
+def test_options_of_a_run_are_not_for_other_calls(bench):
+    """Without --benchmark-only all benchmarks would be skipped."""
+    result = bench("--nodes=2", only=False)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*--nodes: is for a run of the benchmarks, which takes*"])
+    bench("--collect-only", only=False).assert_outcomes()
+
+
+def test_workers_of_xdist_are_refused(bench):
+    pytest.importorskip("xdist")
+    result = bench("-n", "2", "--task=karate", "--results=out")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*-n: benchmarks are timed, which takes one process; leave it*"])
 
 
 def test_help_names_the_options(bench):

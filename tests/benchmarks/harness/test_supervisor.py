@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -142,3 +145,23 @@ def test_what_no_child_says_is_no_news(line):
     at = Position(test="a", since=0.0)
     update(at, line)
     assert at == Position(test="a", since=0.0)
+
+
+@pytest.mark.parametrize("where", ["missing", "file/run", "file"])
+def test_a_folder_in_which_there_is_no_run_to_go_on_with(where, tmp_path):
+    """It is not made first, and then found to be there."""
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / where
+    command = [sys.executable, "-m", "pytest", "benchmarks/test_quality.py", "--benchmark-only"]
+    few = ["--task=karate", "--method=random", "--nodes=1", "--no-baselines"]
+    done = subprocess.run(
+        [*command, *few, "-p", "no:cacheprovider", "--resume", "--results", str(folder)],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 4
+    said = {"file": "is a file; name a folder"}.get(where, "nothing to resume there")
+    assert done.stderr.startswith(f"ERROR: --results {folder}: {said}")
+    assert [*tmp_path.iterdir()] == [tmp_path / "file"]

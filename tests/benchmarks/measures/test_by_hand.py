@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch_geometric.data import Data
 from torch_geometric.explain import Explainer, GNNExplainer
+from torch_geometric.nn import GCNConv
 
 import explainers
 from benchmarks.measures.by_hand import METHODS, NAME, ByHand, SideBySide
@@ -217,3 +218,16 @@ def test_what_is_not_done_by_hand():
     data.edge_weight = torch.ones(data.num_edges).double()
     with pytest.raises(ValueError, match=f"{NAME}.*edges have weights"):
         ByHand(network("gcn", 2), data)
+
+    class Plain(torch.nn.Module):
+        """As most are written: a cut of it has norms of its own."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = GCNConv(6, 3)
+
+        def forward(self, x, edge_index):
+            return self.conv(x, edge_index)
+
+    with pytest.raises(ValueError, match=f"{NAME}.*it takes no edge_weight"):
+        ByHand(Plain(), graph(1))

@@ -238,6 +238,7 @@ def test_the_status_and_the_output_for_programs(tmp_path, capsys):
         ("-1%", "--fail-on -1%: must be a share of 0 or more"),
         ("much", "--fail-on much: must be a share of 0 or more"),
         ("nan", "--fail-on nan: must be a share of 0 or more"),
+        ("10", "--fail-on 10: is 1000%; write 10%, or 1000% if that is meant"),
     ],
 )
 def test_a_limit_that_is_none(limit, message, capsys):

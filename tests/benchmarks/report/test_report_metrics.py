@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks.report.data.comparison import compare
 from benchmarks.report.data.frames import load
-from benchmarks.report.data.metrics import Metric, Metrics, described, read
+from benchmarks.report.data.manifest import read_manifest
+from benchmarks.report.data.metrics import Metric, described
 from benchmarks.report.data.quality import other_metrics
 from benchmarks.report.data.section import split
 from benchmarks.report.outline import compose
@@ -44,11 +45,16 @@ def test_three_decimals_are_for_values_between_minus_one_and_one(bounds, bounded
     assert described({"metrics": [NEW | {"bounds": bounds}]})["new"].bounded is bounded
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", None])
-def test_without_a_description_nothing_is_known(tmp_path, text):
-    if text is not None:
-        (tmp_path / "manifest.json").write_text(text)
-    assert read(tmp_path) == Metrics()
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"schema": 1, "metrics": "x"}'])
+def test_a_manifest_that_cannot_be_read_is_told(folder, tmp_path, text):
+    other = type(folder)(tmp_path / "other")
+    for one in (folder, other):
+        one.quality("a", [1, 2, 3])
+    (other.path / "manifest.json").write_text(text)
+    found = compare(folder.path, other.path)
+    (note,) = found.notes
+    assert note.startswith(f"{other.path}: manifest.json could not be read: ")
+    assert found.quality  # as the other manifest describes them
 
 
 def test_a_new_value_is_shown_ranked_and_compared(folder, tmp_path):
@@ -93,7 +99,7 @@ def test_runs_whose_metrics_are_not_described_are_not_compared_by_them(folder, t
 )
 def test_published_runs_describe_the_values_that_there_are(path, folder):
     published = described(json.loads(path.read_text()))
-    now = read(folder.path)
+    now = described(read_manifest(folder.path))
     assert set(published) <= set(now)
     for name, metric in published.items():
         for attribute in ("direction", "bounded", "compared"):

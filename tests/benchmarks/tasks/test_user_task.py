@@ -221,6 +221,7 @@ def test_bad_names(spec, message):
             "{'model': model, 'data': data, 'nodes': [3]}",
             "nodes names 3 to 3, but there are 0 to 2",
         ),
+        ("{'model': model, 'data': data, 'nodes': [0, 2, 2]}", "nodes names 2 more than once"),
         ("{'model': model, 'data': data, 'nodes': [0.5]}", "nodes must be torch.int64 [n], got"),
         ("{'model': model, 'data': data, 'nodes': []}", "nodes must be torch.int64 [n], got"),
         (

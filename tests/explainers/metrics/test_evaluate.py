@@ -1,5 +1,7 @@
 """The evaluation of metrics against the model asked by hand, on the whole graph."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -295,13 +297,31 @@ def test_nothing_to_evaluate(graph, model):
     assert metrics.evaluate(model, graph, []) == []
 
 
-def test_a_metric_gives_only_what_it_declares(graph, model, monkeypatch):
-    metric = metrics.Metric(function=lambda case: {"other": 1.0}, needs="scores", values=VALUES)
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            lambda case: {"other": 1.0},
+            "the metric 'spy' gives 'other', which is not among .* declares: spied",
+        ),
+        (lambda case: {"spied": 5.0}, r"'spied' must be in \[0, 1\], as .* declares, got 5;"),
+        (lambda case: {"spied": -np.inf}, r"'spied' must be in \[0, 1\], as .* got -inf;"),
+        (
+            lambda case: {"spied": np.zeros(3)},
+            r"the metric 'spy' gives 'spied' as float64 \[3\]; must be a number, or \[2\] with",
+        ),
+        (lambda case: {"spied": "high"}, "the metric 'spy' gives 'spied' as <U4"),
+        (lambda case: {"spied": 1 / 0}, "the metric 'spy': ZeroDivisionError: division by zero"),
+        (lambda case: None, "the metric 'spy': TypeError: 'NoneType'"),
+    ],
+)
+def test_a_metric_gives_only_what_it_declares(function, message, graph, model, monkeypatch):
+    values = {"spied": dataclasses.replace(VALUES["spied"], bounds=(0, 1))}
+    metric = metrics.Metric(function=function, needs="scores", values=values)
     monkeypatch.setattr(_evaluate, "load", lambda name: metric)
     explanations = explainers.load("saliency").explain(model, graph, 0)
-    message = "the metric 'spy' gives 'other', which is not among .* declares: spied"
     with pytest.raises(ValueError, match=message):
-        metrics.evaluate(model, graph, explanations, metrics=["spy"])
+        metrics.evaluate(model, graph, explanations, metrics=["spy"], at=["k=1", "k=2"])
 
 
 def test_signed_and_absolute_selection_by_hand(graph, model):

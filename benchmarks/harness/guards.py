@@ -50,7 +50,10 @@ def check(
     if len(explanations) != len(nodes):
         asked = f"{len(nodes)} {task.unit}{'' if len(nodes) == 1 else 's'}"
         raise Invalid(f"{len(explanations)} explanations for {asked}")
-    prepared = prepare(task.model, task.data, task.model_config, node_type=task.node_type)
+    try:
+        prepared = prepare(task.model, task.data, task.model_config, node_type=task.node_type)
+    except ValueError as error:  # they could be explained before the method had them
+        raise Invalid(f"model or data cannot be explained any more: {error}") from error
     explanations = [_as_one(one, task) for one in explanations]
     for explanation, node in zip(explanations, nodes, strict=True):
         if not isinstance(explanation, Explanation):

@@ -346,11 +346,11 @@ def test_headers_and_the_way_to_other_parts_stay_in_sight(visit, report):
 
 def test_a_link_opens_the_part_it_leads_into(visit, report):
     page = visit(f"{report}#time-twitch-sim", unfold=False)
-    assert page.locator("#time-twitch-sim").is_visible()
+    page.locator("#time-twitch-sim").wait_for()  # the part opens after the address has changed
     assert not page.locator("#environment .table").first.is_visible()
     page.locator("summary", has_text="Contents").click()
     page.get_by_role("link", name="Environment").click()
-    assert page.locator("#environment .table").first.is_visible()
+    page.locator("#environment .table").first.wait_for()
 
 
 def test_the_bound_changes_the_recommendation(visit, report):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from explainers.engines.memory import is_out_of_memory
 from explainers.metrics._case import Case
 from explainers.metrics._ranking import Bools, Floats
 
@@ -120,9 +121,9 @@ class Metric:
         """
         try:
             return dict(self.function(case))
-        except MemoryError:
-            raise
         except Exception as error:
+            if is_out_of_memory(error):  # has a status of its own
+                raise
             raise ValueError(f"the metric {name!r}: {type(error).__name__}: {error}") from error
 
     def require(self, name: str, given: Mapping[str, Any], budgets: int) -> None:

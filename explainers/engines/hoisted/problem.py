@@ -150,10 +150,11 @@ class HoistedProblem(BatchedProblem):
         prepared = self.prepared
         features = 4 * prepared.x.size(1) * prepared.x.element_size()
         each = prepared.bytes_per_edge - features * (not self.first.reads_x)
-        edges = len(self.inner.e_id) / len(self.inner.n_id)
+        pairs = len(self.found.inner)
         # Layers whose messages are summed at once keep nothing for an edge.
-        few = ways(prepared, self.first).few
-        return len(self.inner.n_id) * (each / 2 + 64 if few else each * (1 + edges))
+        if ways(prepared, self.first).few:
+            return pairs * (each / 2 + 64)
+        return each * (pairs + len(self.inner.e_id))
 
     def rest(self, value: Tensor, edge_mask: Tensor, x: Tensor) -> Tensor:
         """What the rest of the model makes of values [B, P, H]: its outputs [B, R, C].

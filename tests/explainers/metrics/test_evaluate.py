@@ -324,6 +324,21 @@ def test_a_metric_gives_only_what_it_declares(function, message, graph, model, m
         metrics.evaluate(model, graph, explanations, metrics=["spy"], at=["k=1", "k=2"])
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError(), RuntimeError("can't allocate memory")]
+)
+def test_memory_that_runs_out_in_a_metric_is_told_as_that(error, graph, model, monkeypatch):
+    def function(case):
+        raise error
+
+    metric = metrics.Metric(function=function, needs="scores", values=VALUES)
+    monkeypatch.setattr(_evaluate, "load", lambda name: metric)
+    explanations = explainers.load("saliency").explain(model, graph, 0)
+    with pytest.raises(type(error)) as raised:
+        metrics.evaluate(model, graph, explanations, metrics=["spy"])
+    assert raised.value is error
+
+
 def test_signed_and_absolute_selection_by_hand(graph, model):
     explanations = explainers.load("integrated_gradients", n_steps=5).explain(model, graph, [0, 4])
     for one in explanations:

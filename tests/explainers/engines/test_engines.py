@@ -9,6 +9,7 @@ from torch_geometric.nn import GCNConv, GINConv, PairNorm, SAGEConv
 
 import explainers
 from explainers.engines import batched
+from explainers.engines.stock import StockProblem
 from explainers.prepare import prepare
 
 from ..conftest import (
@@ -330,3 +331,18 @@ def test_gin_with_batch_norm_in_training_mode_is_explained_in_eval_mode(graph):
     (batched,) = explain("saliency", "batched", model, graph, 0)
     assert difference(batched, stock) < 1e-9
     assert model.training
+
+
+def test_stock_verifies_a_graph_once_and_times_nothing_of_its_own_later(monkeypatch):
+    data, model = random_batch(5, 4), random_graph_model(5, "gin", 2)
+    passes, predict = [], StockProblem.predict
+
+    def noted(self, x, edge_mask):
+        passes.append(int(self.nodes))
+        return predict(self, x, edge_mask)
+
+    monkeypatch.setattr(StockProblem, "predict", noted)
+    method = explainers.load("saliency", engine="stock")
+    for graphs in ([1], [1], [1, 2]):
+        method.explain(model, data, graphs)
+    assert passes == [1, 1, 1, 1, 2, 2]
